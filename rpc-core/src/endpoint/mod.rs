@@ -1,1 +1,13 @@
-//! Placeholder.
+//! How the Matrix specification writes a call: method, target, content, reply. Pure: no socket.
+//!
+//! X-Matrix signs this form, so it belongs to the API; the HTTP binding sends it as it is, and other bindings use it
+//! where they have nothing of their own.
+
+mod form;
+pub mod multipart;
+mod reply;
+pub mod target;
+
+pub use form::{Content, EndpointForm, EndpointParts, read_content};
+pub use reply::{ReplyHead, WireBody, WireReply, read_reply, write_reply};
+pub use target::{PathTemplate, Query, TrailingSlash, check_target, split_target};

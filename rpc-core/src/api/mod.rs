@@ -1,0 +1,232 @@
+//! The Federation API: every operation, by group.
+//!
+//! [`operations!`](crate::operations) is the only list of operations in the workspace. It is a callback macro: whoever needs
+//! something for each operation passes it the name of a macro that takes all rows. [`define_operations!`](crate::define_operations)
+//! is such a macro; it writes the group traits, the routes, the list and the typed client calls. A third party
+//! runs it over a list of its own and registers the result beside ours.
+
+mod events;
+mod keys;
+mod media;
+mod membership;
+mod server;
+mod transactions;
+
+pub use events::{GetMissingEvents, GetMissingEventsReply};
+pub use keys::{GetServerKeys, GetServerKeysReply};
+pub use media::DownloadMedia;
+pub use membership::{SendJoin, SendJoinMembers, SendJoinReply};
+pub use server::{GetVersion, GetVersionReply, ServerVersion};
+pub use transactions::{PduResult, SendTransaction, SendTransactionReply};
+
+/// The table: hands every row of every group to the macro `$then`.
+///
+/// A row: who is authenticated (`none`, `server` or `token`), method name, request type, reply type, facts. The facts are fields of
+/// [`OperationSpec`](crate::call::OperationSpec); consumers that do not need them skip them as `$($facts:tt)*`.
+#[macro_export]
+macro_rules! operations {
+    ($then:path) => {
+        $then! {
+            /// What a server says of itself.
+            group Server server {
+                /// Reports the server's implementation name and version. Never to be used to detect features.
+                none get_version: $crate::api::GetVersion => $crate::api::GetVersionReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(10),
+                }
+            }
+
+            /// The keys that servers sign with. Unauthenticated, as their replies are self-signed.
+            group Keys keys {
+                /// Gives the server's own signing keys, signed by each of them.
+                none get_server_keys: $crate::api::GetServerKeys => $crate::api::GetServerKeysReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(10),
+                }
+            }
+
+            /// Pushing events to the servers of a room.
+            group Transactions transactions {
+                /// Pushes up to 50 PDUs and 100 EDUs. A fault of one PDU is a result, not an error.
+                server send_transaction: $crate::api::SendTransaction => $crate::api::SendTransactionReply {
+                    idempotency: Keyed { by: "txnId" },
+                    flow: OnePerDestination,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::DEFAULT,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                }
+            }
+
+            /// Pulling events and state.
+            group Events events {
+                /// Walks back from `latest_events` towards `earliest_events` and gives what lies between.
+                server get_missing_events: $crate::api::GetMissingEvents => $crate::api::GetMissingEventsReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                }
+            }
+
+            /// Joining, leaving, knocking, inviting.
+            group Membership membership {
+                /// Hands over a signed join event and streams back the room's state before it, with its auth chain.
+                server send_join: $crate::api::SendJoin => $crate::api::SendJoinReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Events { arrays: $crate::api::SendJoin::ARRAYS },
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks { head: ::core::time::Duration::from_secs(600), ..$crate::call::Clocks::DEFAULT },
+                }
+            }
+
+            /// Files that users uploaded to the server.
+            group Media media {
+                /// Gives one of the server's own files, or the URL where it can be fetched.
+                server download_media: $crate::api::DownloadMedia => $crate::call::Blob {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Blob,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                }
+            }
+        }
+    };
+}
+
+/// From rows to code: implements [`Operation`](crate::call::Operation) for each request, and writes one trait per group
+/// (every method answering "unrecognized" by default), a function per group that gives its routes, `operations()`, and the trait
+/// `Calls` with one typed method per operation for [`Client`](crate::Client).
+#[macro_export]
+macro_rules! define_operations {
+    ($(
+        $(#[$group_doc:meta])*
+        group $Group:ident $routes:ident {
+            $(
+                $(#[$doc:meta])*
+                $auth:ident $method:ident: $Request:ty => $Reply:ty {
+                    idempotency: $idempotency:ident $({ $($key:tt)* })?,
+                    flow: $flow:ident,
+                    reply: $shape:ident $({ $($arrays:tt)* })?,
+                    limits: $limits:expr,
+                    clocks: $clocks:expr $(,)?
+                }
+            )*
+        }
+    )*) => {
+        $($(
+            impl $crate::call::Operation for $Request {
+                type Reply = $Reply;
+                const SPEC: &'static $crate::call::OperationSpec = &$crate::call::OperationSpec {
+                    name: $crate::table_support::type_name(stringify!($Request)),
+                    group: stringify!($Group),
+                    authentication: $crate::authentication!($auth),
+                    idempotency: $crate::call::Idempotency::$idempotency $({ $($key)* })?,
+                    flow: $crate::call::Flow::$flow,
+                    reply: $crate::call::ReplyShape::$shape $({ $($arrays)* })?,
+                    limits: $limits,
+                    clocks: $clocks,
+                };
+            }
+        )*)*
+
+        $(
+            $(#[$group_doc])*
+            #[$crate::table_support::async_trait]
+            pub trait $Group: Send + Sync + 'static {
+                $(
+                    $(#[$doc])*
+                    ///
+                    /// # Errors
+                    /// What the receiver answers instead; by default 404 `M_UNRECOGNIZED`.
+                    async fn $method(
+                        &self,
+                        cx: &$crate::context!($auth),
+                        request: $Request,
+                    ) -> Result<$Reply, $crate::error::FederationError> {
+                        let _ = (cx, request);
+                        Err($crate::error::FederationError::unrecognized())
+                    }
+                )*
+            }
+
+            /// The routes of this group, to register with a [`Router`](crate::Router).
+            pub fn $routes<S: $Group>(service: ::std::sync::Arc<S>) -> Vec<$crate::Route> {
+                vec![$(
+                    $crate::Route::new::<S, $Request, $crate::context!($auth), _>(
+                        service.clone(),
+                        |service, cx, request| service.$method(cx, request),
+                    )
+                ),*]
+            }
+        )*
+
+        /// Every operation of this list.
+        pub fn operations() -> Vec<$crate::call::Op> {
+            vec![$($( $crate::call::operation::<$Request>() ),*),*]
+        }
+
+        /// One typed method for each operation of this list.
+        pub trait Calls {
+            /// The client that sends them.
+            fn client(&self) -> &$crate::Client;
+
+            $($(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// The peer's answer if it is an error, or what happened on the way.
+                fn $method(
+                    &self,
+                    destination: &$crate::ServerName,
+                    request: $Request,
+                ) -> impl ::core::future::Future<Output = Result<$Reply, $crate::error::CallError>> + Send {
+                    self.client().call(destination, request)
+                }
+            )*)*
+        }
+
+        impl Calls for $crate::Client {
+            fn client(&self) -> &$crate::Client {
+                self
+            }
+        }
+    };
+}
+
+/// A row's word for who is authenticated, as a value.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! authentication {
+    (none) => {
+        $crate::call::Authentication::None
+    };
+    (server) => {
+        $crate::call::Authentication::Server
+    };
+    (token) => {
+        $crate::call::Authentication::AccessToken
+    };
+}
+
+/// A row's word for who is authenticated, as the type of context that its handler gets.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! context {
+    (server) => {
+        $crate::call::Authenticated
+    };
+    ($other:ident) => {
+        $crate::call::CallContext
+    };
+}
+
+crate::operations!(crate::define_operations);

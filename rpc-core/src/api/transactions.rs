@@ -1,0 +1,172 @@
+//! Transactions (SS "Transactions").
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    call::{Endpoint, MessageForm},
+    endpoint::{Content, EndpointParts, PathTemplate, Query, TrailingSlash},
+    error::FederationError,
+    event::{BadEvent, Edu, Listed, Pdu, judge_all},
+    json::{Json, Members, Object, ObjectWriter, ReadError, Value},
+};
+
+/// Pushes events to a server.
+///
+/// The sender repeats the same ID with the same content until it is answered 200, and only then sends the next transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendTransaction {
+    /// Chosen by the sender; identifies the transaction together with the origin.
+    pub transaction_id: String,
+    /// Who sends it. Says nothing that the proven origin does not say; some senders leave it out.
+    pub origin: Option<String>,
+    /// When it was sent, in milliseconds since the Unix epoch.
+    pub origin_server_ts: Option<i64>,
+    /// Persistent events, at most [`SendTransaction::MAX_PDUS`].
+    pub pdus: Vec<Listed<Pdu>>,
+    /// Ephemeral events, at most [`SendTransaction::MAX_EDUS`]. Absent is not the same as empty: the signature covers the difference.
+    pub edus: Option<Vec<Listed<Edu>>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl SendTransaction {
+    /// Most PDUs in one transaction.
+    pub const MAX_PDUS: usize = 50;
+    /// Most EDUs in one transaction.
+    pub const MAX_EDUS: usize = 100;
+
+    /// A transaction of well-formed events.
+    pub fn new(
+        transaction_id: impl Into<String>,
+        origin: &crate::ServerName,
+        origin_server_ts: i64,
+        pdus: impl IntoIterator<Item = Pdu>,
+    ) -> Self {
+        Self {
+            transaction_id: transaction_id.into(),
+            origin: Some(origin.to_string()),
+            origin_server_ts: Some(origin_server_ts),
+            pdus: pdus.into_iter().map(Ok).collect(),
+            edus: None,
+            extra: Members::new(),
+            extra_query: Query::default(),
+        }
+    }
+}
+
+/// What stood in the list, good or bad. A bad element that was too large to keep cannot be written again; a request has none,
+/// because a request is read whole.
+fn listed_values<'a, T: 'a>(
+    list: &'a [Listed<T>],
+    value: fn(&T) -> &Value,
+) -> impl Iterator<Item = Value> + 'a {
+    list.iter().filter_map(move |item| match item {
+        Ok(event) => Some(value(event).clone()),
+        Err(BadEvent { value, .. }) => value.clone(),
+    })
+}
+
+impl Endpoint for SendTransaction {
+    const METHOD: &'static str = "PUT";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/send/{txnId}");
+    const TRAILING_SLASH: TrailingSlash = TrailingSlash::Accept;
+
+    fn write(&self) -> EndpointParts {
+        let mut object = ObjectWriter::new();
+        object.string_opt("origin", self.origin.as_deref());
+        object.integer_opt("origin_server_ts", self.origin_server_ts);
+        object.array("pdus", listed_values(&self.pdus, Pdu::value));
+        object.array_opt(
+            "edus",
+            self.edus.as_ref().map(|edus| listed_values(edus, Edu::value)),
+        );
+        object.members(&self.extra);
+        EndpointParts {
+            path: vec![self.transaction_id.clone()],
+            query: self.extra_query.clone(),
+            content: Content::Json(object.finish()),
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let object = parts.object()?;
+        let mut reader = object.reader();
+        let pdus = reader.array("pdus")?;
+        let edus = reader.array_opt("edus")?;
+        at_most("PDUs", pdus.len(), Self::MAX_PDUS)?;
+        at_most("EDUs", edus.as_ref().map_or(0, Vec::len), Self::MAX_EDUS)?;
+        Ok(Self {
+            transaction_id: parts.path_parameter(0).to_owned(),
+            // Receivers in use check neither of these two; a value of another type stays among the unknown members.
+            origin: reader.try_string("origin"),
+            origin_server_ts: reader.try_integer("origin_server_ts"),
+            pdus: judge_all(pdus, Pdu::judge),
+            edus: edus.map(|edus| judge_all(edus, Edu::judge)),
+            extra: reader.rest(),
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+fn at_most(what: &str, count: usize, limit: usize) -> Result<(), FederationError> {
+    if count <= limit {
+        return Ok(());
+    }
+    Err(FederationError::bad_json(format!(
+        "the transaction has {count} {what}, more than the limit of {limit}"
+    )))
+}
+
+/// What became of each PDU. The whole is a success, whatever the parts say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendTransactionReply {
+    /// Results by event ID. A receiver may leave out events.
+    pub pdus: Json<BTreeMap<String, PduResult>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+/// What became of one PDU.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PduResult {
+    /// Why it was not processed. Final, never a reason to send it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl SendTransactionReply {
+    /// These results by event ID.
+    pub fn new(pdus: &BTreeMap<String, PduResult>) -> Self {
+        let mut results = ObjectWriter::new();
+        for (event_id, result) in pdus {
+            let mut object = ObjectWriter::new();
+            object.string_opt("error", result.error.as_deref());
+            results.value(event_id, &object.finish().to_value());
+        }
+        Self {
+            pdus: Json::from_value(results.finish().to_value()),
+            extra: Members::new(),
+        }
+    }
+}
+
+impl MessageForm for SendTransactionReply {
+    fn write(&self) -> Object {
+        let mut object = ObjectWriter::new();
+        object.value("pdus", self.pdus.value());
+        object.members(&self.extra);
+        object.finish()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        let mut reader = object.reader();
+        Ok(Self {
+            pdus: Json::from_value(reader.object("pdus")?),
+            extra: reader.rest(),
+        })
+    }
+}

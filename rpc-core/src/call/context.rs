@@ -1,0 +1,188 @@
+//! What travels beside a request.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use tokio::time::Instant;
+
+use crate::{
+    ServerName, auth::Origin, call::Authentication, endpoint::EndpointForm, error::FederationError,
+};
+
+/// What travels beside a request: to whom, from whom, until when, over what.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct CallContext {
+    /// The server that the call is for. A binding's server sets it if the wire says so; verification fills it in.
+    pub destination: Option<ServerName>,
+    /// Credentials as they arrived or as the sign layer made them.
+    pub credentials: Credentials,
+    /// When the caller stops waiting for the whole call.
+    pub deadline: Option<Instant>,
+    /// Intermediaries that the call passed, oldest first.
+    pub via: Vec<String>,
+    /// Trace context, if the peer may set one.
+    pub trace: TraceContext,
+    /// The binding it arrived over.
+    pub binding: &'static str,
+    /// What a binding knows of the connection it arrived on.
+    pub connection: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) form: Option<EndpointForm>,
+    pub(crate) origin: Option<Origin>,
+}
+
+impl CallContext {
+    /// The context of a call that a client makes to `destination`.
+    pub fn to(destination: ServerName) -> Self {
+        Self {
+            destination: Some(destination),
+            ..Self::default()
+        }
+    }
+
+    /// The context of a call that arrived over `binding`.
+    pub fn received(binding: &'static str) -> Self {
+        Self {
+            binding,
+            ..Self::default()
+        }
+    }
+
+    /// The calling server, if it was proven.
+    pub fn origin(&self) -> Option<&ServerName> {
+        self.origin.as_ref().map(Origin::server_name)
+    }
+
+    /// Who the caller is, as an authenticator proved it, and how.
+    pub fn proof(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// Records a proven origin. Only an authenticator can make an [`Origin`].
+    pub fn set_proof(&mut self, origin: Origin) {
+        self.origin = Some(origin);
+    }
+
+    /// Method, target and content as they arrived, for a handler that wants what was signed.
+    pub fn form(&self) -> Option<&EndpointForm> {
+        self.form.as_ref()
+    }
+
+    /// Shortens the deadline to `deadline`, never lengthens it.
+    pub fn limit_deadline(&mut self, deadline: Instant) {
+        self.deadline = Some(self.deadline.map_or(deadline, |own| own.min(deadline)));
+    }
+}
+
+impl fmt::Debug for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A target can hold an access token, so the form is left out.
+        f.debug_struct("CallContext")
+            .field("destination", &self.destination)
+            .field("origin", &self.origin)
+            .field("credentials", &self.credentials)
+            .field("deadline", &self.deadline)
+            .field("via", &self.via)
+            .field("binding", &self.binding)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Values of `Authorization`, in order, literally. `Debug` shows only how many there are.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Credentials(Vec<String>);
+
+impl Credentials {
+    /// These header values.
+    pub fn new(values: Vec<String>) -> Self {
+        Self(values)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each value.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, value: String) {
+        self.0.push(value);
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({} redacted)", self.0.len())
+    }
+}
+
+/// W3C trace context, carried and never interpreted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceContext {
+    /// `traceparent`.
+    pub parent: Option<String>,
+    /// `tracestate`.
+    pub state: Option<String>,
+}
+
+/// The context of a call whose origin is proven: what handlers of server-authenticated operations get.
+///
+/// Nothing but a proof makes one:
+/// ```compile_fail
+/// let cx = comity_core::call::CallContext::default();
+/// let forged = comity_core::call::Authenticated { context: cx, origin: todo!() };
+/// ```
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    context: CallContext,
+    origin: Origin,
+}
+
+impl Authenticated {
+    /// The calling server.
+    pub fn origin(&self) -> &ServerName {
+        self.origin.server_name()
+    }
+
+    /// The whole context.
+    pub fn context(&self) -> &CallContext {
+        &self.context
+    }
+}
+
+impl std::ops::Deref for Authenticated {
+    type Target = CallContext;
+    fn deref(&self) -> &CallContext {
+        &self.context
+    }
+}
+
+/// The two kinds of context that a handler can ask for; the row's authentication picks one.
+pub trait FromContext: Sized + Send + Sync + 'static {
+    /// Makes it, or says why the caller may not go on.
+    ///
+    /// # Errors
+    /// 401 `M_UNAUTHORIZED` if a proof is needed and there is none.
+    fn from_context(context: CallContext) -> Result<Self, FederationError>;
+}
+
+impl FromContext for CallContext {
+    fn from_context(context: CallContext) -> Result<Self, FederationError> {
+        Ok(context)
+    }
+}
+
+impl FromContext for Authenticated {
+    fn from_context(context: CallContext) -> Result<Self, FederationError> {
+        match context.origin.clone() {
+            Some(origin) => Ok(Self { context, origin }),
+            None => Err(FederationError::unauthorized(format!(
+                "this operation needs authentication: {:?}",
+                Authentication::Server
+            ))),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! One call in flight: the operation and its facts, the request, the context it travels in, the reply.
+
+mod context;
+mod operation;
+mod reply;
+mod spec;
+
+pub use context::{Authenticated, CallContext, Credentials, FromContext, TraceContext};
+pub use operation::{AnyOperation, AnyRequest, Endpoint, Op, Operation, operation};
+pub use reply::{
+    AnyMessage, Arrival, Blob, BlobSource, ByteStream, EventReply, EventStream, Message,
+    MessageForm, Part, PartStream, Reply, ReplyForm,
+};
+pub use spec::{
+    Authentication, Clocks, Flow, Idempotency, OperationSpec, ReplyShape, SizeLimits,
+};
+
+use crate::{ServerName, endpoint::EndpointForm, error::CallError};
+
+/// One call of any operation, ours or a third party's, on its way through layers and bindings.
+///
+/// It holds the request as a value, as an endpoint form, or both. The endpoint form is made once: by the HTTP server
+/// from what arrived, or by the first layer that asks for it. HTTP sends it verbatim, verification reads it, gRPC
+/// compares its message with it. Changing the request drops it, because a signature over it would no longer hold.
+#[derive(Debug)]
+pub struct Call {
+    request: Box<dyn AnyRequest>,
+    form: Option<EndpointForm>,
+    context: CallContext,
+}
+
+impl Call {
+    /// A call to `destination`, as a client makes it.
+    pub fn new(destination: ServerName, request: impl Endpoint) -> Self {
+        Self {
+            request: Box::new(request),
+            form: None,
+            context: CallContext::to(destination),
+        }
+    }
+
+    /// A call as a binding's server received it.
+    pub fn received(
+        request: Box<dyn AnyRequest>,
+        form: EndpointForm,
+        context: CallContext,
+    ) -> Self {
+        Self {
+            request,
+            form: Some(form),
+            context,
+        }
+    }
+
+    /// What is called.
+    pub fn operation(&self) -> Op {
+        self.request.operation()
+    }
+
+    /// The facts about what is called.
+    pub fn spec(&self) -> &'static OperationSpec {
+        self.operation().spec()
+    }
+
+    /// The request as a value.
+    pub fn request(&self) -> &dyn AnyRequest {
+        &*self.request
+    }
+
+    /// Replaces the request. The endpoint form and the credentials that sign it are dropped.
+    pub fn set_request(&mut self, request: Box<dyn AnyRequest>) {
+        self.request = request;
+        self.form = None;
+        self.context.credentials = Credentials::default();
+    }
+
+    /// The endpoint form, if it was made already.
+    pub fn form(&self) -> Option<&EndpointForm> {
+        self.form.as_ref()
+    }
+
+    /// The endpoint form, made now if it was not made before.
+    ///
+    /// # Errors
+    /// The request cannot be written as an endpoint (an empty path parameter, for example).
+    pub fn make_form(&mut self) -> Result<&EndpointForm, CallError> {
+        if self.form.is_none() {
+            self.form = Some(self.request.write()?);
+        }
+        Ok(self.form.as_ref().expect("made above"))
+    }
+
+    /// What travels beside the request.
+    pub fn context(&self) -> &CallContext {
+        &self.context
+    }
+
+    /// What travels beside the request, to change.
+    pub fn context_mut(&mut self) -> &mut CallContext {
+        &mut self.context
+    }
+
+    /// Takes the call apart. The context then carries the endpoint form, so that a handler can read what was signed.
+    pub fn into_parts(self) -> (Box<dyn AnyRequest>, CallContext) {
+        let mut context = self.context;
+        context.form = self.form;
+        (self.request, context)
+    }
+
+    /// The same call again, for a retry: same request, same form, same credentials.
+    pub fn duplicate(&self) -> Self {
+        Self {
+            request: self.request.clone_box(),
+            form: self.form.clone(),
+            context: self.context.clone(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What an operation is to the type system, and the same with its type erased.
+
+use std::{
+    any::{Any, TypeId},
+    fmt::Debug,
+    marker::PhantomData,
+};
+
+use super::{OperationSpec, ReplyForm};
+use crate::{
+    endpoint::{EndpointForm, EndpointParts, PathTemplate, TrailingSlash},
+    error::{CallError, FederationError},
+};
+
+/// A request type is an operation. Requests are values: they can be repeated and compared. Only replies stream.
+pub trait Operation: Clone + PartialEq + Debug + Send + Sync + Sized + 'static {
+    /// What a successful call gives.
+    type Reply: ReplyForm + Debug;
+    /// The facts about the operation, from its row in the table.
+    const SPEC: &'static OperationSpec;
+}
+
+/// How the Matrix specification writes an operation: method, target and content.
+///
+/// This is what X-Matrix signs, so it belongs to the API; the HTTP binding also uses it as its wire form.
+#[diagnostic::on_unimplemented(message = "operation `{Self}` has no endpoint form")]
+pub trait Endpoint: Operation {
+    /// The method, upper-case, as it is signed.
+    const METHOD: &'static str;
+    /// The path with its parameters.
+    const PATH: PathTemplate;
+    /// Whether one slash behind the path is borne when received (old senders add one). Never sent.
+    const TRAILING_SLASH: TrailingSlash = TrailingSlash::Refuse;
+
+    /// The parameters and content of this request.
+    fn write(&self) -> EndpointParts;
+
+    /// Reads the request.
+    ///
+    /// # Errors
+    /// 400 with `M_MISSING_PARAM`, `M_INVALID_PARAM` or `M_BAD_JSON`, naming the parameter or member.
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError>;
+}
+
+/// A request of any operation.
+pub trait AnyRequest: Any + Debug + Send + Sync {
+    /// Which operation it is a request of.
+    fn operation(&self) -> Op;
+    /// The same request again.
+    fn clone_box(&self) -> Box<dyn AnyRequest>;
+    /// Whether `other` is of the same operation and equal.
+    fn same(&self, other: &dyn AnyRequest) -> bool;
+    /// Its endpoint form, with the target as we encode it.
+    ///
+    /// # Errors
+    /// A path parameter is empty: no path can carry it.
+    fn write(&self) -> Result<EndpointForm, CallError>;
+}
+
+impl<O: Endpoint> AnyRequest for O {
+    fn operation(&self) -> Op {
+        operation::<O>()
+    }
+
+    fn clone_box(&self) -> Box<dyn AnyRequest> {
+        Box::new(self.clone())
+    }
+
+    fn same(&self, other: &dyn AnyRequest) -> bool {
+        (other as &dyn Any).downcast_ref::<O>() == Some(self)
+    }
+
+    fn write(&self) -> Result<EndpointForm, CallError> {
+        EndpointForm::from_parts(O::METHOD, &O::PATH, Endpoint::write(self))
+    }
+}
+
+/// An operation as a value: what a registry holds.
+pub trait AnyOperation: Send + Sync + 'static {
+    /// The facts.
+    fn spec(&self) -> &'static OperationSpec;
+    /// Identity of the request's type.
+    fn id(&self) -> TypeId;
+    /// Method of the endpoint form.
+    fn method(&self) -> &'static str;
+    /// Path of the endpoint form.
+    fn path(&self) -> &'static PathTemplate;
+    /// Whether a slash behind the path is borne.
+    fn trailing_slash(&self) -> TrailingSlash;
+    /// Reads a request from its endpoint form.
+    ///
+    /// # Errors
+    /// As [`Endpoint::read`].
+    fn read(&self, parts: &EndpointParts) -> Result<Box<dyn AnyRequest>, FederationError>;
+}
+
+impl Debug for dyn AnyOperation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.spec().name)
+    }
+}
+
+impl PartialEq for dyn AnyOperation {
+    fn eq(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+}
+
+/// An operation as a value.
+pub type Op = &'static dyn AnyOperation;
+
+/// The operation whose request is `O`, as a value.
+pub fn operation<O: Endpoint>() -> Op {
+    struct Of<O>(PhantomData<fn() -> O>);
+    impl<O: Endpoint> AnyOperation for Of<O> {
+        fn spec(&self) -> &'static OperationSpec {
+            O::SPEC
+        }
+        fn id(&self) -> TypeId {
+            TypeId::of::<O>()
+        }
+        fn method(&self) -> &'static str {
+            O::METHOD
+        }
+        fn path(&self) -> &'static PathTemplate {
+            const { &O::PATH }
+        }
+        fn trailing_slash(&self) -> TrailingSlash {
+            O::TRAILING_SLASH
+        }
+        fn read(&self, parts: &EndpointParts) -> Result<Box<dyn AnyRequest>, FederationError> {
+            Ok(Box::new(O::read(parts)?))
+        }
+    }
+    &Of::<O>(PhantomData)
+}

@@ -1,0 +1,137 @@
+//! The facts about an operation that every binding and layer obeys. They stand in its row and are never inferred.
+
+use std::time::Duration;
+
+/// Everything that is known about an operation besides the shape of its request and reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationSpec {
+    /// Name, unique over all groups: `SendTransaction`.
+    pub name: &'static str,
+    /// Group the operation belongs to: `Transactions`.
+    pub group: &'static str,
+    /// Who has to prove what before the handler runs.
+    pub authentication: Authentication,
+    /// What a repetition does.
+    pub idempotency: Idempotency,
+    /// How many may be in flight to one destination.
+    pub flow: Flow,
+    /// What comes back.
+    pub reply: ReplyShape,
+    /// Size limits, in bytes.
+    pub limits: SizeLimits,
+    /// How long a caller waits for what.
+    pub clocks: Clocks,
+}
+
+/// Who has to prove what before the handler runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// Anyone may call; a credential that is there is ignored.
+    None,
+    /// The calling server proves its name.
+    Server,
+    /// An access token in the request is the proof (`GetOpenIdUserInfo`); the handler checks it.
+    AccessToken,
+}
+
+/// What a repetition of a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idempotency {
+    /// Changes nothing at the receiver: repeat at will.
+    Safe,
+    /// The same origin and the named parameter identify the call: a repetition is the same call.
+    Keyed {
+        /// Path parameter that is the key.
+        by: &'static str,
+    },
+    /// Each call has an effect of its own: never repeat silently.
+    None,
+}
+
+impl Idempotency {
+    /// Whether a call may be repeated when nobody knows if it was processed.
+    pub fn is_repeatable(self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
+/// How many calls of an operation may be in flight to one destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Any number, within the transport's permits.
+    Concurrent,
+    /// One at a time (transactions: SS "Transactions").
+    OnePerDestination,
+}
+
+/// What comes back from a successful call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyShape {
+    /// One message, read whole.
+    Message,
+    /// One JSON object with arrays that may be huge, read as they arrive.
+    Events {
+        /// Names of those arrays.
+        arrays: &'static [&'static str],
+    },
+    /// Metadata and a stream of bytes.
+    Blob,
+}
+
+/// Size limits of an operation, in bytes. Each can be lowered or raised where a binding or layer is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SizeLimits {
+    /// The request's content.
+    pub request: usize,
+    /// A reply that is one message, and the members beside the arrays of a streamed one.
+    pub message: usize,
+    /// One element of an array in a streamed reply. Larger ones are skipped and reported, the others pass.
+    pub item: usize,
+    /// A streamed reply in all.
+    pub stream: u64,
+}
+
+impl SizeLimits {
+    /// 16 MiB requests and messages, 1 MiB elements, 1 GiB streams.
+    pub const DEFAULT: Self = Self {
+        request: 16 << 20,
+        message: 16 << 20,
+        item: 1 << 20,
+        stream: 1 << 30,
+    };
+    /// For requests and replies of a few members: 64 KiB and 1 MiB.
+    pub const SMALL: Self = Self {
+        request: 64 << 10,
+        message: 1 << 20,
+        ..Self::DEFAULT
+    };
+}
+
+/// How long a caller waits for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// From sending to the reply's head.
+    pub head: Duration,
+    /// Between two parts of a streamed reply, counted only while waiting for the peer.
+    pub idle: Duration,
+    /// From sending to the reply's end. `None`: as long as parts keep arriving.
+    pub total: Option<Duration>,
+}
+
+impl Clocks {
+    /// 60 s to the head, 60 s between parts, no total.
+    pub const DEFAULT: Self = Self {
+        head: Duration::from_secs(60),
+        idle: Duration::from_secs(60),
+        total: None,
+    };
+
+    /// `seconds` for the whole call.
+    pub const fn short(seconds: u64) -> Self {
+        Self {
+            head: Duration::from_secs(seconds),
+            idle: Duration::from_secs(seconds),
+            total: Some(Duration::from_secs(seconds)),
+        }
+    }
+}

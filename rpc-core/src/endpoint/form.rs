@@ -1,0 +1,178 @@
+//! Method, target and content of one request.
+
+use std::{borrow::Cow, fmt};
+
+use bytes::Bytes;
+
+use super::{PathTemplate, Query, check_target};
+use crate::{
+    error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
+    json::{IngestErrorKind, Object, ReadError, ReadErrorKind},
+};
+
+/// A request's body.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// There was no body.
+    #[default]
+    Absent,
+    /// A JSON object, canonical.
+    Json(Object),
+    /// Bytes of another family of calls. Never under X-Matrix, which can sign JSON only.
+    Opaque {
+        /// Media type.
+        content_type: String,
+        /// The bytes.
+        bytes: Bytes,
+    },
+}
+
+impl Content {
+    /// The JSON object. No body counts as an empty one, as live servers send `{}` so.
+    pub fn object(&self) -> Option<Cow<'_, Object>> {
+        match self {
+            Self::Absent => Some(Cow::Owned(Object::empty())),
+            Self::Json(object) => Some(Cow::Borrowed(object)),
+            Self::Opaque { .. } => None,
+        }
+    }
+}
+
+/// The parameters and content of a request, decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndpointParts {
+    /// Path parameters, unescaped, in the order of the path.
+    pub path: Vec<String>,
+    /// Query parameters, unescaped, in order.
+    pub query: Query,
+    /// The body.
+    pub content: Content,
+}
+
+impl EndpointParts {
+    /// The path parameter at `index`, empty if there is none.
+    pub fn path_parameter(&self, index: usize) -> &str {
+        self.path.get(index).map_or("", String::as_str)
+    }
+
+    /// The JSON content.
+    ///
+    /// # Errors
+    /// 400 `M_BAD_JSON`: the content is not JSON.
+    pub fn object(&self) -> Result<Cow<'_, Object>, FederationError> {
+        self.content
+            .object()
+            .ok_or_else(|| FederationError::bad_json("the content is not a JSON object"))
+    }
+}
+
+/// One request as the specification writes it. `Debug` leaves out the query, which can hold an access token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointForm {
+    method: Cow<'static, str>,
+    target: String,
+    parts: EndpointParts,
+}
+
+impl EndpointForm {
+    /// The form of a request of our own making: the target is encoded here, once.
+    ///
+    /// # Errors
+    /// A path parameter is empty, or the target grows over its limit: nothing was sent.
+    pub fn from_parts(
+        method: &'static str,
+        path: &PathTemplate,
+        parts: EndpointParts,
+    ) -> Result<Self, CallError> {
+        let unsendable = |message: String| {
+            TransportError::new(TransportErrorKind::Unsupported, Delivery::NotSent, message)
+        };
+        if parts.path.iter().any(String::is_empty) {
+            return Err(unsendable(format!("a parameter of {path} is empty")).into());
+        }
+        let parameters: Vec<&str> = parts.path.iter().map(String::as_str).collect();
+        let mut target = path.write(&parameters);
+        if !parts.query.is_empty() {
+            target.push('?');
+            target.push_str(&parts.query.write());
+        }
+        check_target(&target).map_err(|error| {
+            CallError::from(unsendable(format!("the target of {path} cannot be sent")).with_source(error))
+        })?;
+        Ok(Self {
+            method: Cow::Borrowed(method),
+            target,
+            parts,
+        })
+    }
+
+    /// The form of a request as it arrived: the target stays as it is, byte for byte.
+    pub fn received(method: Cow<'static, str>, target: String, parts: EndpointParts) -> Self {
+        Self {
+            method,
+            target,
+            parts,
+        }
+    }
+
+    /// The method, as signed.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Path and query, as signed.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The body.
+    pub fn content(&self) -> &Content {
+        &self.parts.content
+    }
+
+    /// The parameters and content, decoded.
+    pub fn parts(&self) -> &EndpointParts {
+        &self.parts
+    }
+}
+
+impl fmt::Debug for EndpointForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.target.split('?').next().unwrap_or_default();
+        f.debug_struct("EndpointForm")
+            .field("method", &self.method)
+            .field("path", &path)
+            .field("content", &self.parts.content)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes in the body of a request: the one place where a peer's request content becomes canonical text.
+///
+/// # Errors
+/// 413 `M_TOO_LARGE` over `limit` bytes; 400 `M_NOT_JSON` for broken syntax or UTF-8; 400 `M_BAD_JSON` for another
+/// value than an object. The message names the byte.
+pub fn read_content(body: Bytes, limit: usize) -> Result<Content, FederationError> {
+    if body.is_empty() {
+        return Ok(Content::Absent);
+    }
+    match Object::parse(body, limit) {
+        Ok(object) => Ok(Content::Json(object)),
+        Err(error) => Err(match error.kind() {
+            IngestErrorKind::TooLarge { .. } => {
+                FederationError::too_large("request content", limit, "receiver", "limits.request")
+            }
+            IngestErrorKind::NotAnObject => FederationError::bad_json(error.to_string()),
+            _ => FederationError::not_json(error.to_string()),
+        }),
+    }
+}
+
+impl From<ReadError> for FederationError {
+    fn from(error: ReadError) -> Self {
+        match error.kind() {
+            ReadErrorKind::Missing => Self::missing_param(error.to_string()),
+            _ => Self::bad_json(error.to_string()),
+        }
+    }
+}

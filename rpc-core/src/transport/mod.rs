@@ -1,0 +1,162 @@
+//! What a binding's author writes, and what stands between a binding and the network.
+
+mod memory;
+
+use std::{fmt::Debug, net::SocketAddr, sync::Arc, task::Poll};
+
+use async_trait::async_trait;
+use tower::Service;
+
+pub use memory::{MemoryMode, MemoryTransport};
+
+use crate::{
+    Boxed, ServerName,
+    call::{Call, Reply},
+    error::{CallError, TransportError},
+};
+
+/// A binding's client: sends a call and gives its reply.
+///
+/// Contract:
+/// - *target verbatim*: where the wire carries method and target, they are those of [`Call::form`], byte for byte;
+/// - *credentials verbatim*: every value of the context's credentials travels, in order, unchanged;
+/// - *lossless*: unknown members of request and reply arrive;
+/// - *honest delivery*: a [`TransportError`] says `NotSent` or `Rejected` only where the peer cannot have acted;
+/// - *whole or aborted*: a streamed reply that ends without error is complete;
+/// - *drop cancels*: dropping the future or the reply's stream ends the exchange.
+#[async_trait]
+pub trait Transport: Send + Sync + Debug + 'static {
+    /// The binding's name and version: `http/1`.
+    fn name(&self) -> &'static str;
+
+    /// What the binding can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Sends a call. Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// The peer's answer if it is an error, or what happened on the way and how far the call got.
+    async fn send(&self, call: Call) -> Result<Reply, CallError>;
+}
+
+/// What a binding can do. Callers and tests rely on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Replies arrive while they are produced.
+    pub streaming: bool,
+    /// Several calls share a connection without waiting for one another.
+    pub multiplexed: bool,
+    /// The caller's deadline reaches the receiver.
+    pub deadline_propagation: bool,
+    /// The receiver learns that the caller stopped waiting.
+    pub cancellation: bool,
+    /// Failures tell `NotSent` and `Rejected` from `MaybeProcessed`.
+    pub delivery_certainty: bool,
+    /// A proof can be bound to the connection.
+    pub channel_binding: bool,
+    /// Largest request message in bytes, if the binding has a limit of its own.
+    pub max_message: Option<usize>,
+}
+
+impl Capabilities {
+    /// Nothing that is not asked for: a starting point for a binding's own.
+    pub const NONE: Self = Self {
+        streaming: false,
+        multiplexed: false,
+        deadline_propagation: false,
+        cancellation: false,
+        delivery_certainty: false,
+        channel_binding: false,
+        max_message: None,
+    };
+
+    /// With streaming.
+    #[must_use]
+    pub const fn streaming(mut self) -> Self {
+        self.streaming = true;
+        self
+    }
+
+    /// With several calls on one connection.
+    #[must_use]
+    pub const fn multiplexed(mut self) -> Self {
+        self.multiplexed = true;
+        self
+    }
+
+    /// With the deadline on the wire.
+    #[must_use]
+    pub const fn deadline_propagation(mut self) -> Self {
+        self.deadline_propagation = true;
+        self
+    }
+
+    /// With cancellation that arrives.
+    #[must_use]
+    pub const fn cancellation(mut self) -> Self {
+        self.cancellation = true;
+        self
+    }
+
+    /// With failures that say how far the call got.
+    #[must_use]
+    pub const fn delivery_certainty(mut self) -> Self {
+        self.delivery_certainty = true;
+        self
+    }
+
+    /// With a limit for one request message, in bytes.
+    #[must_use]
+    pub const fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = Some(bytes);
+        self
+    }
+}
+
+/// A transport as a tower service, for layers.
+#[derive(Debug, Clone)]
+pub struct TransportService(Arc<dyn Transport>);
+
+impl TransportService {
+    /// Wraps a transport.
+    pub fn new(transport: Arc<dyn Transport>) -> Self {
+        Self(transport)
+    }
+}
+
+impl Service<Call> for TransportService {
+    type Response = Reply;
+    type Error = CallError;
+    type Future = Boxed<'static, Result<Reply, CallError>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), CallError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let transport = self.0.clone();
+        Box::pin(async move { transport.send(call).await })
+    }
+}
+
+/// Where and how to connect for a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Addresses to try, in order.
+    pub addresses: Vec<SocketAddr>,
+    /// Value of `Host` or `:authority`.
+    pub host: String,
+    /// DNS name, or IP literal without brackets, that the certificate has to be for.
+    pub certificate_name: String,
+}
+
+/// Finds out where to connect for a server name.
+#[async_trait]
+pub trait Resolve: Send + Sync + Debug + 'static {
+    /// Resolves `destination`.
+    ///
+    /// # Errors
+    /// The name cannot be resolved; nothing was sent.
+    async fn resolve(&self, destination: &ServerName) -> Result<Route, TransportError>;
+}
