@@ -5,3 +5,5 @@ pub mod endpoint;
 pub mod error;
 pub mod json;
 mod server_name;
+
+pub use server_name::{PortError, ServerName, ServerNameError};
