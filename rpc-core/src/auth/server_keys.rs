@@ -56,7 +56,7 @@ impl ServerKeys {
     /// [`ServerKeysError`] if a member is missing or has another shape, or an ed25519 key is no good key. One bad key
     /// refuses the whole document: a server that publishes one is broken or lies.
     pub fn parse(canonical: Bytes) -> Result<Self, ServerKeysError> {
-        let body: Body<'_'> = serde_json::from_slice(&canonical).map_err(ServerKeysError::shape)?;
+        let body: Body<'_> = serde_json::from_slice(&canonical).map_err(ServerKeysError::shape)?;
         let server_name: ServerName = body
             .server_name
             .try_into()
