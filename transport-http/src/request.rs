@@ -166,7 +166,7 @@ pub fn route(
     if announced.is_some_and(|length| length > routed.limit() as u64) {
         return Err(FederationError::too_large(
             "request content",
-            routed.limit(),
+            routed.limit() as u64,
             "receiver",
             "limits.request",
         ));

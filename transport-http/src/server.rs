@@ -119,7 +119,7 @@ impl HttpServer {
             if first.len() + rest.len() + chunk.len() > limit {
                 return Err(FederationError::too_large(
                     "request content",
-                    limit,
+                    limit as u64,
                     "receiver",
                     "limits.request",
                 ));

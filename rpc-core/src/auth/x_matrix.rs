@@ -82,9 +82,9 @@ impl XMatrix {
 
 /// All X-Matrix credentials of one request: at least one, all of one origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials(Vec<XMatrix>);
+pub struct XMatrixCredentials(Vec<XMatrix>);
 
-impl Credentials {
+impl XMatrixCredentials {
     /// Reads all `Authorization` header values of a request. Other schemes are ignored.
     ///
     /// # Errors

@@ -160,7 +160,7 @@ pub fn read_content(body: Bytes, limit: usize) -> Result<Content, FederationErro
         Ok(object) => Ok(Content::Json(object)),
         Err(error) => Err(match error.kind() {
             IngestErrorKind::TooLarge { .. } => {
-                FederationError::too_large("request content", limit, "receiver", "limits.request")
+                FederationError::too_large("request content", limit as u64, "receiver", "limits.request")
             }
             IngestErrorKind::NotAnObject => FederationError::bad_json(error.to_string()),
             _ => FederationError::not_json(error.to_string()),

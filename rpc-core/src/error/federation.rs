@@ -421,17 +421,17 @@ impl FederationError {
     }
 
     /// 429 `M_LIMIT_EXCEEDED`, with the time to wait if it is known.
-    pub fn limit_exceeded(retry_after: Option<Duration>) -> Self {
-        let error = Self::new(429, "M_LIMIT_EXCEEDED", "Too many requests");
+    pub fn limit_exceeded(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        let error = Self::new(429, "M_LIMIT_EXCEEDED", message);
         match retry_after {
             Some(wait) => error.with_retry_after(wait),
             None => error,
         }
     }
 
-    /// 504 `M_UNKNOWN`: the caller's deadline passed before the work was done.
-    pub fn deadline_exceeded() -> Self {
-        Self::new(504, "M_UNKNOWN", "Deadline exceeded")
+    /// 504 `M_UNKNOWN`: the caller's deadline, or a clock of the operation, passed before the work was done.
+    pub fn deadline_exceeded(message: impl Into<String>) -> Self {
+        Self::new(504, "M_UNKNOWN", message)
     }
 
     /// 500 `M_UNKNOWN`. The message goes to the peer: say nothing private in it.
