@@ -1,5 +1,7 @@
 //! Server names against the specification's grammar and against what other implementations take.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
 use std::{collections::BTreeSet, net::IpAddr};
 
 use comity_core::{ServerName, ServerNameError};

@@ -131,6 +131,15 @@ impl SigningKey {
         })
     }
 
+    /// The key with this seed in standard base64, as homeservers keep it in their key files.
+    ///
+    /// # Errors
+    /// [`SigningKeyError`] if the version is no key version, or the text is not 32 bytes in base64.
+    pub fn from_base64_seed(version: &str, seed: &str) -> Result<Self, SigningKeyError> {
+        let seed = decode(seed).map_err(|_| SigningKeyError::Seed)?;
+        Ok(Self::from_seed(version, &seed)?)
+    }
+
     /// The secret seed, for writing the key to a file. Do not log it.
     pub fn expose_seed(&self) -> &[u8; 32] {
         self.key.as_bytes()
@@ -172,6 +181,9 @@ pub enum SigningKeyError {
     /// The version is no key version.
     #[error(transparent)]
     KeyId(#[from] KeyIdError),
+    /// The seed is not 32 bytes in standard base64.
+    #[error("the key's seed is not 32 bytes in standard base64")]
+    Seed,
     /// The system's random source failed.
     #[error("the system's random source failed: {0}")]
     Random(String),

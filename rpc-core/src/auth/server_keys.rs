@@ -7,11 +7,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    KeyId, KeyIdError, Signature, SigningKey, VerifyKey, VerifyKeyError,
+    KeyId, Signature, SigningKey, VerifyKey, VerifyKeyError,
     key_document::{KeyDocument, KeyDocumentError},
     signed_request::escape,
 };
 use crate::{ServerName, ServerNameError};
+
+#[cfg(test)]
+mod tests;
 
 /// Longest time for which a key document counts, in milliseconds: seven days. It bounds how long a stolen key stays
 /// good, whatever its thief publishes.
@@ -229,8 +232,8 @@ fn ed25519<'a>(
     entries: &BTreeMap<String, &'a RawValue>,
 ) -> impl Iterator<Item = (KeyId, &'a RawValue)> {
     entries.iter().filter_map(|(id, entry)| {
-        let id: Result<KeyId, KeyIdError> = id.parse();
-        id.ok().filter(KeyId::is_ed25519).map(|id| (id, *entry))
+        let id: KeyId = id.parse().ok()?;
+        id.is_ed25519().then_some((id, *entry))
     })
 }
 
