@@ -1,10 +1,6 @@
 //! What a peer answered instead of a result.
 
-use std::{
-    error::Error,
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{error::Error, fmt, time::Duration};
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -12,13 +8,11 @@ use serde_json::value::RawValue;
 use super::{
     ErrorKind, Retry, TransportError, TransportErrorKind,
     body::{Made, Said, string},
+    wait::{header_wait, wait, whole_milliseconds, whole_seconds},
 };
 
 /// The most bytes of an error's body that are kept: 64 KiB.
 pub const BODY_LIMIT: usize = 64 * 1024;
-
-/// The longest wait that is believed: a year. It keeps sums of times from overflowing.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The most bytes of a message in a body that we make. Escaping makes six bytes of one at worst, so
 /// that the body stays within [`BODY_LIMIT`].
@@ -235,7 +229,7 @@ impl FederationError {
             .with_string("via", gateway)
     }
 
-    /// With a wait, at most [`MAX_RETRY_AFTER`], rounded up to milliseconds.
+    /// With a wait, at most [`MAX_RETRY_AFTER`](super::MAX_RETRY_AFTER), rounded up to milliseconds.
     ///
     /// A body that we made gets `retry_after_ms`. A peer's body stays as it is: the wait is rounded
     /// up to seconds, and is not less than what that body says.
@@ -358,88 +352,6 @@ impl FederationError {
     }
 }
 
-/// The errors that every server answers with.
-impl FederationError {
-    /// 401 `M_UNAUTHORIZED`: no valid signature of the origin.
-    pub fn unauthorized(message: impl Into<String>) -> Self {
-        Self::new(401, "M_UNAUTHORIZED", message)
-    }
-
-    /// 400 `M_UNAUTHORIZED`: the credentials cannot be read.
-    pub fn malformed_credentials(message: impl Into<String>) -> Self {
-        Self::new(400, "M_UNAUTHORIZED", message)
-    }
-
-    /// 403 `M_FORBIDDEN`.
-    pub fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(403, "M_FORBIDDEN", message)
-    }
-
-    /// 404 `M_NOT_FOUND`.
-    pub fn not_found(message: impl Into<String>) -> Self {
-        Self::new(404, "M_NOT_FOUND", message)
-    }
-
-    /// 404 `M_UNRECOGNIZED`: no such endpoint.
-    pub fn unrecognized() -> Self {
-        Self::new(404, "M_UNRECOGNIZED", "Unrecognized request")
-    }
-
-    /// 405 `M_UNRECOGNIZED`: the endpoint exists, for another method.
-    pub fn method_not_allowed() -> Self {
-        Self::new(405, "M_UNRECOGNIZED", "Unrecognized method")
-    }
-
-    /// 400 `M_NOT_JSON`: the content is no JSON, or no UTF-8.
-    pub fn not_json(message: impl Into<String>) -> Self {
-        Self::new(400, "M_NOT_JSON", message)
-    }
-
-    /// 400 `M_BAD_JSON`: JSON of the wrong shape.
-    pub fn bad_json(message: impl Into<String>) -> Self {
-        Self::new(400, "M_BAD_JSON", message)
-    }
-
-    /// 400 `M_MISSING_PARAM`.
-    pub fn missing_param(message: impl Into<String>) -> Self {
-        Self::new(400, "M_MISSING_PARAM", message)
-    }
-
-    /// 400 `M_INVALID_PARAM`.
-    pub fn invalid_param(message: impl Into<String>) -> Self {
-        Self::new(400, "M_INVALID_PARAM", message)
-    }
-
-    /// 413 `M_TOO_LARGE`: says which limit, of how many bytes, on whose side, and the setting that
-    /// raises it.
-    pub fn too_large(what: &str, limit: u64, side: &str, setting: &str) -> Self {
-        Self::new(
-            413,
-            "M_TOO_LARGE",
-            format!("{what} is over the limit of {limit} bytes of the {side} (setting: {setting})"),
-        )
-    }
-
-    /// 429 `M_LIMIT_EXCEEDED`, with the time to wait if it is known.
-    pub fn limit_exceeded(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
-        let error = Self::new(429, "M_LIMIT_EXCEEDED", message);
-        match retry_after {
-            Some(wait) => error.with_retry_after(wait),
-            None => error,
-        }
-    }
-
-    /// 504 `M_UNKNOWN`: the caller's deadline, or a clock of the operation, passed before the work was done.
-    pub fn deadline_exceeded(message: impl Into<String>) -> Self {
-        Self::new(504, "M_UNKNOWN", message)
-    }
-
-    /// 500 `M_UNKNOWN`. The message goes to the peer: say nothing private in it.
-    pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(500, "M_UNKNOWN", message)
-    }
-}
-
 impl PartialEq for FederationError {
     // Whether the body was made here is no property of the answer.
     fn eq(&self, other: &Self) -> bool {
@@ -516,51 +428,4 @@ fn cut(body: Bytes) -> Bytes {
     } else {
         Bytes::copy_from_slice(&body[..BODY_LIMIT])
     }
-}
-
-/// Seconds or an HTTP date; a date that has passed is no wait.
-fn header_wait(header: &str) -> Option<Duration> {
-    let header = header.trim();
-    if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        // All digits and no u64: too many of them.
-        return Some(header.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs));
-    }
-    let date = httpdate::parse_http_date(header).ok()?;
-    Some(
-        date.duration_since(SystemTime::now())
-            .unwrap_or(Duration::ZERO),
-    )
-}
-
-/// The one wait of an answer that may name two: `named` is a header's or a binding's, `in_body` is
-/// `retry_after_ms`.
-///
-/// A header has whole seconds, so the body is more precise where both mean the same. Otherwise one
-/// of them is somebody else's (a proxy's header before a server's body) and the longer one satisfies
-/// both. The result, rounded up to a header again and read with the same body, is itself.
-fn wait(named: Option<Duration>, in_body: Option<Duration>) -> Option<Duration> {
-    let named = named.map(whole_seconds);
-    let in_body = in_body.map(whole_milliseconds);
-    match (named, in_body) {
-        (Some(named), Some(in_body))
-            if named > in_body && named - in_body >= Duration::from_secs(1) =>
-        {
-            Some(named)
-        }
-        (_, Some(in_body)) => Some(in_body),
-        (named, None) => named,
-    }
-}
-
-/// Rounded up, within [`MAX_RETRY_AFTER`].
-fn whole_seconds(wait: Duration) -> Duration {
-    let wait = wait.min(MAX_RETRY_AFTER);
-    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
-}
-
-/// Rounded up, within [`MAX_RETRY_AFTER`].
-fn whole_milliseconds(wait: Duration) -> Duration {
-    let wait = wait.min(MAX_RETRY_AFTER);
-    let milliseconds = wait.subsec_nanos().div_ceil(1_000_000);
-    Duration::from_secs(wait.as_secs()) + Duration::from_millis(u64::from(milliseconds))
 }

@@ -8,11 +8,14 @@
 //! The table from one to the other is in `kind.rs`, the reading of real servers' malformed answers
 //! in `body.rs`.
 
+mod answers;
 mod body;
 mod federation;
 mod kind;
 mod transport;
+mod wait;
 
-pub use federation::{BODY_LIMIT, ErrorOrigin, ErrorParts, FederationError, MAX_RETRY_AFTER};
+pub use federation::{BODY_LIMIT, ErrorOrigin, ErrorParts, FederationError};
 pub use kind::{DEFAULT_RETRY_AFTER, ErrorKind, Retry};
 pub use transport::{CallError, Delivery, TransportError, TransportErrorKind};
+pub use wait::MAX_RETRY_AFTER;
