@@ -179,27 +179,55 @@ impl ObjectWriter {
     /// # Panics
     /// If the text reaches 2 GiB, which only a program without limits can ask for.
     pub fn finish(mut self) -> Result<Object, DuplicateMember> {
+        self.sort();
+        let repeated = self
+            .members
+            .windows(2)
+            .find(|pair| self.name(&pair[0]) == self.name(&pair[1]));
+        match repeated {
+            Some(pair) => Err(DuplicateMember {
+                name: self.name(&pair[0]).to_owned(),
+            }),
+            None => Ok(self.write()),
+        }
+    }
+
+    /// Writes the object. Of two members with one name the one given first stands: write what is known before what is not,
+    /// and nothing unknown can take its place.
+    ///
+    /// # Panics
+    /// As [`finish`](Self::finish).
+    pub fn into_object(mut self) -> Object {
+        // The sort is stable, so the first one given is the first of its name.
+        self.sort();
+        let names = &self.names;
+        self.members.dedup_by(|later, first| {
+            names[later.name_start..later.name_end] == names[first.name_start..first.name_end]
+        });
+        self.write()
+    }
+
+    fn sort(&mut self) {
         let names = &self.names;
         let name = |member: &Pending| &names[member.name_start..member.name_end];
         self.members.sort_by(|a, b| name(a).cmp(name(b)));
-        if let Some(pair) = self
-            .members
-            .windows(2)
-            .find(|pair| name(&pair[0]) == name(&pair[1]))
-        {
-            return Err(DuplicateMember {
-                name: name(&pair[0]).to_owned(),
-            });
-        }
+    }
+
+    fn name(&self, member: &Pending) -> &str {
+        &self.names[member.name_start..member.name_end]
+    }
+
+    /// Writes the members in the order they are in.
+    fn write(&self) -> Object {
         let mut out = Output::new(self.capacity());
         for member in &self.members {
-            out.name(name(member));
+            out.name(self.name(member));
             match &member.content {
                 Content::Whole(value) => out.whole(value),
                 Content::Array { first, last } => out.array(&self.elements[*first..*last]),
             }
         }
-        Ok(out.finish())
+        out.finish()
     }
 
     /// Enough for the text unless a name needs escapes.
