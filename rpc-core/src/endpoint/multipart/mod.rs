@@ -5,6 +5,7 @@
 //! other servers write. Both are without input and output; the reader's memory is bounded by its
 //! limits, not by the file.
 
+mod boundary;
 mod reader;
 mod writer;
 
