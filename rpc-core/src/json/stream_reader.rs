@@ -15,8 +15,8 @@ use super::value::Value;
 pub struct StreamLimits {
     /// The largest array element that is read. Larger ones are skipped and reported. Default: 1 MiB, sixteen times the largest event.
     pub item: usize,
-    /// The largest member that is read as a whole, and the bound on all names together. Beyond it the document is refused.
-    /// Default: 16 MiB.
+    /// The largest member that is read as a whole, and (but no less than 64 KiB) what all names together may cost. Beyond it the
+    /// document is refused. Default: 16 MiB.
     pub member: usize,
     /// The largest document. Default: no bound.
     pub total: u64,
@@ -145,6 +145,9 @@ enum Step {
 
 /// What one name costs beside its text.
 const NAME_OVERHEAD: usize = 64;
+
+/// What all names together may always cost.
+const LEAST_NAMES: usize = 64 << 10;
 
 impl StreamReader {
     /// Expects an object, some of whose members are large arrays: those named in `arrays`.
@@ -353,7 +356,7 @@ impl StreamReader {
         let value = self.ingest(text, start)?;
         let name = value.as_str().unwrap_or_default().into_owned();
         self.names_cost = self.names_cost.saturating_add(name.len() + NAME_OVERHEAD);
-        if self.names_cost > limit.saturating_add(NAME_OVERHEAD) {
+        if self.names_cost > limit.max(LEAST_NAMES) {
             return Err(self.error_at(too_large(&name), start));
         }
         if !self.names.insert(name.clone()) {
