@@ -1,5 +1,7 @@
 //! Replays the fuzzers' corpus, on a stable toolchain and without cargo-fuzz.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod fuzz_properties;
 
 fn replay(target: &str, property: fn(&[u8])) {

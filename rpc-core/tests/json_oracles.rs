@@ -1,5 +1,7 @@
 //! Generated hostile text, held against serde_json and ruma-common by the properties that the fuzzers use.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod fuzz_properties;
 
 use proptest::prelude::*;

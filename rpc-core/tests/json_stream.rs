@@ -1,5 +1,7 @@
 //! Reading one large object in pieces: the same parts wherever it is cut, bounded memory, linear cost.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::time::Instant;
 
 use bytes::Bytes;
