@@ -442,6 +442,10 @@ impl StreamReader {
             bytes += read as u64;
             self.pieces.consume(read);
             if end.is_some() {
+                if bytes <= self.limits.item as u64 {
+                    // Only a word that goes on behind its end ("nullx") made it look oversized.
+                    return Err(self.error(IngestErrorKind::Syntax("',' or ']'")));
+                }
                 let part = StreamPart::OversizedItem {
                     array,
                     index,
