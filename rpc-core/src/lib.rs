@@ -24,5 +24,5 @@ pub mod table_support;
 pub mod transport;
 
 pub use client::Client;
-pub use server_name::{ServerName, ServerNameError};
+pub use server_name::{PortError, ServerName, ServerNameError};
 pub use service::{Boxed, CallService, DuplicateOperation, Operations, Route, Router};

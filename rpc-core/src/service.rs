@@ -110,10 +110,10 @@ impl Operations {
 
     /// Makes a call of a request in endpoint form: what every binding's server does with what arrived.
     ///
-    /// `content` is read only once the operation is known, so that its size limit holds.
+    /// `content` is asked for only once the operation is known, so that its size limit holds.
     ///
     /// # Errors
-    /// As [`Operations::route`] and [`Endpoint::read`].
+    /// As [`Operations::route`], `content` and [`Endpoint::read`].
     pub fn read(
         &self,
         method: Cow<'static, str>,
@@ -123,12 +123,8 @@ impl Operations {
     ) -> Result<Call, FederationError> {
         let (op, mut parts) = self.route(&method, &target)?;
         parts.content = content(op)?;
-        let request = op.read(&parts)?;
-        Ok(Call::received(
-            request,
-            EndpointForm::received(method, target, parts),
-            context,
-        ))
+        let form = EndpointForm::received(method, target, parts);
+        Ok(Call::received(op.read(form.parts())?, form, context))
     }
 }
 

@@ -42,7 +42,7 @@ impl Endpoint for GetMissingEvents {
         EndpointParts {
             path: vec![self.room_id.clone()],
             query: self.extra_query.clone(),
-            content: Content::Json(object.finish()),
+            content: Content::Json(object.into_object()),
         }
     }
 
@@ -89,7 +89,7 @@ impl MessageForm for GetMissingEventsReply {
         });
         object.array("events", events.collect::<Vec<Value>>());
         object.members(&self.extra);
-        object.finish()
+        object.into_object()
     }
 
     fn read(object: &Object) -> Result<Self, ReadError> {

@@ -87,7 +87,7 @@ impl MessageForm for SendJoinMembers {
             self.servers_in_room.as_ref().map(|servers| servers.iter().map(String::as_str)),
         );
         object.members(&self.extra);
-        object.finish()
+        object.into_object()
     }
 
     fn read(object: &Object) -> Result<Self, ReadError> {

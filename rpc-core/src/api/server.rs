@@ -59,7 +59,7 @@ impl MessageForm for GetVersionReply {
         let mut object = ObjectWriter::new();
         object.value_opt("server", self.server.as_ref().map(Json::value));
         object.members(&self.extra);
-        object.finish()
+        object.into_object()
     }
 
     fn read(object: &Object) -> Result<Self, ReadError> {

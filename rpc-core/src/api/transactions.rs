@@ -88,7 +88,7 @@ impl Endpoint for SendTransaction {
         EndpointParts {
             path: vec![self.transaction_id.clone()],
             query: self.extra_query.clone(),
-            content: Content::Json(object.finish()),
+            content: Content::Json(object.into_object()),
         }
     }
 
@@ -145,10 +145,10 @@ impl SendTransactionReply {
         for (event_id, result) in pdus {
             let mut object = ObjectWriter::new();
             object.string_opt("error", result.error.as_deref());
-            results.value(event_id, &object.finish().to_value());
+            results.value(event_id, &object.into_object().to_value());
         }
         Self {
-            pdus: Json::from_value(results.finish().to_value()),
+            pdus: Json::from_value(results.into_object().to_value()),
             extra: Members::new(),
         }
     }
@@ -159,7 +159,7 @@ impl MessageForm for SendTransactionReply {
         let mut object = ObjectWriter::new();
         object.value("pdus", self.pdus.value());
         object.members(&self.extra);
-        object.finish()
+        object.into_object()
     }
 
     fn read(object: &Object) -> Result<Self, ReadError> {

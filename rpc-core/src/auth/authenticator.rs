@@ -4,9 +4,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{
-    KeyFault, KeySource, SignedRequest, XMatrix, credentials_of,
-};
+use super::{KeyFault, KeySource, SignedRequest, VerifyKey, XMatrix, XMatrixCredentials};
 use crate::{
     ServerName,
     call::{Authentication, Call, Reply},
@@ -117,13 +115,17 @@ impl XMatrixAuthenticator {
 #[async_trait]
 impl Authenticator for XMatrixAuthenticator {
     async fn authenticate(&self, call: &mut Call) -> Result<Origin, FederationError> {
-        let credentials = credentials_of(call.context().credentials.iter())
-            .map_err(|error| FederationError::malformed_credentials(error.to_string()))?;
-        let Some(first) = credentials.first() else {
-            return Err(FederationError::unauthorized("the request is not signed: no X-Matrix credential"));
-        };
-        let origin = first.origin.clone();
-        let destination = self.destination(&credentials)?;
+        let headers = call.context().credentials.iter().map(str::as_bytes);
+        let credentials = XMatrixCredentials::from_headers(headers).map_err(|error| {
+            if error.is_missing() {
+                FederationError::unauthorized(error.to_string())
+            } else {
+                FederationError::malformed_credentials(error.to_string())
+            }
+        })?;
+        let origin = credentials.origin().clone();
+        let credentials = credentials.as_slice();
+        let destination = self.destination(credentials)?;
         if let Some(addressed) = &call.context().destination
             && *addressed != destination
         {
@@ -140,7 +142,7 @@ impl Authenticator for XMatrixAuthenticator {
         };
         let mut valid = 0;
         let mut fault = None;
-        for credential in &credentials {
+        for credential in credentials {
             match self.keys.request_key(&origin, &credential.key).await {
                 Ok(key) => {
                     if !verify(credential, &key, &origin, destination.as_str(), form)? {
@@ -171,7 +173,7 @@ impl Authenticator for XMatrixAuthenticator {
 
 fn verify(
     credential: &XMatrix,
-    key: &super::VerifyKey,
+    key: &VerifyKey,
     origin: &ServerName,
     destination: &str,
     form: &EndpointForm,
@@ -183,19 +185,19 @@ fn verify(
             return Err(FederationError::unauthorized("X-Matrix can sign JSON content only"));
         }
     };
-    let holds = |content: Option<&[u8]>| {
-        SignedRequest {
-            method: form.method(),
-            uri: form.target(),
-            origin,
-            destination,
-            content,
-        }
-        .verify(key, &credential.signature)
+    let signed = SignedRequest {
+        method: form.method(),
+        uri: form.target(),
+        origin,
+        destination,
+        content,
     };
     // A sender in use sends no body for an empty object and signs the object all the same.
-    let sent_empty = content.is_none() && form.method() != "GET";
-    Ok(holds(content) || (sent_empty && holds(Some(b"{}"))))
+    Ok(if content.is_none() && form.method() != "GET" {
+        signed.verify_empty_body(key, &credential.signature)
+    } else {
+        signed.verify(key, &credential.signature)
+    })
 }
 
 /// The layer that verifies: what comes behind it sees a proven origin where the row asks for one.

@@ -109,6 +109,17 @@ struct Fetched {
     keys: Result<ServerKeys, String>,
 }
 
+impl Fetched {
+    fn key(&self, key: &KeyId, now: i64) -> Result<VerifyKey, KeyFault> {
+        match &self.keys {
+            // The cap of seven days counts from the fetch.
+            Ok(keys) if keys.valid_until(self.at) < now => Err(KeyFault::Expired),
+            Ok(keys) => key_of(keys, key, now),
+            Err(why) => Err(KeyFault::Unreachable(why.clone())),
+        }
+    }
+}
+
 impl KeyRing {
     /// A ring that fetches through `client`.
     pub fn new(client: Client, options: KeyRingOptions) -> Self {
@@ -124,7 +135,7 @@ impl KeyRing {
     /// Keys that are never fetched: the server's own.
     #[must_use]
     pub fn with_pinned(mut self, keys: ServerKeys) -> Self {
-        Arc::make_mut(&mut self.pinned).insert(keys.server_name().clone(), Arc::new(keys));
+        Arc::make_mut(&mut self.pinned).insert(keys.server_name.clone(), Arc::new(keys));
         self
     }
 
@@ -156,12 +167,8 @@ impl KeyRing {
     /// Whether what was fetched is no answer any more, so that the server may be asked again.
     fn is_stale(&self, fetched: &Fetched, key: &KeyId) -> bool {
         let now = (self.options.now)();
-        let answers = fetched
-            .keys
-            .as_ref()
-            .is_ok_and(|keys| key_of(keys, key, now).is_ok());
         let interval = i64::try_from(self.options.interval.as_millis()).unwrap_or(i64::MAX);
-        !answers && now.saturating_sub(fetched.at) >= interval
+        fetched.key(key, now).is_err() && now.saturating_sub(fetched.at) >= interval
     }
 }
 
@@ -169,7 +176,7 @@ fn key_of(keys: &ServerKeys, key: &KeyId, now: i64) -> Result<VerifyKey, KeyFaul
     if let Some(key) = keys.key_for_request(key, now) {
         return Ok(key.clone());
     }
-    Err(if keys.lists(key) {
+    Err(if keys.verify_keys.contains_key(key) || keys.old_verify_keys.contains_key(key) {
         KeyFault::Expired
     } else {
         KeyFault::Unknown
@@ -192,10 +199,7 @@ impl KeySource for KeyRing {
                 .await
                 .into_value(),
         };
-        match &fetched.keys {
-            Ok(keys) => key_of(keys, key, (self.options.now)()),
-            Err(why) => Err(KeyFault::Unreachable(why.clone())),
-        }
+        fetched.key(key, (self.options.now)())
     }
 }
 

@@ -1,10 +1,13 @@
 //! Method, target and content of one request.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use bytes::Bytes;
 
-use super::{PathTemplate, Query, check_target};
+use super::{
+    PathTemplate, Query, check_target,
+    target::{BadEscape, TargetError},
+};
 use crate::{
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     json::{IngestErrorKind, Object, ReadError, ReadErrorKind},
@@ -160,7 +163,7 @@ pub fn read_content(body: Bytes, limit: usize) -> Result<Content, FederationErro
         Ok(object) => Ok(Content::Json(object)),
         Err(error) => Err(match error.kind() {
             IngestErrorKind::TooLarge { .. } => {
-                FederationError::too_large("request content", limit, "receiver", "limits.request")
+                FederationError::too_large("request content", limit as u64, "receiver", "limits.request")
             }
             IngestErrorKind::NotAnObject => FederationError::bad_json(error.to_string()),
             _ => FederationError::not_json(error.to_string()),
@@ -168,10 +171,57 @@ pub fn read_content(body: Bytes, limit: usize) -> Result<Content, FederationErro
     }
 }
 
+/// Known parameters are taken out, so that what is left is what the operation does not know.
+impl Query {
+    /// Takes out a parameter that is `true` or `false`.
+    ///
+    /// # Errors
+    /// 400 `M_INVALID_PARAM`: it is neither.
+    pub fn take_boolean(&mut self, name: &str) -> Result<Option<bool>, FederationError> {
+        self.take_parsed(name, "`true` or `false`")
+    }
+
+    /// Takes out a parameter that is a decimal integer.
+    ///
+    /// # Errors
+    /// 400 `M_INVALID_PARAM`: it is none.
+    pub fn take_integer(&mut self, name: &str) -> Result<Option<i64>, FederationError> {
+        self.take_parsed(name, "an integer")
+    }
+
+    fn take_parsed<T: FromStr>(
+        &mut self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, FederationError> {
+        self.take(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    FederationError::invalid_param(format!(
+                        "query parameter `{name}` is not {expected}"
+                    ))
+                })
+            })
+            .transpose()
+    }
+}
+
+impl From<TargetError> for FederationError {
+    fn from(error: TargetError) -> Self {
+        Self::new(error.http_status(), "M_INVALID_PARAM", error.to_string())
+    }
+}
+
+impl From<BadEscape> for FederationError {
+    fn from(error: BadEscape) -> Self {
+        Self::invalid_param(format!("the target holds {error}"))
+    }
+}
+
 impl From<ReadError> for FederationError {
     fn from(error: ReadError) -> Self {
         match error.kind() {
-            ReadErrorKind::Missing => Self::missing_param(error.to_string()),
+            ReadErrorKind::Missing { .. } => Self::missing_param(error.to_string()),
             _ => Self::bad_json(error.to_string()),
         }
     }

@@ -9,5 +9,5 @@ mod reply;
 pub mod target;
 
 pub use form::{Content, EndpointForm, EndpointParts, read_content};
-pub use reply::{ReplyHead, WireBody, WireReply, read_reply, write_reply};
+pub use reply::{ReplyHead, WireBody, WireReply, federation_error, read_reply, write_reply};
 pub use target::{PathTemplate, Query, TrailingSlash, check_target, split_target};

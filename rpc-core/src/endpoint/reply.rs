@@ -85,13 +85,7 @@ pub fn write_reply(result: Result<Reply, CallError>) -> WireReply {
 pub fn federation_error(error: CallError) -> FederationError {
     match error {
         CallError::Federation(error) => error,
-        CallError::Transport(error) => {
-            let status = match error.kind() {
-                TransportErrorKind::Timeout => 504,
-                _ => 502,
-            };
-            FederationError::new(status, "M_UNKNOWN", error.to_string())
-        }
+        CallError::Transport(error) => FederationError::from_transport(&error, "comity"),
     }
 }
 

@@ -44,7 +44,7 @@ impl Around for Limits {
                 )
                 .into(),
                 Side::Server => {
-                    FederationError::too_large("request content", limit, "receiver", "limits.request").into()
+                    FederationError::too_large("request content", limit as u64, "receiver", "limits.request").into()
                 }
             });
         }

@@ -2,7 +2,7 @@
 
 mod memory;
 
-use std::{fmt::Debug, net::SocketAddr, sync::Arc, task::Poll};
+use std::{collections::HashMap, fmt::Debug, net::SocketAddr, sync::Arc, task::Poll};
 
 use async_trait::async_trait;
 use tower::Service;
@@ -12,7 +12,7 @@ pub use memory::{MemoryMode, MemoryTransport};
 use crate::{
     Boxed, ServerName,
     call::{Call, Reply},
-    error::{CallError, TransportError},
+    error::{CallError, Delivery, TransportError, TransportErrorKind},
 };
 
 /// A binding's client: sends a call and gives its reply.
@@ -159,4 +159,35 @@ pub trait Resolve: Send + Sync + Debug + 'static {
     /// # Errors
     /// The name cannot be resolved; nothing was sent.
     async fn resolve(&self, destination: &ServerName) -> Result<Route, TransportError>;
+}
+
+/// Routes that the operator wrote down. Any other name is refused.
+#[derive(Clone, Debug, Default)]
+pub struct FixedRoutes(HashMap<ServerName, Route>);
+
+impl FixedRoutes {
+    /// No route.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a route. An earlier one for the same name is replaced.
+    #[must_use]
+    pub fn with(mut self, destination: ServerName, route: Route) -> Self {
+        self.0.insert(destination, route);
+        self
+    }
+}
+
+#[async_trait]
+impl Resolve for FixedRoutes {
+    async fn resolve(&self, destination: &ServerName) -> Result<Route, TransportError> {
+        self.0.get(destination).cloned().ok_or_else(|| {
+            TransportError::new(
+                TransportErrorKind::Resolve,
+                Delivery::NotSent,
+                format!("no route to {destination} is configured"),
+            )
+        })
+    }
 }

@@ -1,0 +1,111 @@
+//! The object that a request signs (Server-Server API, "Request Authentication").
+
+use std::borrow::Cow;
+
+use super::{Signature, SigningKey, VerifyKey, XMatrix};
+use crate::ServerName;
+
+/// What a request's signature covers.
+///
+/// The signed text is the canonical JSON of
+/// `{"content": …, "destination": …, "method": …, "origin": …, "uri": …}`. It is hashed piece by piece and not built:
+/// a transaction's content is by far the largest piece, and it is there already.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedRequest<'a> {
+    /// The method as sent: upper case, and `HEAD` for a HEAD request even if it is routed as GET.
+    pub method: &'a str,
+    /// The request target exactly as sent: path, and `?` and query if there is a `?`; no scheme, host or fragment,
+    /// percent-encoding untouched.
+    pub uri: &'a str,
+    /// Who sends.
+    pub origin: &'a ServerName,
+    /// Who is addressed. A receiver puts the name it was addressed by here even if the header has no `destination`,
+    /// because senders from before v1.3 of the specification signed it all the same.
+    pub destination: &'a str,
+    /// The body's canonical JSON, whole (`signatures` and `unsigned` inside it stay), or `None` if no body is sent.
+    pub content: Option<&'a [u8]>,
+}
+
+impl SignedRequest<'_> {
+    /// Signs, and gives the credential to send.
+    pub fn sign(&self, key: &SigningKey) -> XMatrix {
+        XMatrix {
+            origin: self.origin.clone(),
+            destination: Some(self.destination.to_owned()),
+            key: key.key_id().clone(),
+            signature: self.with_slices(|slices| key.sign_slices(slices)),
+        }
+    }
+
+    /// Whether the key made this signature over this request.
+    ///
+    /// That the signature holds says nothing about the content's form: the caller has checked that it is canonical.
+    pub fn verify(&self, key: &VerifyKey, signature: &Signature) -> bool {
+        self.with_slices(|slices| key.verify_slices(slices, signature))
+    }
+
+    /// As [`verify`](Self::verify), for a request that came with an empty body.
+    ///
+    /// Synapse sends no body and signs no content where the content would be `{}`, others sign `{}` and may lose it
+    /// on the way: so the request counts as signed without content or, if that fails, with `{}`. The value of
+    /// `content` is not looked at.
+    pub fn verify_empty_body(&self, key: &VerifyKey, signature: &Signature) -> bool {
+        let with = |content| Self { content, ..*self };
+        with(None).verify(key, signature) || with(Some(b"{}".as_slice())).verify(key, signature)
+    }
+
+    /// The signed text in one piece, for tests and for showing it.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.with_slices(|slices| slices.concat())
+    }
+
+    /// Calls `f` with the pieces of the signed text, in order.
+    pub fn with_slices<R>(&self, f: impl FnOnce(&[&[u8]]) -> R) -> R {
+        let destination = escape(self.destination);
+        let method = escape(self.method);
+        let uri = escape(self.uri);
+        let (start, content, next): (&[u8], &[u8], &[u8]) = match self.content {
+            Some(content) => (b"{\"content\":", content, b",\"destination\":\""),
+            None => (b"{", b"", b"\"destination\":\""),
+        };
+        f(&[
+            start,
+            content,
+            next,
+            destination.as_bytes(),
+            b"\",\"method\":\"",
+            method.as_bytes(),
+            b"\",\"origin\":\"",
+            // A server name has no character that JSON escapes.
+            self.origin.as_str().as_bytes(),
+            b"\",\"uri\":\"",
+            uri.as_bytes(),
+            b"\"}",
+        ])
+    }
+}
+
+/// The inside of a canonical JSON string (Appendices, "Canonical JSON"). Borrowed in all but odd cases.
+pub(super) fn escape(text: &str) -> Cow<'_, str> {
+    let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
+    let Some(first) = text.bytes().position(|b| !plain(b)) else {
+        return Cow::Borrowed(text);
+    };
+    let mut escaped = String::with_capacity(text.len() + 16);
+    // Everything that is escaped is ASCII, so `first` is a character boundary.
+    escaped.push_str(&text[..first]);
+    for c in text[first..].chars() {
+        match c {
+            '"' => escaped.push_str("\\\""),
+            '\\' => escaped.push_str("\\\\"),
+            '\u{8}' => escaped.push_str("\\b"),
+            '\t' => escaped.push_str("\\t"),
+            '\n' => escaped.push_str("\\n"),
+            '\u{c}' => escaped.push_str("\\f"),
+            '\r' => escaped.push_str("\\r"),
+            '\0'..='\u{1f}' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    Cow::Owned(escaped)
+}

@@ -1,0 +1,456 @@
+//! What the JSON module promises: strict, canonical, one event never spoils another.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use comity_core::json::{
+    IngestErrorKind, Json, Kind, Members, Object, ObjectWriter, ReadErrorKind, StreamWriteError,
+    StreamWriter, Value, write_string,
+};
+
+const NO_LIMIT: usize = usize::MAX;
+
+fn value(text: &str) -> Value {
+    Value::parse(Bytes::copy_from_slice(text.as_bytes()), NO_LIMIT).expect(text)
+}
+
+fn object(text: &str) -> Object {
+    Object::parse(Bytes::copy_from_slice(text.as_bytes()), NO_LIMIT).expect(text)
+}
+
+fn refused(text: &[u8]) -> (IngestErrorKind, usize) {
+    let error = Value::parse(Bytes::copy_from_slice(text), NO_LIMIT).expect_err("is refused");
+    (error.kind().clone(), error.offset())
+}
+
+fn nested(depth: usize) -> String {
+    // The innermost is the empty object.
+    format!("{}{{}}{}", "{\"a\":".repeat(depth - 1), "}".repeat(depth - 1))
+}
+
+#[test]
+fn canonical_bytes_are_kept_without_a_copy() {
+    let texts = [
+        r#"{"a":1,"b":[{"c":"d"},null,true,false,-5],"é":"\n\u0001"}"#,
+        "[]",
+        "{}",
+        "\"\u{7f}/\"",
+        "0",
+        r#"{"\n":1,"A":2}"#,
+        r#"{"":{"":{}}}"#,
+    ];
+    for text in texts {
+        let bytes = Bytes::from(text.to_owned());
+        let value = Value::parse(bytes.clone(), NO_LIMIT).unwrap();
+        assert_eq!(value.as_bytes().as_ptr(), bytes.as_ptr(), "{text}");
+        assert_eq!(value.as_text(), text);
+    }
+}
+
+#[test]
+fn white_space_around_canonical_bytes_costs_no_copy() {
+    let bytes = Bytes::from_static(b"\n {\"a\":1}\r\n");
+    let value = Value::parse(bytes.clone(), NO_LIMIT).unwrap();
+    assert_eq!(value.as_bytes().as_ptr(), bytes[2..].as_ptr());
+    assert_eq!(value.as_text(), r#"{"a":1}"#);
+}
+
+#[test]
+fn everything_else_is_re_encoded() {
+    let cases = [
+        (r#"{"b":1,"a":2}"#, r#"{"a":2,"b":1}"#),
+        (" { \"a\" : [ 1 , 2 ] , \"b\" : { } } ", r#"{"a":[1,2],"b":{}}"#),
+        (r#""\u0041\/\u00e9\ud83d\ude00\u0008\u001F\u0022""#, r#""A/é😀\b\u001f\"""#),
+        (r#"[-0,-0.0,-0e1,1.50]"#, "[0,-0.0,-0e1,1.50]"),
+        // By the decoded name: a newline sorts before a letter, though its escape does not.
+        (r#"{"A":1,"\n":2}"#, r#"{"\n":2,"A":1}"#),
+        // By code point, not by UTF-16 unit.
+        (r#"{"😀":1,"\ufb33":2}"#, "{\"\u{fb33}\":2,\"😀\":1}"),
+        (r#"{"b":{"d":1,"c":[{"f":1,"e":2}]},"a":0}"#, r#"{"a":0,"b":{"c":[{"e":2,"f":1}],"d":1}}"#),
+        (r#"{"a":1,"ab":2,"":0}"#, r#"{"":0,"a":1,"ab":2}"#),
+    ];
+    for (text, canonical) in cases {
+        assert_eq!(value(text).as_text(), canonical);
+    }
+}
+
+#[test]
+fn the_last_of_members_with_one_name_wins_however_it_is_spelled() {
+    let cases = [
+        (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+        (r#"{"a":1,"b":0,"\u0061":2}"#, r#"{"a":2,"b":0}"#),
+        (r#"{"b":{"z":1,"y":2},"a":1,"b":{"x":1,"w":2},"\u0062":{"v":1,"u":2}}"#, r#"{"a":1,"b":{"u":2,"v":1}}"#),
+        (r#"{"\n":1,"\u000a":2,"\u000A":3}"#, r#"{"\n":3}"#),
+        (r#"[{"a":[{"b":1,"b":2}],"a":[{"b":3,"b":4}]}]"#, r#"[{"a":[{"b":4}]}]"#),
+    ];
+    for (text, canonical) in cases {
+        assert_eq!(value(text).as_text(), canonical);
+    }
+}
+
+#[test]
+fn refusals_name_the_reason_and_the_place() {
+    use IngestErrorKind::{LoneSurrogate, Syntax, TrailingBytes, Truncated, Utf8};
+    let cases: &[(&[u8], IngestErrorKind, usize)] = &[
+        (b"", Truncated, 0),
+        (b"  ", Truncated, 2),
+        (b"{\"a\":1", Truncated, 6),
+        (b"\"abc", Truncated, 4),
+        (b"tru", Truncated, 3),
+        (b"-", Truncated, 1),
+        (b"\"\\u12", Truncated, 5),
+        (b"\"a\xff\"", Utf8, 2),
+        (b"\"\xed\xa0\x80\"", Utf8, 1),
+        (b"\"\xc0\x80\"", Utf8, 1),
+        (b"\xef\xbb\xbf{}", Syntax("a value"), 0),
+        (b"\"x\\ud800\"", LoneSurrogate, 2),
+        (b"\"x\\ud800\\u0041\"", LoneSurrogate, 2),
+        (b"\"x\\ud800\\n\"", LoneSurrogate, 2),
+        (b"\"\\udc00\\ud800\"", LoneSurrogate, 1),
+        (b"{\"\\udfff\":1}", LoneSurrogate, 2),
+        (b"{} x", TrailingBytes, 3),
+        (b"01", TrailingBytes, 1),
+        (b"[01]", Syntax("',' or ']'"), 2),
+        (b"{\"a\":1,}", Syntax("a member name"), 7),
+        (b"[1,]", Syntax("a value"), 3),
+        (b"{\"a\" 1}", Syntax("':'"), 5),
+        (b"{\"a\":1]", Syntax("',' or '}'"), 6),
+        (b"[1}", Syntax("',' or ']'"), 2),
+        (b"[1.]", Syntax("a digit"), 3),
+        (b"[nul]", Syntax("'null'"), 4),
+        (b"\"\x1f\"", Syntax("no control character within a string"), 1),
+        (b"\"\\x\"", Syntax("an escape"), 2),
+        (b"\"\\u00g0\"", Syntax("a hexadecimal digit"), 5),
+        (b"{1:2}", Syntax("a member name"), 1),
+        (b"[\x0b1]", Syntax("a value"), 1),
+        (b"NaN", Syntax("a value"), 0),
+    ];
+    for (text, kind, offset) in cases {
+        assert_eq!(refused(text), (kind.clone(), *offset), "{}", text.escape_ascii());
+    }
+    let error = Value::parse(Bytes::from_static(b"\"\\ud800\""), NO_LIMIT).unwrap_err();
+    assert_eq!(error.to_string(), "lone surrogate at byte 1");
+}
+
+#[test]
+fn a_body_beyond_its_limit_is_refused_and_one_at_it_is_not() {
+    let body = Bytes::from_static(b"{\"a\":10}");
+    assert!(Object::parse(body.clone(), 8).is_ok());
+    let error = Object::parse(body, 7).unwrap_err();
+    assert_eq!(*error.kind(), IngestErrorKind::TooLarge { limit: 7 });
+}
+
+#[test]
+fn an_object_is_required_where_one_is_required() {
+    for text in ["[]", " 1", "null", "\"{}\""] {
+        let error = Object::parse(Bytes::from(text.to_owned()), NO_LIMIT).unwrap_err();
+        assert_eq!(*error.kind(), IngestErrorKind::NotAnObject, "{text}");
+    }
+    // Broken JSON is that first.
+    let error = Object::parse(Bytes::from_static(b"[1"), NO_LIMIT).unwrap_err();
+    assert_eq!(*error.kind(), IngestErrorKind::Truncated);
+}
+
+#[test]
+fn a_deep_event_does_not_spoil_its_neighbours() {
+    for depth in [1, 2, 63, 64, 65, 100, 990, 10_000] {
+        let deep = nested(depth);
+        for body in [
+            format!(r#"{{"origin":"a","pdus":[{{"n":1}},{deep},{{"n":2}}]}}"#),
+            // The same by way of the slow pass.
+            format!(r#"{{"pdus":[{{"n":1}},{deep},{{"n":2}}],"origin":"a"}}"#),
+        ] {
+            let body = object(&body);
+            let pdus: Vec<_> = body.array("pdus").unwrap().collect();
+            assert_eq!(pdus.len(), 3);
+            assert_eq!(pdus[0].as_text(), r#"{"n":1}"#);
+            assert_eq!(pdus[1].as_text(), deep);
+            assert_eq!(pdus[2].as_text(), r#"{"n":2}"#);
+            let depths: Vec<_> = pdus.iter().map(|pdu| pdu.facts().depth).collect();
+            assert_eq!(depths, [1, depth as u32, 1]);
+            assert_eq!(body.facts().depth, depth as u32 + 2);
+            assert_eq!(body.get("pdus").unwrap().facts().depth, depth as u32 + 1);
+            assert_eq!(body.get("origin").unwrap().facts().depth, 0);
+        }
+    }
+}
+
+#[test]
+fn an_odd_number_marks_its_own_event_only() {
+    let odd = ["1.1", "1e3", "9007199254740992", "-9007199254740992", "-0.0", "123456789012345678901234567890"];
+    for number in odd {
+        let text = format!(r#"{{"limit":1,"other":{number},"pdus":[{{"a":1}},{{"a":{number}}},{{"a":[]}},{number}]}}"#);
+        let body = object(&text);
+        assert_eq!(body.text(), &text, "odd numbers keep their text");
+        let marks: Vec<_> = body.array("pdus").unwrap().map(|pdu| pdu.facts().odd_numbers).collect();
+        assert_eq!(marks, [false, true, false, true]);
+        assert!(!body.get("limit").unwrap().facts().odd_numbers);
+        assert!(body.get("other").unwrap().facts().odd_numbers);
+        assert!(body.get("pdus").unwrap().facts().odd_numbers);
+        assert!(body.facts().odd_numbers);
+        assert_eq!(body.get("other").unwrap().as_i64(), None);
+    }
+    assert_eq!(value("9007199254740991").as_i64(), Some(9_007_199_254_740_991));
+    assert_eq!(value("-9007199254740991").as_i64(), Some(-9_007_199_254_740_991));
+    assert!(!object(r#"{"a":[1,2],"b":-9007199254740991}"#).facts().odd_numbers);
+}
+
+#[test]
+fn elements_that_are_no_objects_are_found_like_any_other() {
+    let body = object(r#"{"a":[[],{},"x",[1,[2]],null,-1],"b":[],"c":[[[]]],"d":{"e":[1,2]},"f":[0]}"#);
+    let texts = |name: &str| -> Vec<String> {
+        body.array(name).unwrap().map(|element| element.as_text().to_owned()).collect()
+    };
+    assert_eq!(texts("a"), ["[]", "{}", "\"x\"", "[1,[2]]", "null", "-1"]);
+    assert_eq!(texts("b"), [""; 0]);
+    assert_eq!(texts("c"), ["[[]]"]);
+    assert_eq!(texts("f"), ["0"]);
+    assert!(body.array("d").is_none());
+    assert!(body.array("g").is_none());
+    let depths: Vec<_> = body.array("a").unwrap().map(|element| element.facts().depth).collect();
+    assert_eq!(depths, [1, 1, 0, 2, 0, 0]);
+    assert_eq!(body.array("a").unwrap().len(), 6);
+    assert_eq!(body.array("a").unwrap().next_back().unwrap().as_text(), "-1");
+    let again = body.get("a").unwrap().elements().unwrap();
+    assert_eq!(again, body.array("a").unwrap().collect::<Vec<_>>());
+    assert_eq!(again[3].facts().depth, 2);
+    let members: Vec<_> = body.members().map(|(name, _)| name.into_owned()).collect();
+    assert_eq!(members, ["a", "b", "c", "d", "f"]);
+    assert_eq!(Object::from_value(&body.get("d").unwrap()).unwrap().array("e").unwrap().len(), 2);
+    assert!(Object::from_value(&body.get("a").unwrap()).is_none());
+}
+
+#[test]
+fn members_are_found_by_their_decoded_name() {
+    let body = object(r#"{"":0,"\n":1,"\"":2,"A":3,"\\":4,"é":5,"😀":6}"#);
+    for (name, expected) in [("", 0), ("\n", 1), ("\"", 2), ("A", 3), ("\\", 4), ("é", 5), ("😀", 6)] {
+        assert_eq!(body.get(name).unwrap().as_i64(), Some(expected), "{name:?}");
+    }
+    for absent in ["\\n", "B", "\u{0}", "zz", "\u{10ffff}"] {
+        assert!(body.get(absent).is_none(), "{absent:?}");
+    }
+}
+
+#[test]
+fn a_hostile_body_costs_time_in_proportion() {
+    let levels = 1_000_000;
+    // At every level an object whose members are out of order.
+    let disordered = format!("{}0{}", "{\"b\":1,\"a\":".repeat(levels), "}".repeat(levels));
+    let ordered = format!("{}0{}", "{\"a\":".repeat(levels), ",\"b\":1}".repeat(levels));
+    let duplicates = format!("{}0{}", "{\"a\":1,\"a\":".repeat(levels), "}".repeat(levels));
+    let arrays = format!("{}{}", "[".repeat(6 * levels), "]".repeat(6 * levels));
+    let wide = format!("[{}0]", "0,".repeat(6 * levels));
+    let names: Vec<_> = (0..levels).rev().map(|n| format!("\"{n:07}\":0")).collect();
+    let names = format!("{{{}}}", names.join(","));
+    let begun = Instant::now();
+    assert_eq!(value(&disordered).as_text(), ordered);
+    assert_eq!(value(&duplicates).facts().depth, levels as u32);
+    assert_eq!(value(&arrays).facts().depth, 6 * levels as u32);
+    assert_eq!(value(&wide).elements().unwrap().len(), 6 * levels + 1);
+    assert_eq!(object(&names).len(), levels);
+    // Quadratic cost would take hours; this bound is generous for an unoptimised build on a busy machine.
+    assert!(begun.elapsed().as_secs() < 120, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn names_with_a_long_common_prefix_cost_no_more() {
+    let prefix = "x".repeat(10_000);
+    let members: Vec<_> = (0..1000).rev().map(|n| format!("\"{prefix}\\u00{:02x}{n:04}\":0", n % 32)).collect();
+    let body = format!("{{{}}}", members.join(","));
+    let begun = Instant::now();
+    assert_eq!(object(&body).len(), 1000);
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn values_are_made_and_read() {
+    assert_eq!(Value::string("a\n\"é").as_text(), r#""a\n\"é""#);
+    assert_eq!(Value::string("a\n\"é").as_str().unwrap(), "a\n\"é");
+    assert_eq!(Value::integer(-7).as_i64(), Some(-7));
+    assert!(Value::integer(i64::MIN).facts().odd_numbers);
+    assert!(Value::integer(1 << 53).facts().odd_numbers);
+    assert!(!Value::integer((1 << 53) - 1).facts().odd_numbers);
+    assert_eq!(Value::boolean(true).as_bool(), Some(true));
+    assert!(Value::null().is_null());
+    let array = Value::array([Value::null(), value(r#"{"a":[]}"#), value("1.5")]);
+    assert_eq!(array.as_text(), r#"[null,{"a":[]},1.5]"#);
+    assert_eq!(array.facts(), value(array.as_text()).facts());
+    assert_eq!(Value::array([]).facts(), value("[]").facts());
+    let kinds = [("null", Kind::Null), ("true", Kind::Bool), ("-1", Kind::Number), ("\"\"", Kind::String), ("[]", Kind::Array), ("{}", Kind::Object)];
+    for (text, kind) in kinds {
+        assert_eq!(value(text).kind(), kind);
+        assert_eq!(value(text).elements().is_some(), kind == Kind::Array);
+        assert_eq!(value(text).as_str().is_some(), kind == Kind::String);
+        assert_eq!(value(text).as_i64().is_some(), kind == Kind::Number);
+    }
+    assert_eq!(value(r#"{"b":1,"a":2}"#), value(r#"{"a":2,"b":1}"#));
+    assert_eq!(format!("{:?}", value(r#"{"a":1}"#)), r#"{"a":1}"#);
+    let long = format!("{:?}", Value::string(&"é".repeat(1000)));
+    assert!(long.chars().count() < 230, "{long}");
+}
+
+#[test]
+fn rust_types_go_in_and_out() {
+    let map = std::collections::HashMap::from([("z", 1), ("a", 2)]);
+    let value = Value::from_serialize(&map).unwrap();
+    assert_eq!(value.as_text(), r#"{"a":2,"z":1}"#);
+    let json = Json::<std::collections::BTreeMap<String, i64>>::from_value(value.clone());
+    assert_eq!(json.read().unwrap()["z"], 1);
+    assert_eq!(*Json::write(&json.read().unwrap()).unwrap().value(), value);
+    assert!(Json::<Vec<String>>::from_value(value).read().is_err());
+    // A value within a serde type keeps its text and is checked.
+    let text = r#"{"v":{"b":1,"a":1.50}}"#;
+    let with: std::collections::BTreeMap<String, Value> = serde_json::from_str(text).unwrap();
+    assert_eq!(with["v"].as_text(), r#"{"a":1.50,"b":1}"#);
+    assert_eq!(serde_json::to_string(&with).unwrap(), r#"{"v":{"a":1.50,"b":1}}"#);
+}
+
+#[test]
+fn a_reader_takes_what_it_knows_and_keeps_the_rest() {
+    let body = object(r#"{"a":"x","b":1,"c":true,"d":{"e":1},"f":["p","q"],"g":null,"h":1.5,"z":"é\n"}"#);
+    let mut reader = body.reader();
+    assert_eq!(reader.string("a").unwrap(), "x");
+    assert_eq!(reader.integer("b").unwrap(), 1);
+    assert!(reader.boolean("c").unwrap());
+    assert_eq!(reader.object("d").unwrap().as_text(), r#"{"e":1}"#);
+    assert_eq!(reader.strings("f").unwrap(), ["p", "q"]);
+    assert_eq!(reader.string_opt("nothing").unwrap(), None);
+    let error = reader.string("nothing").unwrap_err();
+    assert_eq!(error.to_string(), "member \"nothing\": expected a string, but it is missing");
+    let error = reader.string_opt("g").unwrap_err();
+    assert_eq!(error.kind(), ReadErrorKind::WrongType { expected: "a string", found: Kind::Null });
+    assert_eq!(error.member(), "g");
+    assert_eq!(reader.try_integer("h"), None, "an odd number stays for the rest");
+    assert_eq!(reader.take("a"), None, "taken once");
+    let rest = reader.rest();
+    assert_eq!(rest.to_object().text(), r#"{"g":null,"h":1.5,"z":"é\n"}"#);
+    assert_eq!(rest.get("z").unwrap().as_str().unwrap(), "é\n");
+}
+
+#[test]
+fn lenient_takes_leave_what_does_not_fit() {
+    let body = object(r#"{"a":1,"b":"x","c":["x",1],"d":"y"}"#);
+    let mut reader = body.reader();
+    assert_eq!(reader.try_string("a"), None);
+    assert_eq!(reader.try_boolean("b"), None);
+    assert_eq!(reader.try_strings("c"), None);
+    assert_eq!(reader.try_object("c"), None);
+    assert_eq!(reader.try_array("c").unwrap().len(), 2);
+    assert_eq!(reader.try_string("d").unwrap(), "y");
+    assert_eq!(reader.rest().to_object().text(), r#"{"a":1,"b":"x"}"#);
+}
+
+#[test]
+fn more_than_64_members_are_told_apart() {
+    let mut writer = ObjectWriter::new();
+    for n in 0..200 {
+        writer.integer(&format!("{n:03}"), n);
+    }
+    let body = writer.finish().unwrap();
+    let mut reader = body.reader();
+    for n in (0..200).filter(|n| n % 7 != 0) {
+        assert_eq!(reader.integer(&format!("{n:03}")).unwrap(), n);
+    }
+    let rest: Vec<_> = reader.rest().iter().map(|(_, value)| value.as_i64().unwrap()).collect();
+    assert_eq!(rest, (0..200).filter(|n| n % 7 == 0).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_writer_sorts_and_indexes_what_it_writes() {
+    let mut rest = Members::new();
+    rest.insert("odd\n".into(), value("[1.5,{}]"));
+    rest.insert("\u{1}".into(), value("[[[]],1]"));
+    let mut writer = ObjectWriter::new();
+    writer
+        .string("z", "é\n")
+        .array("pdus", [value(r#"{"a":[[]]}"#), value("1e5")])
+        .strings("b", ["x", "y"])
+        .string_opt("no", None)
+        .integer_opt("yes", Some(3))
+        .boolean("truth", false)
+        .value("v", &value("{}"))
+        .members(&rest);
+    let written = writer.finish().unwrap();
+    let parsed = object(std::str::from_utf8(written.text()).unwrap());
+    assert_eq!(written.text(), r#"{"\u0001":[[[]],1],"b":["x","y"],"odd\n":[1.5,{}],"pdus":[{"a":[[]]},1e5],"truth":false,"v":{},"yes":3,"z":"é\n"}"#);
+    assert_same_index(&written, &parsed);
+    let mut writer = ObjectWriter::new();
+    writer.integer("a", 1).integer("b", 2).integer("a", 3);
+    assert_eq!(writer.finish().unwrap_err().name(), "a");
+    assert_eq!(ObjectWriter::new().finish().unwrap(), Object::empty());
+    assert_eq!(Members::from_object(&written).to_object(), written);
+}
+
+fn assert_same_index(a: &Object, b: &Object) {
+    assert_eq!(a, b);
+    assert_eq!(a.facts(), b.facts());
+    for ((name, x), (other, y)) in a.members().zip(b.members()) {
+        assert_eq!((&name, &x, x.facts()), (&other, &y, y.facts()));
+        assert_eq!(a.get(&name), Some(x));
+        let elements = |object: &Object| {
+            object.array(&name).map(|all| all.map(|e| (e.facts(), e)).collect::<Vec<_>>())
+        };
+        assert_eq!(elements(a), elements(b), "{name}");
+    }
+}
+
+#[test]
+fn a_stream_writer_writes_in_the_order_given() {
+    let mut writer = StreamWriter::new();
+    writer.member("z", &value("1")).unwrap();
+    assert_eq!(writer.item(&value("1")), Err(StreamWriteError::NoArray));
+    writer.array_start("pdus").unwrap();
+    writer.item(&value("{}")).unwrap();
+    assert_eq!(writer.buffered(), 17);
+    assert_eq!(writer.take(), r#"{"z":1,"pdus":[{}"#);
+    assert_eq!(writer.buffered(), 0);
+    writer.item(&value("2")).unwrap();
+    assert_eq!(writer.member("z", &value("1")), Err(StreamWriteError::Duplicate { name: "z".into() }));
+    writer.array_start("a\n").unwrap();
+    writer.array_start("b").unwrap();
+    writer.finish();
+    writer.finish();
+    assert_eq!(writer.take(), r#",2],"a\n":[],"b":[]}"#);
+    assert_eq!(writer.member("c", &value("1")), Err(StreamWriteError::Finished));
+    let mut empty = StreamWriter::new();
+    empty.finish();
+    assert_eq!(empty.take(), "{}");
+}
+
+#[test]
+fn a_string_is_written_as_canonical_json() {
+    let mut out = b"x".to_vec();
+    write_string(&mut out, "\u{0}a\u{7f}");
+    assert_eq!(out, b"x\"\\u0000a\x7f\"");
+}
+
+#[test]
+fn the_cases_of_msc4458_hold() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/json");
+    let mut cases = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some() {
+            continue;
+        }
+        let case = std::fs::read_to_string(&path).unwrap();
+        let (input, outcomes) = case.split_once("---\n").unwrap();
+        let input: String = input.lines().filter(|line| !line.starts_with('#')).collect();
+        let outcome = match Value::parse(Bytes::from(input), NO_LIMIT) {
+            Ok(value) if !value.facts().odd_numbers => value.as_text().to_owned(),
+            _ => "REJECT".to_owned(),
+        };
+        assert!(outcomes.lines().any(|line| line == outcome), "{path:?}: {outcome}");
+        cases += 1;
+    }
+    assert_eq!(cases, 11);
+}
+
+#[test]
+fn values_cross_threads() {
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<Value>();
+    shared::<Object>();
+    shared::<Json<std::cell::Cell<u8>>>();
+    shared::<Members>();
+}

@@ -1,0 +1,34 @@
+//! A reply's head as an HTTP response, and back. Pure.
+
+use comity_core::endpoint::ReplyHead;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+/// An HTTP response with this head.
+pub fn to_response<B>(head: ReplyHead, body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = [
+        (header::CONTENT_TYPE, head.content_type),
+        (header::RETRY_AFTER, head.retry_after),
+    ];
+    for (name, value) in headers {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// The head of an HTTP response.
+pub fn from_response<B>(response: &Response<B>) -> ReplyHead {
+    ReplyHead {
+        status: response.status().as_u16(),
+        content_type: text(response.headers(), header::CONTENT_TYPE),
+        retry_after: text(response.headers(), header::RETRY_AFTER),
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}

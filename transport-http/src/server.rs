@@ -1,0 +1,165 @@
+//! The server: HTTP requests to calls, replies to HTTP responses.
+
+use std::{convert::Infallible, sync::Arc, task::Poll, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use comity_core::{
+    Boxed, CallService, Operations,
+    call::Call,
+    endpoint::{WireBody, WireReply, write_reply},
+    error::{CallError, FederationError},
+};
+use comity_net::{Body, ConnectionInfo, HttpService, body};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use tower::{Service, ServiceExt};
+
+use crate::{
+    reply,
+    request::{PeerHeaders, Routed, route},
+};
+
+/// How an [`HttpServer`] behaves.
+#[derive(Debug, Clone)]
+pub struct HttpServerOptions {
+    /// Longest pause in a request's body.
+    pub body_idle: Duration,
+    /// What is believed beside the specification.
+    pub peer: PeerHeaders,
+}
+
+impl Default for HttpServerOptions {
+    fn default() -> Self {
+        Self {
+            body_idle: Duration::from_secs(30),
+            peer: PeerHeaders::default(),
+        }
+    }
+}
+
+/// The HTTP binding's server: a tower service over [`http::Request`], for a listener of `comity-net` or any other.
+#[derive(Debug, Clone)]
+pub struct HttpServer {
+    operations: Arc<Operations>,
+    service: CallService,
+    options: HttpServerOptions,
+}
+
+impl HttpServer {
+    /// Decodes `operations` and has them answered by `service`.
+    pub fn new(operations: Operations, service: CallService) -> Self {
+        Self::with_options(operations, service, HttpServerOptions::default())
+    }
+
+    /// The same with options.
+    pub fn with_options(
+        operations: Operations,
+        service: CallService,
+        options: HttpServerOptions,
+    ) -> Self {
+        Self {
+            operations: Arc::new(operations),
+            service,
+            options,
+        }
+    }
+
+    /// The server boxed, for a listener.
+    pub fn boxed(self) -> HttpService {
+        HttpService::new(self)
+    }
+
+    async fn answer(self, request: Request<Body>) -> WireReply {
+        write_reply(match self.read(request).await {
+            Ok(call) => self.service.oneshot(call).await,
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {
+        let (head, body) = request.into_parts();
+        let routed = route(&self.operations, &head, &self.options.peer)?;
+        let bytes = self.read_body(body, &routed).await?;
+        let mut call = routed.with_body(bytes)?;
+        if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
+            call.context_mut().connection = Some(info.clone());
+        }
+        Ok(call)
+    }
+
+    async fn read_body(&self, mut body: Body, routed: &Routed) -> Result<Bytes, FederationError> {
+        let limit = routed.limit();
+        let mut first = Bytes::new();
+        let mut rest = BytesMut::new();
+        loop {
+            let frame = tokio::time::timeout(self.options.body_idle, body.frame())
+                .await
+                .map_err(|_| {
+                    FederationError::new(
+                        408,
+                        "M_UNKNOWN",
+                        format!(
+                            "no byte of the request's body came within {:?} (setting `body_idle`)",
+                            self.options.body_idle
+                        ),
+                    )
+                })?;
+            let chunk = match frame {
+                None => break,
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(chunk) => chunk,
+                    Err(_trailers) => continue,
+                },
+                Some(Err(error)) => {
+                    return Err(FederationError::not_json(format!(
+                        "the request's body broke off: {error}"
+                    )));
+                }
+            };
+            if first.len() + rest.len() + chunk.len() > limit {
+                return Err(FederationError::too_large(
+                    "request content",
+                    limit as u64,
+                    "receiver",
+                    "limits.request",
+                ));
+            }
+            if first.is_empty() && rest.is_empty() {
+                // One frame is the normal case for a small request, and needs no copy.
+                first = chunk;
+            } else {
+                if rest.is_empty() {
+                    rest.reserve((first.len() + chunk.len()) * 2);
+                    rest.extend_from_slice(&std::mem::take(&mut first));
+                }
+                rest.extend_from_slice(&chunk);
+            }
+        }
+        Ok(if rest.is_empty() { first } else { rest.freeze() })
+    }
+}
+
+impl Service<Request<Body>> for HttpServer {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Boxed<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let server = self.clone();
+        Box::pin(async move {
+            let WireReply { head, body } = server.answer(request).await;
+            let body = match body {
+                WireBody::Whole(bytes) => body::full(bytes),
+                WireBody::Stream(stream) => body::from_stream(futures_util::TryStreamExt::inspect_err(
+                    stream,
+                    |error: &CallError| tracing::warn!(%error, "a reply is aborted"),
+                )),
+            };
+            Ok(reply::to_response(head, body))
+        })
+    }
+}
