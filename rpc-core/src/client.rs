@@ -31,7 +31,8 @@ impl Client {
     pub fn layered<L>(transport: Arc<dyn Transport>, layer: L) -> Self
     where
         L: Layer<TransportService>,
-        L::Service: Service<Call, Response = Reply, Error = CallError> + Clone + Send + Sync + 'static,
+        L::Service:
+            Service<Call, Response = Reply, Error = CallError> + Clone + Send + Sync + 'static,
         <L::Service as Service<Call>>::Future: Send + 'static,
     {
         Self::from_service(BoxCloneSyncService::new(

@@ -82,7 +82,11 @@ impl Operations {
     /// # Errors
     /// 404 `M_UNRECOGNIZED` for an unknown path, 405 `M_UNRECOGNIZED` for another method of a known one, 400
     /// `M_INVALID_PARAM` for escapes that make no UTF-8, 400 or 414 for a target that no wire should carry.
-    pub fn route(&self, method: &str, target: &str) -> Result<(Op, EndpointParts), FederationError> {
+    pub fn route(
+        &self,
+        method: &str,
+        target: &str,
+    ) -> Result<(Op, EndpointParts), FederationError> {
         check_target(target)?;
         let (path, query) = split_target(target);
         let mut known_path = false;
@@ -212,7 +216,8 @@ impl Router {
     pub fn layered<L>(self, layer: L) -> CallService
     where
         L: Layer<Self>,
-        L::Service: Service<Call, Response = Reply, Error = CallError> + Clone + Send + Sync + 'static,
+        L::Service:
+            Service<Call, Response = Reply, Error = CallError> + Clone + Send + Sync + 'static,
         <L::Service as Service<Call>>::Future: Send + 'static,
     {
         BoxCloneSyncService::new(layer.layer(self))

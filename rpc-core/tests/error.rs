@@ -421,7 +421,10 @@ fn retry_after_comes_from_header_and_body() {
 
 #[test]
 fn our_errors_are_canonical_json() {
-    let error = FederationError::limit_exceeded("too many requests", Some(Duration::from_micros(1_500_001)));
+    let error = FederationError::limit_exceeded(
+        "too many requests",
+        Some(Duration::from_micros(1_500_001)),
+    );
     assert_eq!(
         error.body(),
         r#"{"errcode":"M_LIMIT_EXCEEDED","error":"Too many requests","retry_after_ms":1501}"#
@@ -486,7 +489,11 @@ fn the_named_errors_have_their_status_and_errcode() {
             429,
             "M_LIMIT_EXCEEDED",
         ),
-        (FederationError::deadline_exceeded("too late"), 504, "M_UNKNOWN"),
+        (
+            FederationError::deadline_exceeded("too late"),
+            504,
+            "M_UNKNOWN",
+        ),
         (FederationError::internal("x"), 500, "M_UNKNOWN"),
     ] {
         assert_eq!(
@@ -597,7 +604,10 @@ fn only_what_may_be_sent_again_is_retryable() {
     }
     let answer =
         |error: FederationError, idempotent| CallError::from(error).is_retryable(idempotent);
-    assert!(answer(FederationError::limit_exceeded("too many requests", None), false));
+    assert!(answer(
+        FederationError::limit_exceeded("too many requests", None),
+        false
+    ));
     assert!(answer(FederationError::internal(""), true));
     assert!(!answer(FederationError::internal(""), false));
     assert!(!answer(FederationError::new(413, "M_TOO_LARGE", ""), true));

@@ -25,7 +25,11 @@ fn refused(text: &[u8]) -> (IngestErrorKind, usize) {
 
 fn nested(depth: usize) -> String {
     // The innermost is the empty object.
-    format!("{}{{}}{}", "{\"a\":".repeat(depth - 1), "}".repeat(depth - 1))
+    format!(
+        "{}{{}}{}",
+        "{\"a\":".repeat(depth - 1),
+        "}".repeat(depth - 1)
+    )
 }
 
 #[test]
@@ -59,14 +63,23 @@ fn white_space_around_canonical_bytes_costs_no_copy() {
 fn everything_else_is_re_encoded() {
     let cases = [
         (r#"{"b":1,"a":2}"#, r#"{"a":2,"b":1}"#),
-        (" { \"a\" : [ 1 , 2 ] , \"b\" : { } } ", r#"{"a":[1,2],"b":{}}"#),
-        (r#""\u0041\/\u00e9\ud83d\ude00\u0008\u001F\u0022""#, r#""A/é😀\b\u001f\"""#),
+        (
+            " { \"a\" : [ 1 , 2 ] , \"b\" : { } } ",
+            r#"{"a":[1,2],"b":{}}"#,
+        ),
+        (
+            r#""\u0041\/\u00e9\ud83d\ude00\u0008\u001F\u0022""#,
+            r#""A/é😀\b\u001f\"""#,
+        ),
         (r#"[-0,-0.0,-0e1,1.50]"#, "[0,-0.0,-0e1,1.50]"),
         // By the decoded name: a newline sorts before a letter, though its escape does not.
         (r#"{"A":1,"\n":2}"#, r#"{"\n":2,"A":1}"#),
         // By code point, not by UTF-16 unit.
         (r#"{"😀":1,"\ufb33":2}"#, "{\"\u{fb33}\":2,\"😀\":1}"),
-        (r#"{"b":{"d":1,"c":[{"f":1,"e":2}]},"a":0}"#, r#"{"a":0,"b":{"c":[{"e":2,"f":1}],"d":1}}"#),
+        (
+            r#"{"b":{"d":1,"c":[{"f":1,"e":2}]},"a":0}"#,
+            r#"{"a":0,"b":{"c":[{"e":2,"f":1}],"d":1}}"#,
+        ),
         (r#"{"a":1,"ab":2,"":0}"#, r#"{"":0,"a":1,"ab":2}"#),
     ];
     for (text, canonical) in cases {
@@ -79,9 +92,15 @@ fn the_last_of_members_with_one_name_wins_however_it_is_spelled() {
     let cases = [
         (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
         (r#"{"a":1,"b":0,"\u0061":2}"#, r#"{"a":2,"b":0}"#),
-        (r#"{"b":{"z":1,"y":2},"a":1,"b":{"x":1,"w":2},"\u0062":{"v":1,"u":2}}"#, r#"{"a":1,"b":{"u":2,"v":1}}"#),
+        (
+            r#"{"b":{"z":1,"y":2},"a":1,"b":{"x":1,"w":2},"\u0062":{"v":1,"u":2}}"#,
+            r#"{"a":1,"b":{"u":2,"v":1}}"#,
+        ),
         (r#"{"\n":1,"\u000a":2,"\u000A":3}"#, r#"{"\n":3}"#),
-        (r#"[{"a":[{"b":1,"b":2}],"a":[{"b":3,"b":4}]}]"#, r#"[{"a":[{"b":4}]}]"#),
+        (
+            r#"[{"a":[{"b":1,"b":2}],"a":[{"b":3,"b":4}]}]"#,
+            r#"[{"a":[{"b":4}]}]"#,
+        ),
     ];
     for (text, canonical) in cases {
         assert_eq!(value(text).as_text(), canonical);
@@ -118,7 +137,11 @@ fn refusals_name_the_reason_and_the_place() {
         (b"[1}", Syntax("',' or ']'"), 2),
         (b"[1.]", Syntax("a digit"), 3),
         (b"[nul]", Syntax("'null'"), 4),
-        (b"\"\x1f\"", Syntax("no control character within a string"), 1),
+        (
+            b"\"\x1f\"",
+            Syntax("no control character within a string"),
+            1,
+        ),
         (b"\"\\x\"", Syntax("an escape"), 2),
         (b"\"\\u00g0\"", Syntax("a hexadecimal digit"), 5),
         (b"{1:2}", Syntax("a member name"), 1),
@@ -126,7 +149,12 @@ fn refusals_name_the_reason_and_the_place() {
         (b"NaN", Syntax("a value"), 0),
     ];
     for (text, kind, offset) in cases {
-        assert_eq!(refused(text), (kind.clone(), *offset), "{}", text.escape_ascii());
+        assert_eq!(
+            refused(text),
+            (kind.clone(), *offset),
+            "{}",
+            text.escape_ascii()
+        );
     }
     let error = Value::parse(Bytes::from_static(b"\"\\ud800\""), NO_LIMIT).unwrap_err();
     assert_eq!(error.to_string(), "lone surrogate at byte 1");
@@ -177,12 +205,25 @@ fn a_deep_event_does_not_spoil_its_neighbours() {
 
 #[test]
 fn an_odd_number_marks_its_own_event_only() {
-    let odd = ["1.1", "1e3", "9007199254740992", "-9007199254740992", "-0.0", "123456789012345678901234567890"];
+    let odd = [
+        "1.1",
+        "1e3",
+        "9007199254740992",
+        "-9007199254740992",
+        "-0.0",
+        "123456789012345678901234567890",
+    ];
     for number in odd {
-        let text = format!(r#"{{"limit":1,"other":{number},"pdus":[{{"a":1}},{{"a":{number}}},{{"a":[]}},{number}]}}"#);
+        let text = format!(
+            r#"{{"limit":1,"other":{number},"pdus":[{{"a":1}},{{"a":{number}}},{{"a":[]}},{number}]}}"#
+        );
         let body = object(&text);
         assert_eq!(body.text(), &text, "odd numbers keep their text");
-        let marks: Vec<_> = body.array("pdus").unwrap().map(|pdu| pdu.facts().odd_numbers).collect();
+        let marks: Vec<_> = body
+            .array("pdus")
+            .unwrap()
+            .map(|pdu| pdu.facts().odd_numbers)
+            .collect();
         assert_eq!(marks, [false, true, false, true]);
         assert!(!body.get("limit").unwrap().facts().odd_numbers);
         assert!(body.get("other").unwrap().facts().odd_numbers);
@@ -190,16 +231,30 @@ fn an_odd_number_marks_its_own_event_only() {
         assert!(body.facts().odd_numbers);
         assert_eq!(body.get("other").unwrap().as_i64(), None);
     }
-    assert_eq!(value("9007199254740991").as_i64(), Some(9_007_199_254_740_991));
-    assert_eq!(value("-9007199254740991").as_i64(), Some(-9_007_199_254_740_991));
-    assert!(!object(r#"{"a":[1,2],"b":-9007199254740991}"#).facts().odd_numbers);
+    assert_eq!(
+        value("9007199254740991").as_i64(),
+        Some(9_007_199_254_740_991)
+    );
+    assert_eq!(
+        value("-9007199254740991").as_i64(),
+        Some(-9_007_199_254_740_991)
+    );
+    assert!(
+        !object(r#"{"a":[1,2],"b":-9007199254740991}"#)
+            .facts()
+            .odd_numbers
+    );
 }
 
 #[test]
 fn elements_that_are_no_objects_are_found_like_any_other() {
-    let body = object(r#"{"a":[[],{},"x",[1,[2]],null,-1],"b":[],"c":[[[]]],"d":{"e":[1,2]},"f":[0]}"#);
+    let body =
+        object(r#"{"a":[[],{},"x",[1,[2]],null,-1],"b":[],"c":[[[]]],"d":{"e":[1,2]},"f":[0]}"#);
     let texts = |name: &str| -> Vec<String> {
-        body.array(name).unwrap().map(|element| element.as_text().to_owned()).collect()
+        body.array(name)
+            .unwrap()
+            .map(|element| element.as_text().to_owned())
+            .collect()
     };
     assert_eq!(texts("a"), ["[]", "{}", "\"x\"", "[1,[2]]", "null", "-1"]);
     assert_eq!(texts("b"), [""; 0]);
@@ -207,23 +262,45 @@ fn elements_that_are_no_objects_are_found_like_any_other() {
     assert_eq!(texts("f"), ["0"]);
     assert!(body.array("d").is_none());
     assert!(body.array("g").is_none());
-    let depths: Vec<_> = body.array("a").unwrap().map(|element| element.facts().depth).collect();
+    let depths: Vec<_> = body
+        .array("a")
+        .unwrap()
+        .map(|element| element.facts().depth)
+        .collect();
     assert_eq!(depths, [1, 1, 0, 2, 0, 0]);
     assert_eq!(body.array("a").unwrap().len(), 6);
-    assert_eq!(body.array("a").unwrap().next_back().unwrap().as_text(), "-1");
+    assert_eq!(
+        body.array("a").unwrap().next_back().unwrap().as_text(),
+        "-1"
+    );
     let again = body.get("a").unwrap().elements().unwrap();
     assert_eq!(again, body.array("a").unwrap().collect::<Vec<_>>());
     assert_eq!(again[3].facts().depth, 2);
     let members: Vec<_> = body.members().map(|(name, _)| name.into_owned()).collect();
     assert_eq!(members, ["a", "b", "c", "d", "f"]);
-    assert_eq!(Object::from_value(&body.get("d").unwrap()).unwrap().array("e").unwrap().len(), 2);
+    assert_eq!(
+        Object::from_value(&body.get("d").unwrap())
+            .unwrap()
+            .array("e")
+            .unwrap()
+            .len(),
+        2
+    );
     assert!(Object::from_value(&body.get("a").unwrap()).is_none());
 }
 
 #[test]
 fn members_are_found_by_their_decoded_name() {
     let body = object(r#"{"":0,"\n":1,"\"":2,"A":3,"\\":4,"é":5,"😀":6}"#);
-    for (name, expected) in [("", 0), ("\n", 1), ("\"", 2), ("A", 3), ("\\", 4), ("é", 5), ("😀", 6)] {
+    for (name, expected) in [
+        ("", 0),
+        ("\n", 1),
+        ("\"", 2),
+        ("A", 3),
+        ("\\", 4),
+        ("é", 5),
+        ("😀", 6),
+    ] {
         assert_eq!(body.get(name).unwrap().as_i64(), Some(expected), "{name:?}");
     }
     for absent in ["\\n", "B", "\u{0}", "zz", "\u{10ffff}"] {
@@ -235,9 +312,21 @@ fn members_are_found_by_their_decoded_name() {
 fn a_hostile_body_costs_time_in_proportion() {
     let levels = 1_000_000;
     // At every level an object whose members are out of order.
-    let disordered = format!("{}0{}", "{\"b\":1,\"a\":".repeat(levels), "}".repeat(levels));
-    let ordered = format!("{}0{}", "{\"a\":".repeat(levels), ",\"b\":1}".repeat(levels));
-    let duplicates = format!("{}0{}", "{\"a\":1,\"a\":".repeat(levels), "}".repeat(levels));
+    let disordered = format!(
+        "{}0{}",
+        "{\"b\":1,\"a\":".repeat(levels),
+        "}".repeat(levels)
+    );
+    let ordered = format!(
+        "{}0{}",
+        "{\"a\":".repeat(levels),
+        ",\"b\":1}".repeat(levels)
+    );
+    let duplicates = format!(
+        "{}0{}",
+        "{\"a\":1,\"a\":".repeat(levels),
+        "}".repeat(levels)
+    );
     let arrays = format!("{}{}", "[".repeat(6 * levels), "]".repeat(6 * levels));
     let wide = format!("[{}0]", "0,".repeat(6 * levels));
     let names: Vec<_> = (0..levels).rev().map(|n| format!("\"{n:07}\":0")).collect();
@@ -255,7 +344,10 @@ fn a_hostile_body_costs_time_in_proportion() {
 #[test]
 fn names_with_a_long_common_prefix_cost_no_more() {
     let prefix = "x".repeat(10_000);
-    let members: Vec<_> = (0..1000).rev().map(|n| format!("\"{prefix}\\u00{:02x}{n:04}\":0", n % 32)).collect();
+    let members: Vec<_> = (0..1000)
+        .rev()
+        .map(|n| format!("\"{prefix}\\u00{:02x}{n:04}\":0", n % 32))
+        .collect();
     let body = format!("{{{}}}", members.join(","));
     let begun = Instant::now();
     assert_eq!(object(&body).len(), 1000);
@@ -276,7 +368,14 @@ fn values_are_made_and_read() {
     assert_eq!(array.as_text(), r#"[null,{"a":[]},1.5]"#);
     assert_eq!(array.facts(), value(array.as_text()).facts());
     assert_eq!(Value::array([]).facts(), value("[]").facts());
-    let kinds = [("null", Kind::Null), ("true", Kind::Bool), ("-1", Kind::Number), ("\"\"", Kind::String), ("[]", Kind::Array), ("{}", Kind::Object)];
+    let kinds = [
+        ("null", Kind::Null),
+        ("true", Kind::Bool),
+        ("-1", Kind::Number),
+        ("\"\"", Kind::String),
+        ("[]", Kind::Array),
+        ("{}", Kind::Object),
+    ];
     for (text, kind) in kinds {
         assert_eq!(value(text).kind(), kind);
         assert_eq!(value(text).elements().is_some(), kind == Kind::Array);
@@ -302,12 +401,16 @@ fn rust_types_go_in_and_out() {
     let text = r#"{"v":{"b":1,"a":1.50}}"#;
     let with: std::collections::BTreeMap<String, Value> = serde_json::from_str(text).unwrap();
     assert_eq!(with["v"].as_text(), r#"{"a":1.50,"b":1}"#);
-    assert_eq!(serde_json::to_string(&with).unwrap(), r#"{"v":{"a":1.50,"b":1}}"#);
+    assert_eq!(
+        serde_json::to_string(&with).unwrap(),
+        r#"{"v":{"a":1.50,"b":1}}"#
+    );
 }
 
 #[test]
 fn a_reader_takes_what_it_knows_and_keeps_the_rest() {
-    let body = object(r#"{"a":"x","b":1,"c":true,"d":{"e":1},"f":["p","q"],"g":null,"h":1.5,"z":"é\n"}"#);
+    let body =
+        object(r#"{"a":"x","b":1,"c":true,"d":{"e":1},"f":["p","q"],"g":null,"h":1.5,"z":"é\n"}"#);
     let mut reader = body.reader();
     assert_eq!(reader.string("a").unwrap(), "x");
     assert_eq!(reader.integer("b").unwrap(), 1);
@@ -316,11 +419,24 @@ fn a_reader_takes_what_it_knows_and_keeps_the_rest() {
     assert_eq!(reader.strings("f").unwrap(), ["p", "q"]);
     assert_eq!(reader.string_opt("nothing").unwrap(), None);
     let error = reader.string("nothing").unwrap_err();
-    assert_eq!(error.to_string(), "member \"nothing\": expected a string, but it is missing");
+    assert_eq!(
+        error.to_string(),
+        "member \"nothing\": expected a string, but it is missing"
+    );
     let error = reader.string_opt("g").unwrap_err();
-    assert_eq!(error.kind(), ReadErrorKind::WrongType { expected: "a string", found: Kind::Null });
+    assert_eq!(
+        error.kind(),
+        ReadErrorKind::WrongType {
+            expected: "a string",
+            found: Kind::Null
+        }
+    );
     assert_eq!(error.member(), "g");
-    assert_eq!(reader.try_integer("h"), None, "an odd number stays for the rest");
+    assert_eq!(
+        reader.try_integer("h"),
+        None,
+        "an odd number stays for the rest"
+    );
     assert_eq!(reader.take("a"), None, "taken once");
     let rest = reader.rest();
     assert_eq!(rest.to_object().text(), r#"{"g":null,"h":1.5,"z":"é\n"}"#);
@@ -351,7 +467,11 @@ fn more_than_64_members_are_told_apart() {
     for n in (0..200).filter(|n| n % 7 != 0) {
         assert_eq!(reader.integer(&format!("{n:03}")).unwrap(), n);
     }
-    let rest: Vec<_> = reader.rest().iter().map(|(_, value)| value.as_i64().unwrap()).collect();
+    let rest: Vec<_> = reader
+        .rest()
+        .iter()
+        .map(|(_, value)| value.as_i64().unwrap())
+        .collect();
     assert_eq!(rest, (0..200).filter(|n| n % 7 == 0).collect::<Vec<_>>());
 }
 
@@ -372,7 +492,10 @@ fn a_writer_sorts_and_indexes_what_it_writes() {
         .members(&rest);
     let written = writer.finish().unwrap();
     let parsed = object(std::str::from_utf8(written.text()).unwrap());
-    assert_eq!(written.text(), r#"{"\u0001":[[[]],1],"b":["x","y"],"odd\n":[1.5,{}],"pdus":[{"a":[[]]},1e5],"truth":false,"v":{},"yes":3,"z":"é\n"}"#);
+    assert_eq!(
+        written.text(),
+        r#"{"\u0001":[[[]],1],"b":["x","y"],"odd\n":[1.5,{}],"pdus":[{"a":[[]]},1e5],"truth":false,"v":{},"yes":3,"z":"é\n"}"#
+    );
     assert_same_index(&written, &parsed);
     let mut writer = ObjectWriter::new();
     writer.integer("a", 1).integer("b", 2).integer("a", 3);
@@ -388,7 +511,9 @@ fn assert_same_index(a: &Object, b: &Object) {
         assert_eq!((&name, &x, x.facts()), (&other, &y, y.facts()));
         assert_eq!(a.get(&name), Some(x));
         let elements = |object: &Object| {
-            object.array(&name).map(|all| all.map(|e| (e.facts(), e)).collect::<Vec<_>>())
+            object
+                .array(&name)
+                .map(|all| all.map(|e| (e.facts(), e)).collect::<Vec<_>>())
         };
         assert_eq!(elements(a), elements(b), "{name}");
     }
@@ -405,13 +530,19 @@ fn a_stream_writer_writes_in_the_order_given() {
     assert_eq!(writer.take(), r#"{"z":1,"pdus":[{}"#);
     assert_eq!(writer.buffered(), 0);
     writer.item(&value("2")).unwrap();
-    assert_eq!(writer.member("z", &value("1")), Err(StreamWriteError::Duplicate { name: "z".into() }));
+    assert_eq!(
+        writer.member("z", &value("1")),
+        Err(StreamWriteError::Duplicate { name: "z".into() })
+    );
     writer.array_start("a\n").unwrap();
     writer.array_start("b").unwrap();
     writer.finish();
     writer.finish();
     assert_eq!(writer.take(), r#",2],"a\n":[],"b":[]}"#);
-    assert_eq!(writer.member("c", &value("1")), Err(StreamWriteError::Finished));
+    assert_eq!(
+        writer.member("c", &value("1")),
+        Err(StreamWriteError::Finished)
+    );
     let mut empty = StreamWriter::new();
     empty.finish();
     assert_eq!(empty.take(), "{}");
@@ -435,12 +566,18 @@ fn the_cases_of_msc4458_hold() {
         }
         let case = std::fs::read_to_string(&path).unwrap();
         let (input, outcomes) = case.split_once("---\n").unwrap();
-        let input: String = input.lines().filter(|line| !line.starts_with('#')).collect();
+        let input: String = input
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
         let outcome = match Value::parse(Bytes::from(input), NO_LIMIT) {
             Ok(value) if !value.facts().odd_numbers => value.as_text().to_owned(),
             _ => "REJECT".to_owned(),
         };
-        assert!(outcomes.lines().any(|line| line == outcome), "{path:?}: {outcome}");
+        assert!(
+            outcomes.lines().any(|line| line == outcome),
+            "{path:?}: {outcome}"
+        );
         cases += 1;
     }
     assert_eq!(cases, 11);

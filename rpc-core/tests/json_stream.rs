@@ -7,10 +7,17 @@ use comity_core::json::{IngestError, IngestErrorKind, StreamLimits, StreamPart, 
 
 const ARRAYS: &[&str] = &["state", "auth_chain"];
 
-const SMALL: StreamLimits = StreamLimits { item: 24, member: 64, total: 1000 };
+const SMALL: StreamLimits = StreamLimits {
+    item: 24,
+    member: 64,
+    total: 1000,
+};
 
 /// All parts, each as one line, or the error.
-fn read(pieces: impl IntoIterator<Item = Bytes>, limits: StreamLimits) -> Result<Vec<String>, IngestError> {
+fn read(
+    pieces: impl IntoIterator<Item = Bytes>,
+    limits: StreamLimits,
+) -> Result<Vec<String>, IngestError> {
     let mut reader = StreamReader::new(ARRAYS, limits);
     let mut parts = Vec::new();
     for piece in pieces {
@@ -18,8 +25,16 @@ fn read(pieces: impl IntoIterator<Item = Bytes>, limits: StreamLimits) -> Result
         while let Some(part) = reader.next()? {
             parts.push(match part {
                 StreamPart::ArrayStart { array } => format!("start {array}"),
-                StreamPart::Item { array, index, value } => format!("item {array} {index} {value}"),
-                StreamPart::OversizedItem { array, index, bytes } => format!("oversized {array} {index} {bytes}"),
+                StreamPart::Item {
+                    array,
+                    index,
+                    value,
+                } => format!("item {array} {index} {value}"),
+                StreamPart::OversizedItem {
+                    array,
+                    index,
+                    bytes,
+                } => format!("oversized {array} {index} {bytes}"),
                 StreamPart::Member { name, value } => format!("member {name} {value}"),
             });
         }
@@ -67,11 +82,18 @@ fn a_cut_may_fall_anywhere() {
     let text = SAMPLE.as_bytes();
     assert_eq!(whole(text, SMALL).unwrap(), sample_parts());
     for at in 0..=text.len() {
-        let pieces = [Bytes::copy_from_slice(&text[..at]), Bytes::copy_from_slice(&text[at..])];
+        let pieces = [
+            Bytes::copy_from_slice(&text[..at]),
+            Bytes::copy_from_slice(&text[at..]),
+        ];
         assert_eq!(read(pieces, SMALL).unwrap(), sample_parts(), "cut at {at}");
     }
     for size in 1..20 {
-        assert_eq!(cut(text, size, SMALL).unwrap(), sample_parts(), "pieces of {size}");
+        assert_eq!(
+            cut(text, size, SMALL).unwrap(),
+            sample_parts(),
+            "pieces of {size}"
+        );
     }
 }
 
@@ -93,13 +115,17 @@ fn an_item_within_one_piece_is_not_copied() {
     let mut reader = StreamReader::new(ARRAYS, StreamLimits::default());
     reader.push(piece.clone());
     reader.next().unwrap();
-    let Some(StreamPart::Item { value, .. }) = reader.next().unwrap() else { panic!("an item") };
+    let Some(StreamPart::Item { value, .. }) = reader.next().unwrap() else {
+        panic!("an item")
+    };
     assert_eq!(value.as_bytes().as_ptr(), piece[10..].as_ptr());
 }
 
 #[test]
 fn refusals_are_the_same_wherever_it_is_cut() {
-    use IngestErrorKind::{DuplicateMember, LoneSurrogate, NotAnObject, Syntax, TooLarge, TrailingBytes, Utf8};
+    use IngestErrorKind::{
+        DuplicateMember, LoneSurrogate, NotAnObject, Syntax, TooLarge, TrailingBytes, Utf8,
+    };
     let long = |inner: &str| format!("{{\"state\":[[{}{inner}", "1,".repeat(20));
     let cases: Vec<(Vec<u8>, IngestErrorKind)> = vec![
         (b"[]".to_vec(), NotAnObject),
@@ -117,11 +143,27 @@ fn refusals_are_the_same_wherever_it_is_cut() {
         (b"{\"state\":}".to_vec(), Syntax("a value")),
         (b"{\"state\":[1 2]}".to_vec(), Syntax("',' or ']'")),
         (b"{\"state\":[{\"a\":1]]}".to_vec(), Syntax("',' or '}'")),
-        (b"{\"state\":[nullx]}".to_vec(), Syntax("the end of the value")),
+        (
+            b"{\"state\":[nullx]}".to_vec(),
+            Syntax("the end of the value"),
+        ),
         (b"{\"state\":[-]}".to_vec(), Syntax("a complete value")),
-        (b"{\"a\":1,\"\\u0061\":2}".to_vec(), DuplicateMember { name: "a".into() }),
-        (b"{\"state\":[],\"state\":[]}".to_vec(), DuplicateMember { name: "state".into() }),
-        (b"{\"state\":[],\"stat\\u0065\":1}".to_vec(), DuplicateMember { name: "state".into() }),
+        (
+            b"{\"a\":1,\"\\u0061\":2}".to_vec(),
+            DuplicateMember { name: "a".into() },
+        ),
+        (
+            b"{\"state\":[],\"state\":[]}".to_vec(),
+            DuplicateMember {
+                name: "state".into(),
+            },
+        ),
+        (
+            b"{\"state\":[],\"stat\\u0065\":1}".to_vec(),
+            DuplicateMember {
+                name: "state".into(),
+            },
+        ),
         (b"{\"a\":\"\\ud800\"}".to_vec(), LoneSurrogate),
         (b"{\"a\":\"\xff\"}".to_vec(), Utf8),
         (b"{\"\xff\":1}".to_vec(), Utf8),
@@ -132,11 +174,23 @@ fn refusals_are_the_same_wherever_it_is_cut() {
         (long("\"\\ud800\\u0041\"]]}").into_bytes(), LoneSurrogate),
         (long("{\"a\"}]]}").into_bytes(), Syntax("':'")),
         (long("tru]]}").into_bytes(), Syntax("'true'")),
-        (long("\"\n\"]]}").into_bytes(), Syntax("no control character within a string")),
+        (
+            long("\"\n\"]]}").into_bytes(),
+            Syntax("no control character within a string"),
+        ),
         ([long("\"").as_bytes(), b"\xed\xa0\x80\"]]}"].concat(), Utf8),
-        (format!("{{\"state\":[null{}]}}", "x".repeat(30)).into_bytes(), Syntax("',' or ']'")),
-        (format!("{{\"state\":[{}]}}", "[".repeat(300)).into_bytes(), TooLarge { limit: 24 }),
-        (format!("{{\"state\":[{}]}}", "1,".repeat(600)).into_bytes(), TooLarge { limit: 1000 }),
+        (
+            format!("{{\"state\":[null{}]}}", "x".repeat(30)).into_bytes(),
+            Syntax("',' or ']'"),
+        ),
+        (
+            format!("{{\"state\":[{}]}}", "[".repeat(300)).into_bytes(),
+            TooLarge { limit: 24 },
+        ),
+        (
+            format!("{{\"state\":[{}]}}", "1,".repeat(600)).into_bytes(),
+            TooLarge { limit: 1000 },
+        ),
     ];
     for (text, kind) in cases {
         for size in [1, 2, 3, 7, 30, text.len()] {
@@ -151,21 +205,46 @@ fn a_member_beyond_its_limit_is_named() {
     let text = format!("{{\"abc\":\"{}\"}}", "x".repeat(64));
     for size in [1, 5, text.len()] {
         let error = cut(text.as_bytes(), size, SMALL).unwrap_err();
-        let kind = IngestErrorKind::MemberTooLarge { name: "abc".into(), limit: 64 };
+        let kind = IngestErrorKind::MemberTooLarge {
+            name: "abc".into(),
+            limit: 64,
+        };
         assert_eq!(*error.kind(), kind);
     }
     let text = format!("{{\"abc\":\"{}\",\"state\":{{}}}}", "x".repeat(62));
-    assert_eq!(whole(text.as_bytes(), StreamLimits { member: 128, ..SMALL }).unwrap().len(), 2);
+    assert_eq!(
+        whole(
+            text.as_bytes(),
+            StreamLimits {
+                member: 128,
+                ..SMALL
+            }
+        )
+        .unwrap()
+        .len(),
+        2
+    );
 }
 
 #[test]
 fn many_names_are_bounded_too() {
     let text: String = (0..1000).map(|n| format!(",\"{n}\":0")).collect();
     let text = format!("{{\"x\":0{text}}}");
-    let limits = StreamLimits { member: 10_000, ..StreamLimits::default() };
+    let limits = StreamLimits {
+        member: 10_000,
+        ..StreamLimits::default()
+    };
     let error = whole(text.as_bytes(), limits).unwrap_err();
-    assert!(matches!(error.kind(), IngestErrorKind::MemberTooLarge { .. }), "{error}");
-    assert_eq!(whole(text.as_bytes(), StreamLimits::default()).unwrap().len(), 1001);
+    assert!(
+        matches!(error.kind(), IngestErrorKind::MemberTooLarge { .. }),
+        "{error}"
+    );
+    assert_eq!(
+        whole(text.as_bytes(), StreamLimits::default())
+            .unwrap()
+            .len(),
+        1001
+    );
 }
 
 #[test]
@@ -195,6 +274,11 @@ fn small_pieces_cost_no_more_than_large_ones() {
     let skipped = format!("[\"{}\"]", "y".repeat(3_000_000));
     let text = format!("{{\"state\":[{item},{skipped},{item}]}}");
     let begun = Instant::now();
-    assert_eq!(cut(text.as_bytes(), 1, StreamLimits::default()).unwrap().len(), 4);
+    assert_eq!(
+        cut(text.as_bytes(), 1, StreamLimits::default())
+            .unwrap()
+            .len(),
+        4
+    );
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }

@@ -44,7 +44,10 @@ pub fn to_request(call: &mut Call, peer: &PeerHeaders) -> Result<Request<Bytes>,
             Some(HeaderValue::from_static("application/json")),
             object.text().clone(),
         ),
-        Content::Opaque { content_type, bytes } => (
+        Content::Opaque {
+            content_type,
+            bytes,
+        } => (
             Some(header_value("the content type", content_type)?),
             bytes.clone(),
         ),

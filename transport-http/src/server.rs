@@ -135,7 +135,11 @@ impl HttpServer {
                 rest.extend_from_slice(&chunk);
             }
         }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
+        Ok(if rest.is_empty() {
+            first
+        } else {
+            rest.freeze()
+        })
     }
 }
 
@@ -154,10 +158,12 @@ impl Service<Request<Body>> for HttpServer {
             let WireReply { head, body } = server.answer(request).await;
             let body = match body {
                 WireBody::Whole(bytes) => body::full(bytes),
-                WireBody::Stream(stream) => body::from_stream(futures_util::TryStreamExt::inspect_err(
-                    stream,
-                    |error: &CallError| tracing::warn!(%error, "a reply is aborted"),
-                )),
+                WireBody::Stream(stream) => {
+                    body::from_stream(futures_util::TryStreamExt::inspect_err(
+                        stream,
+                        |error: &CallError| tracing::warn!(%error, "a reply is aborted"),
+                    ))
+                }
             };
             Ok(reply::to_response(head, body))
         })

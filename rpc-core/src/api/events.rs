@@ -34,8 +34,14 @@ impl Endpoint for GetMissingEvents {
 
     fn write(&self) -> EndpointParts {
         let mut object = ObjectWriter::new();
-        object.strings("earliest_events", self.earliest_events.iter().map(String::as_str));
-        object.strings("latest_events", self.latest_events.iter().map(String::as_str));
+        object.strings(
+            "earliest_events",
+            self.earliest_events.iter().map(String::as_str),
+        );
+        object.strings(
+            "latest_events",
+            self.latest_events.iter().map(String::as_str),
+        );
         object.integer_opt("limit", self.limit);
         object.integer_opt("min_depth", self.min_depth);
         object.members(&self.extra);

@@ -42,8 +42,7 @@ impl Endpoint for SendJoin {
         EndpointParts {
             path: vec![self.room_id.clone(), self.event_id.clone()],
             query,
-            content: Object::from_value(self.event.value())
-                .map_or(Content::Absent, Content::Json),
+            content: Object::from_value(self.event.value()).map_or(Content::Absent, Content::Json),
         }
     }
 
@@ -84,7 +83,9 @@ impl MessageForm for SendJoinMembers {
         object.boolean_opt("members_omitted", self.members_omitted);
         object.strings_opt(
             "servers_in_room",
-            self.servers_in_room.as_ref().map(|servers| servers.iter().map(String::as_str)),
+            self.servers_in_room
+                .as_ref()
+                .map(|servers| servers.iter().map(String::as_str)),
         );
         object.members(&self.extra);
         object.into_object()

@@ -82,7 +82,9 @@ impl Endpoint for SendTransaction {
         object.array("pdus", listed_values(&self.pdus, Pdu::value));
         object.array_opt(
             "edus",
-            self.edus.as_ref().map(|edus| listed_values(edus, Edu::value)),
+            self.edus
+                .as_ref()
+                .map(|edus| listed_values(edus, Edu::value)),
         );
         object.members(&self.extra);
         EndpointParts {

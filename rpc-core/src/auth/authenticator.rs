@@ -98,7 +98,9 @@ impl XMatrixAuthenticator {
 
     /// The one of our names that the request was signed for. Senders before v1.3 leave it out of the header and sign it all the same.
     fn destination(&self, credentials: &[XMatrix]) -> Result<ServerName, FederationError> {
-        let mut named = credentials.iter().filter_map(|one| one.destination.as_deref());
+        let mut named = credentials
+            .iter()
+            .filter_map(|one| one.destination.as_deref());
         let own = |name: &str| self.own_names.iter().find(|own| own.as_str() == name);
         let Some(first) = named.next() else {
             return Ok(self.own_names.first().expect("made with one").clone());
@@ -163,8 +165,14 @@ impl Authenticator for XMatrixAuthenticator {
                 credential.key
             )));
         }
-        if self.allowed.as_ref().is_some_and(|allowed| !allowed.contains(&origin)) {
-            return Err(FederationError::forbidden(format!("{origin} is not let in")));
+        if self
+            .allowed
+            .as_ref()
+            .is_some_and(|allowed| !allowed.contains(&origin))
+        {
+            return Err(FederationError::forbidden(format!(
+                "{origin} is not let in"
+            )));
         }
         call.context_mut().destination = Some(destination);
         Ok(Origin::proven(origin, "X-Matrix"))
@@ -182,7 +190,9 @@ fn verify(
         Content::Absent => None,
         Content::Json(object) => Some(&object.text()[..]),
         Content::Opaque { .. } => {
-            return Err(FederationError::unauthorized("X-Matrix can sign JSON content only"));
+            return Err(FederationError::unauthorized(
+                "X-Matrix can sign JSON content only",
+            ));
         }
     };
     let signed = SignedRequest {
@@ -214,7 +224,11 @@ impl Verify {
 }
 
 impl Around for Verify {
-    async fn around<S: Inner>(self: Arc<Self>, mut call: Call, mut inner: S) -> Result<Reply, CallError> {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        mut call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
         if call.spec().authentication == Authentication::Server {
             let origin = self.authenticator.authenticate(&mut call).await?;
             call.context_mut().set_proof(origin);

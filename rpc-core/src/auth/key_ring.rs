@@ -90,7 +90,9 @@ impl fmt::Debug for KeyRingOptions {
 pub fn now_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        .map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
 }
 
 /// Fetches key documents by `GetServerKeys` over any transport, once for many waiters.
@@ -176,11 +178,13 @@ fn key_of(keys: &ServerKeys, key: &KeyId, now: i64) -> Result<VerifyKey, KeyFaul
     if let Some(key) = keys.key_for_request(key, now) {
         return Ok(key.clone());
     }
-    Err(if keys.verify_keys.contains_key(key) || keys.old_verify_keys.contains_key(key) {
-        KeyFault::Expired
-    } else {
-        KeyFault::Unknown
-    })
+    Err(
+        if keys.verify_keys.contains_key(key) || keys.old_verify_keys.contains_key(key) {
+            KeyFault::Expired
+        } else {
+            KeyFault::Unknown
+        },
+    )
 }
 
 #[async_trait]

@@ -33,9 +33,11 @@ pub use key::{
     KeyId, KeyIdError, Signature, SignatureError, SigningKey, SigningKeyError, VerifyKey,
     VerifyKeyError,
 };
-pub use key_ring::{KeyFault, KeyRing, KeyRingOptions, KeySource, now_ms};
 pub use key_document::{KeyDocument, KeyDocumentError};
+pub use key_ring::{KeyFault, KeyRing, KeyRingOptions, KeySource, now_ms};
 pub use server_keys::{MAX_KEYS, MAX_VALIDITY_MS, OldVerifyKey, ServerKeys, ServerKeysError};
 pub use sign::Sign;
 pub use signed_request::SignedRequest;
-pub use x_matrix::{MAX_CREDENTIALS, MAX_HEADER_BYTES, Parsed, XMatrix, XMatrixCredentials, XMatrixError};
+pub use x_matrix::{
+    MAX_CREDENTIALS, MAX_HEADER_BYTES, Parsed, XMatrix, XMatrixCredentials, XMatrixError,
+};

@@ -40,7 +40,9 @@ impl Sign {
         let content = match form.content() {
             Content::Absent => None,
             Content::Json(object) => Some(&object.text()[..]),
-            Content::Opaque { .. } => return Err(unsignable("X-Matrix can sign JSON content only")),
+            Content::Opaque { .. } => {
+                return Err(unsignable("X-Matrix can sign JSON content only"));
+            }
         };
         let header = SignedRequest {
             method: form.method(),
@@ -57,7 +59,11 @@ impl Sign {
 }
 
 impl Around for Sign {
-    async fn around<S: Inner>(self: Arc<Self>, mut call: Call, mut inner: S) -> Result<Reply, CallError> {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        mut call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
         if call.spec().authentication == Authentication::Server
             && call.context().credentials.is_empty()
         {

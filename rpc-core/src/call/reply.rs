@@ -114,7 +114,8 @@ impl Message {
             None => self.content,
         };
         let content = content.unwrap_or_else(Object::empty);
-        T::read(&content).map_err(|error| bad_reply("the reply's content is not of its type", error))
+        T::read(&content)
+            .map_err(|error| bad_reply("the reply's content is not of its type", error))
     }
 }
 
@@ -229,13 +230,13 @@ impl<M: MessageForm> EventReply<M> {
         I::IntoIter: Send,
     {
         let events = arrays.into_iter().flat_map(|(array, events)| {
-            std::iter::once(Part::Array(array)).chain((0..).zip(events).map(
-                move |(index, pdu)| Part::Item {
+            std::iter::once(Part::Array(array)).chain((0..).zip(events).map(move |(index, pdu)| {
+                Part::Item {
                     array,
                     index,
                     value: pdu.into_value(),
-                },
-            ))
+                }
+            }))
         });
         let parts = events.chain(member_parts(&members.write()));
         Self::from_parts(stream::iter(parts.map(Ok)).boxed())
@@ -256,13 +257,19 @@ impl<M: MessageForm> EventReply<M> {
                         return Some(Err(TransportError::new(
                             TransportErrorKind::LimitExceeded,
                             Delivery::MaybeProcessed,
-                            format!("the members beside the arrays exceed {MAX_MEMBER_BYTES} bytes"),
+                            format!(
+                                "the members beside the arrays exceed {MAX_MEMBER_BYTES} bytes"
+                            ),
                         )
                         .into()));
                     }
                     self.members.insert(name, value);
                 }
-                Ok(Part::Item { array, index, value }) => {
+                Ok(Part::Item {
+                    array,
+                    index,
+                    value,
+                }) => {
                     return Some(Ok(match Pdu::judge(value.clone()) {
                         Ok(pdu) => Arrival::Event { array, pdu },
                         Err(fault) => Arrival::Bad {
@@ -275,7 +282,11 @@ impl<M: MessageForm> EventReply<M> {
                         },
                     }));
                 }
-                Ok(Part::Oversized { array, index, bytes }) => {
+                Ok(Part::Oversized {
+                    array,
+                    index,
+                    bytes,
+                }) => {
                     return Some(Ok(Arrival::Bad {
                         array,
                         bad: BadEvent {
@@ -430,11 +441,7 @@ fn wrong_shape(wanted: &str, got: &Reply) -> CallError {
 }
 
 fn bad_reply(what: &str, error: ReadError) -> CallError {
-    TransportError::new(
-        TransportErrorKind::Protocol,
-        Delivery::MaybeProcessed,
-        what,
-    )
-    .with_source(error)
-    .into()
+    TransportError::new(TransportErrorKind::Protocol, Delivery::MaybeProcessed, what)
+        .with_source(error)
+        .into()
 }

@@ -100,7 +100,9 @@ impl EndpointForm {
             target.push_str(&parts.query.write());
         }
         check_target(&target).map_err(|error| {
-            CallError::from(unsendable(format!("the target of {path} cannot be sent")).with_source(error))
+            CallError::from(
+                unsendable(format!("the target of {path} cannot be sent")).with_source(error),
+            )
         })?;
         Ok(Self {
             method: Cow::Borrowed(method),
@@ -162,9 +164,12 @@ pub fn read_content(body: Bytes, limit: usize) -> Result<Content, FederationErro
     match Object::parse(body, limit) {
         Ok(object) => Ok(Content::Json(object)),
         Err(error) => Err(match error.kind() {
-            IngestErrorKind::TooLarge { .. } => {
-                FederationError::too_large("request content", limit as u64, "receiver", "limits.request")
-            }
+            IngestErrorKind::TooLarge { .. } => FederationError::too_large(
+                "request content",
+                limit as u64,
+                "receiver",
+                "limits.request",
+            ),
             IngestErrorKind::NotAnObject => FederationError::bad_json(error.to_string()),
             _ => FederationError::not_json(error.to_string()),
         }),

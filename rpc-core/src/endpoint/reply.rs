@@ -1,6 +1,7 @@
 //! A reply as the specification writes it: status, media type, body. Written and read incrementally where it may be large.
 
 use std::{
+    collections::VecDeque,
     fmt,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -13,15 +14,15 @@ use futures_util::{StreamExt, stream};
 use super::multipart::{MultipartEvent, MultipartReader, MultipartWriter, PartHead};
 use crate::{
     call::{
-        Blob, BlobSource, ByteStream, EventStream, Message, OperationSpec, Part, PartStream,
-        Reply, ReplyShape,
+        Blob, BlobSource, ByteStream, EventStream, Message, OperationSpec, Part, PartStream, Reply,
+        ReplyShape,
     },
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     json::{Object, StreamLimits, StreamPart, StreamReader, StreamWriter},
 };
 
 /// Media type of every reply that is no blob.
-pub const JSON: &str = "application/json";
+const JSON: &str = "application/json";
 
 /// How much of an event stream is collected before it is handed to the wire, in bytes.
 const CHUNK: usize = 32 << 10;
@@ -133,7 +134,9 @@ impl Stream for EventWriter {
             let part = match this.parts.as_mut().poll_next(cx) {
                 Poll::Ready(part) => part,
                 // What is written already need not wait for the next part.
-                Poll::Pending if writer.buffered() > 0 => return Poll::Ready(Some(Ok(writer.take()))),
+                Poll::Pending if writer.buffered() > 0 => {
+                    return Poll::Ready(Some(Ok(writer.take())));
+                }
                 Poll::Pending => return Poll::Pending,
             };
             match part {
@@ -166,7 +169,11 @@ fn write_part(writer: &mut StreamWriter, part: Part) -> Result<(), CallError> {
         Part::Array(name) => writer.array_start(name),
         Part::Item { value, .. } => writer.item(&value),
         Part::Member { name, value } => writer.member(&name, &value),
-        Part::Oversized { array, index, bytes } => {
+        Part::Oversized {
+            array,
+            index,
+            bytes,
+        } => {
             return Err(local(format!(
                 "element {index} of `{array}` ({bytes} bytes) was over the limit and cannot be passed on"
             )));
@@ -193,7 +200,14 @@ fn write_blob(blob: Blob) -> WireReply {
         },
         BlobSource::Location(url) => PartHead::Location(url),
     };
-    let before = writer.head(blob.metadata.text(), part);
+    let before = match writer.head(blob.metadata.text(), &part) {
+        Ok(before) => before,
+        Err(error) => {
+            return write_error(&FederationError::internal(format!(
+                "the blob cannot be sent: {error}"
+            )));
+        }
+    };
     let after = writer.tail();
     WireReply {
         head: head(200, Some(content_type)),
@@ -218,7 +232,9 @@ pub async fn read_reply(
 ) -> Result<Reply, CallError> {
     if !(200..300).contains(&head.status) {
         let body = read_error_body(&mut body).await;
-        return Err(FederationError::from_http(head.status, head.retry_after.as_deref(), body).into());
+        return Err(
+            FederationError::from_http(head.status, head.retry_after.as_deref(), body).into(),
+        );
     }
     let media_type = head
         .content_type
@@ -230,7 +246,9 @@ pub async fn read_reply(
         ReplyShape::Message => {
             let bytes = read_whole(&mut body, spec).await?;
             if bytes.is_empty() && head.status == 202 {
-                return Err(FederationError::from_http(202, head.retry_after.as_deref(), bytes).into());
+                return Err(
+                    FederationError::from_http(202, head.retry_after.as_deref(), bytes).into(),
+                );
             }
             require_json(media_type)?;
             let content = Object::parse(bytes, spec.limits.message)
@@ -256,18 +274,27 @@ fn require_json(media_type: &str) -> Result<(), CallError> {
     if media_type.eq_ignore_ascii_case(JSON) {
         return Ok(());
     }
-    Err(protocol(format!("the reply's media type is `{media_type}`, not `{JSON}`")).into())
+    Err(protocol(format!(
+        "the reply's media type is `{media_type}`, not `{JSON}`"
+    ))
+    .into())
 }
 
 fn protocol(message: impl Into<String>) -> TransportError {
-    TransportError::new(TransportErrorKind::Protocol, Delivery::MaybeProcessed, message)
+    TransportError::new(
+        TransportErrorKind::Protocol,
+        Delivery::MaybeProcessed,
+        message,
+    )
 }
 
 fn over_limit(what: &str, limit: u64, setting: &str) -> CallError {
     TransportError::new(
         TransportErrorKind::LimitExceeded,
         Delivery::MaybeProcessed,
-        format!("{what} is over the limit of {limit} bytes on the caller's side (setting `{setting}`)"),
+        format!(
+            "{what} is over the limit of {limit} bytes on the caller's side (setting `{setting}`)"
+        ),
     )
     .into()
 }
@@ -374,9 +401,11 @@ impl Stream for EventReader {
                     this.body = None;
                     if let Err(error) = this.reader.finish() {
                         this.ended = true;
-                        return Poll::Ready(Some(Err(protocol("the streamed reply is incomplete")
-                            .with_source(error)
-                            .into())));
+                        return Poll::Ready(Some(Err(protocol(
+                            "the streamed reply is incomplete",
+                        )
+                        .with_source(error)
+                        .into())));
                     }
                 }
             }
@@ -387,12 +416,20 @@ impl Stream for EventReader {
 fn named(part: StreamPart, arrays: &'static [&'static str]) -> Part {
     match part {
         StreamPart::ArrayStart { array } => Part::Array(arrays[array]),
-        StreamPart::Item { array, index, value } => Part::Item {
+        StreamPart::Item {
+            array,
+            index,
+            value,
+        } => Part::Item {
             array: arrays[array],
             index,
             value,
         },
-        StreamPart::OversizedItem { array, index, bytes } => Part::Oversized {
+        StreamPart::OversizedItem {
+            array,
+            index,
+            bytes,
+        } => Part::Oversized {
             array: arrays[array],
             index,
             bytes,
@@ -401,55 +438,89 @@ fn named(part: StreamPart, arrays: &'static [&'static str]) -> Part {
     }
 }
 
+/// A multipart body's events as its bytes arrive.
+struct MultipartEvents {
+    reader: MultipartReader,
+    body: Option<ByteStream>,
+    /// What was left when the body had ended.
+    tail: VecDeque<MultipartEvent>,
+}
+
+impl Stream for MultipartEvents {
+    type Item = Result<MultipartEvent, CallError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            let Some(body) = this.body.as_mut() else {
+                return Poll::Ready(this.tail.pop_front().map(Ok));
+            };
+            match this.reader.next() {
+                Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
+                Ok(None) => {}
+                Err(error) => {
+                    this.body = None;
+                    return Poll::Ready(Some(Err(malformed_multipart(error))));
+                }
+            }
+            match ready!(body.as_mut().poll_next(cx)) {
+                Some(Ok(chunk)) => this.reader.push(chunk),
+                Some(Err(error)) => {
+                    this.body = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => {
+                    this.body = None;
+                    match this.reader.finish() {
+                        Ok(tail) => this.tail.extend(tail),
+                        Err(error) => return Poll::Ready(Some(Err(malformed_multipart(error)))),
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Reads up to the head of the part with the bytes; the bytes follow as a stream.
 async fn read_blob(
-    mut reader: MultipartReader,
-    mut body: ByteStream,
+    reader: MultipartReader,
+    body: ByteStream,
     spec: &'static OperationSpec,
 ) -> Result<Reply, CallError> {
+    let mut events = MultipartEvents {
+        reader,
+        body: Some(body),
+        tail: VecDeque::new(),
+    };
     let mut metadata = None;
-    loop {
-        let event = loop {
-            match reader.next().map_err(malformed_multipart)? {
-                Some(event) => break event,
-                None => match body.next().await {
-                    Some(chunk) => reader.push(chunk?),
-                    None => reader.finish().map_err(malformed_multipart)?,
-                },
-            }
-        };
-        match event {
+    while let Some(event) = events.next().await {
+        match event? {
             MultipartEvent::Metadata(bytes) => {
-                metadata = Some(
-                    Object::parse(bytes, spec.limits.message)
-                        .map_err(|error| protocol("the blob's metadata is no JSON object").with_source(error))?,
-                );
+                metadata = Some(Object::parse(bytes, spec.limits.message).map_err(|error| {
+                    protocol("the blob's metadata is no JSON object").with_source(error)
+                })?);
             }
             MultipartEvent::Part(part) => {
                 let Some(metadata) = metadata else {
                     return Err(protocol("the blob's first part is not its metadata").into());
                 };
-                let (source, bytes) = match part {
+                let (source, bytes): (_, ByteStream) = match part {
                     PartHead::Content {
                         content_type,
                         content_disposition,
-                    } => {
-                        let bytes = BlobReader {
-                            body: Some(body),
-                            reader,
+                    } => (
+                        BlobSource::Here {
+                            content_type,
+                            content_disposition,
+                        },
+                        Box::pin(BlobReader {
+                            events,
                             read: 0,
                             limit: spec.limits.stream,
                             ended: false,
-                        };
-                        let source = BlobSource::Here {
-                            content_type,
-                            content_disposition,
-                        };
-                        (source, Box::pin(bytes) as ByteStream)
-                    }
-                    PartHead::Location(url) => {
-                        (BlobSource::Location(url), stream::empty().boxed())
-                    }
+                        }),
+                    ),
+                    PartHead::Location(url) => (BlobSource::Location(url), stream::empty().boxed()),
                 };
                 return Ok(Reply::Blob(Blob {
                     metadata,
@@ -457,22 +528,21 @@ async fn read_blob(
                     bytes,
                 }));
             }
-            MultipartEvent::Data(_) => {}
-            MultipartEvent::End => {
-                return Err(protocol("the blob's second part is missing").into());
-            }
+            MultipartEvent::Data(_) | MultipartEvent::End => {}
         }
     }
+    Err(protocol("the blob's second part is missing").into())
 }
 
 fn malformed_multipart(error: impl std::error::Error + Send + Sync + 'static) -> CallError {
-    protocol("the multipart reply is malformed").with_source(error).into()
+    protocol("the multipart reply is malformed")
+        .with_source(error)
+        .into()
 }
 
 /// A blob's bytes as they arrive.
 struct BlobReader {
-    body: Option<ByteStream>,
-    reader: MultipartReader,
+    events: MultipartEvents,
     read: u64,
     limit: u64,
     ended: bool,
@@ -483,45 +553,23 @@ impl Stream for BlobReader {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        if this.ended {
-            return Poll::Ready(None);
-        }
-        loop {
-            match this.reader.next() {
-                Ok(Some(MultipartEvent::Data(bytes))) => {
+        while !this.ended {
+            let last = match ready!(Pin::new(&mut this.events).poll_next(cx)) {
+                Some(Ok(MultipartEvent::Data(bytes))) => {
                     this.read += bytes.len() as u64;
-                    if this.read > this.limit {
-                        this.ended = true;
-                        return Poll::Ready(Some(Err(over_limit("the blob", this.limit, "limits.stream"))));
+                    if this.read <= this.limit {
+                        return Poll::Ready(Some(Ok(bytes)));
                     }
-                    return Poll::Ready(Some(Ok(bytes)));
+                    Some(over_limit("the blob", this.limit, "limits.stream"))
                 }
-                // What may follow is an epilogue without meaning; it is read so that the connection can be used again.
-                Ok(Some(_)) => continue,
-                Ok(None) => {}
-                Err(error) => {
-                    this.ended = true;
-                    return Poll::Ready(Some(Err(malformed_multipart(error))));
-                }
-            }
-            let Some(body) = this.body.as_mut() else {
-                this.ended = true;
-                return Poll::Ready(None);
+                // What may follow the end is an epilogue without meaning; it is read so that the connection can be used again.
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => Some(error),
+                None => None,
             };
-            match ready!(body.as_mut().poll_next(cx)) {
-                Some(Ok(chunk)) => this.reader.push(chunk),
-                Some(Err(error)) => {
-                    this.ended = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => {
-                    this.body = None;
-                    if let Err(error) = this.reader.finish() {
-                        this.ended = true;
-                        return Poll::Ready(Some(Err(malformed_multipart(error))));
-                    }
-                }
-            }
+            this.ended = true;
+            return Poll::Ready(last.map(Err));
         }
+        Poll::Ready(None)
     }
 }

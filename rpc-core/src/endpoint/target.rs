@@ -101,11 +101,14 @@ impl PathTemplate {
     /// Whether both match the same paths: they differ in the names of parameters at most.
     pub fn same_shape(&self, other: &Self) -> bool {
         self.segments().count() == other.segments().count()
-            && self.segments().zip(other.segments()).all(|pair| match pair {
-                (Segment::Literal(a), Segment::Literal(b)) => a == b,
-                (Segment::Parameter(_), Segment::Parameter(_)) => true,
-                _ => false,
-            })
+            && self
+                .segments()
+                .zip(other.segments())
+                .all(|pair| match pair {
+                    (Segment::Literal(a), Segment::Literal(b)) => a == b,
+                    (Segment::Parameter(_), Segment::Parameter(_)) => true,
+                    _ => false,
+                })
     }
 
     fn raw_parameters<'p>(&self, raw_path: &'p str) -> Option<Vec<&'p str>> {

@@ -34,7 +34,11 @@ impl Clocks {
     }
 
     fn exceeded(&self, clock: Clock, spec: &OperationSpec, after: Duration) -> CallError {
-        let message = format!("{} took longer than {after:?} {}", spec.name, clock.describe());
+        let message = format!(
+            "{} took longer than {after:?} {}",
+            spec.name,
+            clock.describe()
+        );
         match self.side {
             Side::Client => TransportError::new(
                 TransportErrorKind::Timeout,
@@ -65,7 +69,11 @@ impl Clock {
 }
 
 impl Around for Clocks {
-    async fn around<S: Inner>(self: Arc<Self>, mut call: Call, mut inner: S) -> Result<Reply, CallError> {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        mut call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
         let spec = call.spec();
         let begun = Instant::now();
         let scaled = |clock: Duration| clock.mul_f64(self.scale);
@@ -79,7 +87,10 @@ impl Around for Clocks {
                 Side::Client => TransportError::new(
                     TransportErrorKind::Timeout,
                     Delivery::NotSent,
-                    format!("the deadline of {} had passed before it was sent", spec.name),
+                    format!(
+                        "the deadline of {} had passed before it was sent",
+                        spec.name
+                    ),
                 )
                 .into(),
                 Side::Server => FederationError::deadline_exceeded(format!(
@@ -127,7 +138,9 @@ impl stream::Watch for Watcher {
         let (timer, clock) = self.timer.get_or_insert_with(|| {
             let idle = Instant::now() + idle;
             match deadline {
-                Some(deadline) if deadline < idle => (Box::pin(sleep_until(deadline)), Clock::Total),
+                Some(deadline) if deadline < idle => {
+                    (Box::pin(sleep_until(deadline)), Clock::Total)
+                }
                 _ => (Box::pin(sleep_until(idle)), Clock::Idle),
             }
         });

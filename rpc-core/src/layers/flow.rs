@@ -46,7 +46,11 @@ impl Flow {
 }
 
 impl Around for Flow {
-    async fn around<S: Inner>(self: Arc<Self>, call: Call, mut inner: S) -> Result<Reply, CallError> {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
         let spec = call.spec();
         let destination = call.context().destination.clone();
         let (FlowKind::OnePerDestination, Some(destination)) = (spec.flow, destination) else {
@@ -67,7 +71,13 @@ impl Around for Flow {
             })?
             .expect("the semaphore is never closed");
         let reply = inner.call(call).await?;
-        stream::watch(reply, Held { _permit: permit, _lane: lane })
+        stream::watch(
+            reply,
+            Held {
+                _permit: permit,
+                _lane: lane,
+            },
+        )
     }
 }
 

@@ -24,7 +24,11 @@ impl Limits {
 }
 
 impl Around for Limits {
-    async fn around<S: Inner>(self: Arc<Self>, mut call: Call, mut inner: S) -> Result<Reply, CallError> {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        mut call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
         let spec = call.spec();
         let size = match call.make_form()?.content() {
             Content::Absent => 0,
@@ -52,7 +56,12 @@ impl Around for Limits {
         if let Reply::Message(message) = &mut reply {
             let size = message.content().text().len();
             if size > spec.limits.message {
-                return Err(over(size as u64, spec.limits.message as u64, "limits.message", spec.name));
+                return Err(over(
+                    size as u64,
+                    spec.limits.message as u64,
+                    "limits.message",
+                    spec.name,
+                ));
             }
         }
         stream::watch(

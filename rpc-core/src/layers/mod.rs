@@ -39,10 +39,17 @@ pub enum Side {
 }
 
 /// What stands behind a layer.
-pub trait Inner: Service<Call, Response = Reply, Error = CallError, Future: Send> + Clone + Send + Sync + 'static {}
+pub trait Inner:
+    Service<Call, Response = Reply, Error = CallError, Future: Send> + Clone + Send + Sync + 'static
+{
+}
 
 impl<S> Inner for S where
-    S: Service<Call, Response = Reply, Error = CallError, Future: Send> + Clone + Send + Sync + 'static
+    S: Service<Call, Response = Reply, Error = CallError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
 {
 }
 

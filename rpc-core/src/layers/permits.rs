@@ -45,7 +45,11 @@ impl Permits {
 }
 
 impl Around for Permits {
-    async fn around<S: Inner>(self: Arc<Self>, call: Call, mut inner: S) -> Result<Reply, CallError> {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
         let permit = tokio::time::timeout(self.wait, self.semaphore.clone().acquire_owned())
             .await
             .map_err(|_| self.refused())?

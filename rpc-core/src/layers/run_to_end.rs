@@ -29,7 +29,11 @@ impl RunToEnd {
 }
 
 impl Around for RunToEnd {
-    async fn around<S: Inner>(self: Arc<Self>, call: Call, mut inner: S) -> Result<Reply, CallError> {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
         if call.spec().idempotency == Idempotency::Safe {
             return inner.call(call).await;
         }

@@ -33,7 +33,8 @@ pub(super) fn watch(mut reply: Reply, mut watcher: impl Watch) -> Result<Reply, 
     match &mut reply {
         Reply::Message(_) => watcher.ended(None),
         Reply::Events(events) => {
-            let parts = std::mem::replace(&mut events.parts, Box::pin(futures_util::stream::empty()));
+            let parts =
+                std::mem::replace(&mut events.parts, Box::pin(futures_util::stream::empty()));
             events.parts = Box::pin(Watched {
                 stream: parts,
                 watcher,

@@ -23,7 +23,11 @@ impl Trace {
 }
 
 impl Around for Trace {
-    async fn around<S: Inner>(self: Arc<Self>, call: Call, mut inner: S) -> Result<Reply, CallError> {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
         let mut line = Line {
             side: self.side,
             operation: call.spec().name,

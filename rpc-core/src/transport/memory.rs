@@ -67,14 +67,14 @@ impl MemoryTransport {
         let form = call.make_form()?;
         let content = form.content().clone();
         let (method, target) = (form.method().to_owned(), form.target().to_owned());
-        let call = self.operations.read(method.into(), target, context, |op| {
-            match content {
+        let call = self
+            .operations
+            .read(method.into(), target, context, |op| match content {
                 Content::Json(object) => {
                     read_content(object.text().clone(), op.spec().limits.request)
                 }
                 other => Ok(other),
-            }
-        })?;
+            })?;
         Ok(call)
     }
 }

@@ -1,0 +1,229 @@
+//! Dialling a route.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use comity_core::error::{Delivery, TransportError, TransportErrorKind};
+use comity_core::transport::Route;
+use http::Version;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::{TlsConnector, TlsStream};
+
+use crate::stream::Metered;
+use crate::{AddressGuard, ClientTls, ConnectionInfo, Counters, Protocol, Stream};
+
+/// More addresses than this of one route are not tried.
+const MAX_ADDRESSES: usize = 16;
+
+/// Dials routes: the guard is asked, a TCP connection is made, TLS verifies the certificate for the route's name. No byte of a request leaves before.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    tls: Option<ClientTls>,
+    guard: AddressGuard,
+    connect_timeout: Duration,
+    tls_timeout: Duration,
+    counters: Option<Counters>,
+}
+
+/// A connection that was dialled.
+#[derive(Debug)]
+pub struct Connected {
+    /// Its bytes, inside TLS.
+    pub stream: Stream,
+    /// What is known about it.
+    pub info: Arc<ConnectionInfo>,
+}
+
+impl Connector {
+    /// Dials with TLS, with the guard of [`AddressGuard::default`].
+    pub fn new(tls: ClientTls) -> Self {
+        Self::with_optional_tls(Some(tls))
+    }
+
+    /// Dials without TLS, to a proxy on the same host or in a test: nothing proves who answers.
+    pub fn danger_without_tls() -> Self {
+        Self::with_optional_tls(None)
+    }
+
+    fn with_optional_tls(tls: Option<ClientTls>) -> Self {
+        Self {
+            tls,
+            guard: AddressGuard::default(),
+            connect_timeout: Duration::from_secs(10),
+            tls_timeout: Duration::from_secs(10),
+            counters: None,
+        }
+    }
+
+    /// Which addresses may be connected to.
+    pub fn with_guard(mut self, guard: AddressGuard) -> Self {
+        self.guard = guard;
+        self
+    }
+
+    /// The time that a TCP connection to one address may take.
+    pub fn with_connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// The time that the TLS handshake with one address may take.
+    pub fn with_tls_timeout(mut self, limit: Duration) -> Self {
+        self.tls_timeout = limit;
+        self
+    }
+
+    /// Counts the bytes of all connections.
+    pub fn with_counters(mut self, counters: Counters) -> Self {
+        self.counters = Some(counters);
+        self
+    }
+
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Connects to the first of the route's addresses that answers. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    ///
+    /// [`Delivery::NotSent`] always. The kind is that of the attempt that came furthest: `Tls`, `Unsupported` (no common protocol), `Timeout`, `Connect`,
+    /// or `Refused` if the guard allows none of the addresses.
+    pub async fn connect(
+        &self,
+        route: &Route,
+        protocol: Protocol,
+    ) -> Result<Connected, TransportError> {
+        let mut furthest: Option<TransportError> = None;
+        for &address in route.addresses.iter().take(MAX_ADDRESSES) {
+            match self.connect_to(address, route, protocol).await {
+                Ok(connected) => return Ok(connected),
+                Err(error) => {
+                    tracing::debug!(%address, host = route.host, %error, "could not connect");
+                    if furthest
+                        .as_ref()
+                        .is_none_or(|best| progress(best) < progress(&error))
+                    {
+                        furthest = Some(error);
+                    }
+                }
+            }
+        }
+        Err(furthest.unwrap_or_else(|| {
+            let message = format!("{} has no address", route.host);
+            not_sent(TransportErrorKind::Resolve, message)
+        }))
+    }
+
+    async fn connect_to(
+        &self,
+        address: SocketAddr,
+        route: &Route,
+        protocol: Protocol,
+    ) -> Result<Connected, TransportError> {
+        if !self.guard.permits(address.ip()) {
+            let message = format!(
+                "{} has the address {}, which is not global; it is allowed by AddressGuard::allow, for the range it is in",
+                route.host,
+                address.ip()
+            );
+            return Err(not_sent(TransportErrorKind::Refused, message));
+        }
+        let tcp = self.tcp(address).await?;
+        let local = tcp
+            .local_addr()
+            .map_err(|error| connect_failed(address, error))?;
+        let tcp = Metered::new(tcp, self.counters.clone());
+        let Some(tls) = &self.tls else {
+            let version = match protocol {
+                Protocol::Http2 => Version::HTTP_2,
+                Protocol::Http1 | Protocol::Http1Or2 => Version::HTTP_11,
+            };
+            let info = Arc::new(ConnectionInfo::without_tls(address, local, version));
+            return Ok(Connected {
+                stream: Stream::plain(tcp),
+                info,
+            });
+        };
+        let stream = self.handshake(tls, tcp, address, route, protocol).await?;
+        let (stream, tls, exporter) = Stream::tls(stream);
+        let version = match (protocol, tls.alpn.as_deref()) {
+            (Protocol::Http2 | Protocol::Http1Or2, Some(b"h2")) => Version::HTTP_2,
+            (Protocol::Http2, _) => {
+                let message = format!("{} at {address} does not speak HTTP/2", route.host);
+                return Err(not_sent(TransportErrorKind::Unsupported, message));
+            }
+            _ => Version::HTTP_11,
+        };
+        let info = ConnectionInfo::new(address, local, version, Some((tls, exporter)));
+        Ok(Connected {
+            stream,
+            info: Arc::new(info),
+        })
+    }
+
+    async fn tcp(&self, address: SocketAddr) -> Result<TcpStream, TransportError> {
+        let connecting = timeout(self.connect_timeout, TcpStream::connect(address));
+        let tcp = connecting
+            .await
+            .map_err(|_| {
+                let message = format!("{address} did not answer within {:?}", self.connect_timeout);
+                not_sent(TransportErrorKind::Timeout, message)
+            })?
+            .map_err(|error| connect_failed(address, error))?;
+        tcp.set_nodelay(true)
+            .map_err(|error| connect_failed(address, error))?;
+        Ok(tcp)
+    }
+
+    async fn handshake(
+        &self,
+        tls: &ClientTls,
+        tcp: Metered,
+        address: SocketAddr,
+        route: &Route,
+        protocol: Protocol,
+    ) -> Result<TlsStream<Metered>, TransportError> {
+        let name = ServerName::try_from(route.certificate_name.clone()).map_err(|error| {
+            let message = format!("{:?} is no name of a certificate", route.certificate_name);
+            not_sent(TransportErrorKind::Tls, message).with_source(error)
+        })?;
+        let handshake = TlsConnector::from(tls.offering(protocol)).connect(name, tcp);
+        match timeout(self.tls_timeout, handshake).await {
+            Ok(Ok(stream)) => Ok(TlsStream::Client(stream)),
+            Ok(Err(error)) => {
+                let message = format!("no TLS with {address} as {:?}", route.certificate_name);
+                Err(not_sent(TransportErrorKind::Tls, message).with_source(error))
+            }
+            Err(_) => {
+                let message = format!("no TLS with {address} within {:?}", self.tls_timeout);
+                Err(not_sent(TransportErrorKind::Timeout, message))
+            }
+        }
+    }
+}
+
+/// How far an attempt came; what a later stage says is more telling.
+fn progress(error: &TransportError) -> u8 {
+    match error.kind() {
+        TransportErrorKind::Refused => 0,
+        TransportErrorKind::Connect => 1,
+        TransportErrorKind::Timeout => 2,
+        _ => 3,
+    }
+}
+
+fn connect_failed(address: SocketAddr, error: std::io::Error) -> TransportError {
+    not_sent(
+        TransportErrorKind::Connect,
+        format!("no connection to {address}"),
+    )
+    .with_source(error)
+}
+
+fn not_sent(kind: TransportErrorKind, message: String) -> TransportError {
+    TransportError::new(kind, Delivery::NotSent, message)
+}

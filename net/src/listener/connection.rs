@@ -1,0 +1,268 @@
+//! One accepted connection, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulConnection;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+use tower::Service;
+
+use super::activity::{Activity, InFlight, Limits, Waiting, Watched};
+use super::{Dispatch, ListenerOptions};
+use crate::body::{Outgoing, empty};
+use crate::delivery::transport_error;
+use crate::stream::Metered;
+use crate::{Body, ConnectionInfo, HEADER_LIST, Protocol, Stream, http2_settings as h2};
+
+/// How long a connection that was idle for too long may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What all connections of a listener share.
+pub(super) struct Server {
+    options: ListenerOptions,
+    tls: Option<Arc<ServerConfig>>,
+    dispatch: Arc<Dispatch>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Server {
+    pub(super) fn new(options: ListenerOptions, dispatch: Dispatch) -> Self {
+        let mut http1 = http1::Builder::new();
+        // The header timeout is ours: see `Activity`.
+        http1
+            .header_read_timeout(None::<Duration>)
+            .max_header_size(HEADER_LIST);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(h2::STREAM_WINDOW)
+            .initial_connection_window_size(h2::CONNECTION_WINDOW)
+            .max_frame_size(h2::FRAME)
+            .max_header_list_size(HEADER_LIST as u32)
+            .max_concurrent_streams(options.max_concurrent_streams)
+            .max_pending_accept_reset_streams(h2::PENDING_RESETS)
+            .keep_alive_interval(h2::PING_INTERVAL)
+            .keep_alive_timeout(h2::PING_TIMEOUT);
+        let tls = options
+            .tls
+            .as_ref()
+            .map(|tls| tls.accepting(options.protocol));
+        Self {
+            options,
+            tls,
+            dispatch: Arc::new(dispatch),
+            http1,
+            http2,
+        }
+    }
+
+    /// Serves one connection to its end, or until the listener is stopping and the requests in flight are done.
+    pub(super) async fn serve(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        mut stopping: watch::Receiver<bool>,
+    ) {
+        let activity = Arc::new(Activity::new(Limits {
+            header: self.options.header_timeout,
+            idle: self.options.idle_timeout,
+        }));
+        let establish = timeout(
+            self.options.handshake_timeout,
+            self.establish(tcp, peer, &activity),
+        );
+        let established = tokio::select! {
+            established = establish => established,
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+        };
+        let (stream, info) = match established {
+            Ok(Ok(established)) => established,
+            Ok(Err(error)) => {
+                tracing::debug!(%peer, %error, "no connection came about");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!(%peer, "the handshake took too long");
+                return;
+            }
+        };
+        activity.ready();
+        let io = TokioIo::new(stream);
+        let http2 = info.version() == Version::HTTP_2;
+        let (dispatch, requests) = (Arc::clone(&self.dispatch), Arc::clone(&activity));
+        let service = service_fn(move |request| {
+            answer(
+                request,
+                Arc::clone(&dispatch),
+                Arc::clone(&info),
+                requests.request(),
+            )
+        });
+        let drive = Drive {
+            activity,
+            http2,
+            stopping,
+            peer,
+        };
+        if http2 {
+            drive.run(self.http2.serve_connection(io, service)).await;
+        } else {
+            drive.run(self.http1.serve_connection(io, service)).await;
+        }
+    }
+
+    async fn establish(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        activity: &Arc<Activity>,
+    ) -> io::Result<(Stream, Arc<ConnectionInfo>)> {
+        tcp.set_nodelay(true)?;
+        let local = tcp.local_addr()?;
+        let counters = self.options.counters.clone();
+        let Some(tls) = &self.tls else {
+            let version = match self.options.protocol {
+                Protocol::Http1 => Version::HTTP_11,
+                Protocol::Http2 => Version::HTTP_2,
+                Protocol::Http1Or2 => first_bytes_tell(&tcp).await?,
+            };
+            let tcp = Metered::new(tcp, counters).with_activity(Arc::clone(activity));
+            let info = ConnectionInfo::without_tls(peer, local, version);
+            return Ok((Stream::plain(tcp), Arc::new(info)));
+        };
+        let tcp = Metered::new(tcp, counters).with_activity(Arc::clone(activity));
+        let stream = TlsAcceptor::from(Arc::clone(tls)).accept(tcp).await?;
+        let (stream, tls, exporter) = Stream::tls(TlsStream::Server(stream));
+        // A client without ALPN speaks HTTP/1.1, if that is served (RFC 9113 §3.2 wants ALPN).
+        let version = match (tls.alpn.as_deref(), self.options.protocol) {
+            (Some(b"h2"), _) | (None, Protocol::Http2) => Version::HTTP_2,
+            _ => Version::HTTP_11,
+        };
+        let info = ConnectionInfo::new(peer, local, version, Some((tls, exporter)));
+        Ok((stream, Arc::new(info)))
+    }
+}
+
+/// The version of HTTP of a connection without TLS: HTTP/2 begins with `PRI * HTTP/2.0`, and no method of HTTP/1.1 is `PRI` (RFC 9113 §3.4).
+async fn first_bytes_tell(tcp: &TcpStream) -> io::Result<Version> {
+    const PREFACE: &[u8] = b"PRI ";
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let read = tcp.peek(&mut start).await?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if start[..read] != PREFACE[..read] {
+            return Ok(Version::HTTP_11);
+        }
+        if read == PREFACE.len() {
+            return Ok(Version::HTTP_2);
+        }
+        // Four bytes in two segments: rare, and bounded by the handshake timeout.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Hands a request to its binding.
+async fn answer(
+    request: Request<Incoming>,
+    dispatch: Arc<Dispatch>,
+    info: Arc<ConnectionInfo>,
+    in_flight: InFlight,
+) -> Result<Response<Outgoing<InFlight>>, Infallible> {
+    let answering = AssertUnwindSafe(async {
+        let (mut head, body) = request.into_parts();
+        head.extensions.insert(info);
+        let mut service = dispatch.find(&head);
+        let body = match http_body::Body::is_end_stream(&body) {
+            true => empty(),
+            false => body
+                .map_err(|error| transport_error(error).into())
+                .boxed_unsync(),
+        };
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        service.call(Request::from_parts(head, body)).await
+    });
+    let response = match answering.catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            // The panic hook has told where.
+            tracing::error!("a service panicked; answered with status 500");
+            failed()
+        }
+    };
+    Ok(response.map(|body| Outgoing::new(body, in_flight)))
+}
+
+fn failed() -> Response<Body> {
+    let mut response = Response::new(empty());
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+/// Runs a connection under its time limits.
+struct Drive {
+    activity: Arc<Activity>,
+    http2: bool,
+    stopping: watch::Receiver<bool>,
+    peer: SocketAddr,
+}
+
+impl Drive {
+    async fn run<C>(mut self, connection: C)
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let mut connection = pin!(connection);
+        let mut alarm = pin!(sleep_until(Instant::now()));
+        let mut ended = tokio::select! {
+            _ = self.stopping.wait_for(|stopping| *stopping) => None,
+            ended = self.activity.watch(self.http2, connection.as_mut(), alarm.as_mut()) => Some(ended),
+        };
+        if ended.is_none() {
+            // No more requests are taken: GOAWAY, or `Connection: close` after the one in flight.
+            connection.as_mut().graceful_shutdown();
+            ended = Some(
+                self.activity
+                    .watch(self.http2, connection.as_mut(), alarm)
+                    .await,
+            );
+        }
+        let peer = self.peer;
+        match ended {
+            Some(Watched::Ended(Err(error))) => {
+                tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended");
+            }
+            Some(Watched::Expired(Waiting::ForRequest)) => {
+                connection.as_mut().graceful_shutdown();
+                // A request that crosses the goodbye is answered.
+                while timeout(FAREWELL, connection.as_mut()).await.is_err()
+                    && self.activity.is_busy()
+                {}
+            }
+            Some(Watched::Expired(Waiting::ForHead)) => {
+                tracing::debug!(%peer, "the head of a request took too long");
+            }
+            Some(Watched::Ended(Ok(()))) | None => {}
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! One port for all bindings: TLS, HTTP/1.1 and HTTP/2, limits, drain.
+//!
+//! `activity` knows whether a connection is idle, `connection` serves one, `dispatch` finds the binding; here connections are accepted.
+
+mod activity;
+mod connection;
+mod dispatch;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
+
+use crate::{Counters, Protocol, ServerTls};
+pub(crate) use activity::Activity;
+use connection::Server;
+pub use dispatch::{Claims, Dispatch, HttpService};
+
+/// How a [`Listener`] accepts and serves connections.
+#[derive(Clone, Debug)]
+pub struct ListenerOptions {
+    /// Our certificate; without, connections are plain TCP: behind a proxy that ends TLS, or in a test.
+    pub tls: Option<ServerTls>,
+    /// The versions of HTTP that are served.
+    pub protocol: Protocol,
+    /// Connections at once, handshakes included. More wait in the operating system's queue. At least one.
+    pub max_connections: usize,
+    /// HTTP/2 streams that a peer may have open on one connection.
+    pub max_concurrent_streams: u32,
+    /// Time for the TLS handshake, or for the first bytes without TLS.
+    pub handshake_timeout: Duration,
+    /// Time from the first byte of a request's head to its last, HTTP/1.1; a first head must arrive within it of the handshake.
+    pub header_timeout: Duration,
+    /// Time that a connection may stay open without a request.
+    pub idle_timeout: Duration,
+    /// Time for requests in flight to finish on shutdown; connections are cut then.
+    pub drain_timeout: Duration,
+    /// Counts the bytes of all connections.
+    pub counters: Option<Counters>,
+}
+
+impl Default for ListenerOptions {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            protocol: Protocol::default(),
+            max_connections: 4096,
+            max_concurrent_streams: 200,
+            handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(120),
+            drain_timeout: Duration::from_secs(30),
+            counters: None,
+        }
+    }
+}
+
+impl ListenerOptions {
+    /// The defaults, with this certificate.
+    pub fn with_tls(tls: ServerTls) -> Self {
+        Self {
+            tls: Some(tls),
+            ..Self::default()
+        }
+    }
+}
+
+/// A port that is bound; connections wait in the operating system's queue until [`Listener::serve`].
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    local: SocketAddr,
+    options: ListenerOptions,
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut because their requests did not finish in time.
+    pub cut: usize,
+}
+
+impl Listener {
+    /// Binds a port; 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be bound.
+    pub async fn bind(address: impl ToSocketAddrs, options: ListenerOptions) -> io::Result<Self> {
+        let tcp = TcpListener::bind(address).await?;
+        let local = tcp.local_addr()?;
+        Ok(Self {
+            tcp,
+            local,
+            options,
+        })
+    }
+
+    /// The address that is bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Serves until `shutdown` completes; then closes the port, lets requests in flight finish within [`ListenerOptions::drain_timeout`], and returns.
+    ///
+    /// Nothing that a peer or a service does ends it: a service that panics is answered for with status 500. Dropping the future closes the port and cuts
+    /// all connections.
+    pub async fn serve(self, dispatch: Dispatch, shutdown: impl Future<Output = ()>) -> Drained {
+        let Self { tcp, options, .. } = self;
+        let permits = Arc::new(Semaphore::new(options.max_connections.max(1)));
+        let drain_timeout = options.drain_timeout;
+        let server = Arc::new(Server::new(options, dispatch));
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            let permit = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                permit = Arc::clone(&permits).acquire_owned() => {
+                    permit.expect("the semaphore is never closed")
+                }
+            };
+            let (stream, peer) = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                accepted = accept(&tcp) => accepted,
+            };
+            while let Some(ended) = tasks.try_join_next() {
+                report(ended);
+            }
+            let (server, stopping) = (Arc::clone(&server), stopping.clone());
+            tasks.spawn(async move {
+                server.serve(stream, peer, stopping).await;
+                drop(permit);
+            });
+        }
+        drop(tcp);
+        stop.send_replace(true);
+        drain(tasks, drain_timeout).await
+    }
+}
+
+/// The next connection. Errors of accepting are of the moment (no descriptor is left, the peer is gone already): it is tried again, after a pause that grows.
+async fn accept(tcp: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut pause = Duration::from_millis(5);
+    loop {
+        match tcp.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_the_peer(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, ?pause, "cannot accept a connection");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}
+
+async fn drain(mut tasks: JoinSet<()>, limit: Duration) -> Drained {
+    let all_ended = async {
+        while let Some(ended) = tasks.join_next().await {
+            report(ended);
+        }
+    };
+    if tokio::time::timeout(limit, all_ended).await.is_ok() {
+        return Drained { cut: 0 };
+    }
+    let cut = tasks.len();
+    tracing::warn!(
+        connections = cut,
+        "requests did not finish in time; cutting their connections"
+    );
+    tasks.shutdown().await;
+    Drained { cut }
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "serving a connection panicked");
+    }
+}

@@ -1,0 +1,161 @@
+//! From a route to a connection that speaks HTTP.
+
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use comity_core::error::{Delivery, TransportError, TransportErrorKind};
+use comity_core::transport::Route;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use http::Version;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Instant;
+
+use super::connections::{Connections, Http1, Http2};
+use crate::{Connected, Connector, HEADER_LIST, Protocol, http2_settings as h2};
+
+/// A connection that was dialled, for one caller or for all that wait.
+#[derive(Clone, Debug)]
+pub(super) enum Dialled {
+    Http1(Single),
+    Http2(Arc<Http2>),
+}
+
+/// A connection that only one of those who wait can have.
+#[derive(Clone, Debug)]
+pub(super) struct Single(Arc<Mutex<Option<Http1>>>);
+
+impl Single {
+    pub(super) fn take(&self) -> Option<Http1> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Dials, and begins HTTP on the connection. Errors are `NotSent`.
+pub(super) async fn dial(
+    connector: &Connector,
+    route: &Route,
+    protocol: Protocol,
+) -> Result<Dialled, TransportError> {
+    let Connected { stream, info } = connector.connect(route, protocol).await?;
+    let io = TokioIo::new(stream);
+    if info.version() == Version::HTTP_2 {
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(h2::STREAM_WINDOW)
+            .initial_connection_window_size(h2::CONNECTION_WINDOW)
+            .max_frame_size(h2::FRAME)
+            .max_header_list_size(HEADER_LIST as u32)
+            .keep_alive_interval(h2::PING_INTERVAL)
+            .keep_alive_timeout(h2::PING_TIMEOUT)
+            .handshake(io)
+            .await
+            .map_err(no_http)?;
+        tokio::spawn(run(connection));
+        return Ok(Dialled::Http2(Http2::new(sender, info)));
+    }
+    let (sender, connection) = http1::Builder::new()
+        .max_header_size(HEADER_LIST)
+        .handshake(io)
+        .await
+        .map_err(no_http)?;
+    tokio::spawn(run(connection));
+    let single = Http1 {
+        sender,
+        info,
+        used: Instant::now(),
+    };
+    Ok(Dialled::Http1(Single(Arc::new(Mutex::new(Some(single))))))
+}
+
+async fn run(connection: impl Future<Output = Result<(), hyper::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(error = &error as &dyn Error, "a connection ended");
+    }
+}
+
+fn no_http(error: hyper::Error) -> TransportError {
+    let message = "the connection ended before HTTP began";
+    TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, message).with_source(error)
+}
+
+/// A dial that many callers may wait for.
+#[derive(Clone)]
+pub(super) struct Dialling {
+    addresses: Arc<[SocketAddr]>,
+    outcome: Shared<BoxFuture<'static, Result<Dialled, Arc<TransportError>>>>,
+}
+
+impl Dialling {
+    pub(super) fn start(
+        connections: &Arc<Connections>,
+        connector: &Connector,
+        route: &Route,
+        protocol: Protocol,
+    ) -> Self {
+        let addresses = route.addresses.as_slice().into();
+        let (connector, route) = (connector.clone(), route.clone());
+        let connections = Arc::clone(connections);
+        // A task of its own: the callers may come and go.
+        let task = tokio::spawn(async move {
+            let dialled = dial(&connector, &route, protocol).await;
+            connections.dial_ended(&route, dialled.as_ref().ok());
+            dialled
+        });
+        let outcome = task.map(|joined| match joined {
+            Ok(dialled) => dialled.map_err(Arc::new),
+            Err(error) => Err(Arc::new(ended(error))),
+        });
+        Self {
+            addresses,
+            outcome: outcome.boxed().shared(),
+        }
+    }
+
+    pub(super) fn is_for(&self, route: &Route) -> bool {
+        *self.addresses == *route.addresses
+    }
+
+    pub(super) async fn wait(self) -> Result<Dialled, TransportError> {
+        self.outcome.await.map_err(|error| {
+            TransportError::new(error.kind(), error.delivery(), error.message())
+                .with_source(SharedCause(error))
+        })
+    }
+}
+
+impl fmt::Debug for Dialling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialling")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The task is gone, with the runtime or by a panic.
+fn ended(error: tokio::task::JoinError) -> TransportError {
+    let message = "dialling was abandoned";
+    TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, message).with_source(error)
+}
+
+/// The cause beneath an error that several callers got.
+#[derive(Debug)]
+struct SharedCause(Arc<TransportError>);
+
+impl fmt::Display for SharedCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(source) => fmt::Display::fmt(source, f),
+            None => f.write_str("dialling failed for all who waited"),
+        }
+    }
+}
+
+impl Error for SharedCause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()?.source()
+    }
+}

@@ -1,0 +1,252 @@
+//! The byte stream of one connection: TCP, counted, with or without TLS.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+use crate::info::{Export, ExportError, TlsInfo};
+use crate::listener::Activity;
+
+/// Bytes that went over the wire, TLS records included. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    received: Arc<AtomicU64>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Counters {
+    /// Both at zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes received so far.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// The byte stream of a connection, ready for HTTP.
+#[derive(Debug)]
+pub struct Stream(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Plain(Metered),
+    Tls(Arc<TlsHalf>),
+}
+
+/// A TLS stream that its [`ConnectionInfo`](crate::ConnectionInfo) can reach, to export keying material. The lock is never contended otherwise.
+#[derive(Debug)]
+struct TlsHalf(Mutex<TlsStream<Metered>>);
+
+impl Stream {
+    pub(crate) fn plain(tcp: Metered) -> Self {
+        Self(Inner::Plain(tcp))
+    }
+
+    pub(crate) fn tls(stream: TlsStream<Metered>) -> (Self, TlsInfo, std::sync::Weak<dyn Export>) {
+        let info = tls_info(&stream);
+        let half = Arc::new(TlsHalf(Mutex::new(stream)));
+        let exporter = Arc::downgrade(&half);
+        (Self(Inner::Tls(half)), info, exporter)
+    }
+}
+
+fn tls_info(stream: &TlsStream<Metered>) -> TlsInfo {
+    let (_, common) = stream.get_ref();
+    let sni = match stream {
+        TlsStream::Server(server) => server.get_ref().1.server_name().map(str::to_owned),
+        TlsStream::Client(_) => None,
+    };
+    TlsInfo {
+        version: common
+            .protocol_version()
+            .expect("the handshake is complete"),
+        alpn: common.alpn_protocol().map(<[u8]>::to_vec),
+        sni,
+        resumed: common.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+    }
+}
+
+impl TlsHalf {
+    fn lock(&self) -> MutexGuard<'_, TlsStream<Metered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Export for TlsHalf {
+    fn export(
+        &self,
+        label: &[u8],
+        context: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<(), ExportError> {
+        let exported = match &*self.lock() {
+            TlsStream::Client(client) => client
+                .get_ref()
+                .1
+                .export_keying_material(out, label, context),
+            TlsStream::Server(server) => server
+                .get_ref()
+                .1
+                .export_keying_material(out, label, context),
+        };
+        exported.map(|_| ()).map_err(ExportError::Tls)
+    }
+}
+
+/// Runs one poll on whatever the stream is.
+macro_rules! on_inner {
+    ($self:ident, $stream:ident => $poll:expr) => {
+        match &mut $self.get_mut().0 {
+            Inner::Plain(tcp) => {
+                let $stream = Pin::new(tcp);
+                $poll
+            }
+            Inner::Tls(half) => {
+                let mut guard = half.lock();
+                let $stream = Pin::new(&mut *guard);
+                $poll
+            }
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        on_inner!(self, stream => stream.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        on_inner!(self, stream => stream.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_inner!(self, stream => stream.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.0 {
+            Inner::Plain(tcp) => tcp.is_write_vectored(),
+            Inner::Tls(half) => half.lock().is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_inner!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_inner!(self, stream => stream.poll_shutdown(cx))
+    }
+}
+
+/// A TCP stream whose bytes are counted, and whose reads are noted.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    tcp: TcpStream,
+    counters: Option<Counters>,
+    activity: Option<Arc<Activity>>,
+}
+
+impl Metered {
+    pub(crate) fn new(tcp: TcpStream, counters: Option<Counters>) -> Self {
+        Self {
+            tcp,
+            counters,
+            activity: None,
+        }
+    }
+
+    pub(crate) fn with_activity(mut self, activity: Arc<Activity>) -> Self {
+        self.activity = Some(activity);
+        self
+    }
+
+    fn wrote(&self, bytes: usize) {
+        if let Some(counters) = &self.counters {
+            counters.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
+            if let Some(counters) = &self.counters {
+                counters.received.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            if let Some(activity) = &self.activity {
+                activity.bytes_arrived();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let bytes = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
+        self.wrote(bytes);
+        Poll::Ready(Ok(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let bytes = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
+        self.wrote(bytes);
+        Poll::Ready(Ok(bytes))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,208 @@
+//! TLS settings of either side: rustls with aws-lc-rs, TLS 1.2 and 1.3, session resumption.
+//!
+//! The provider is always named. Nothing is installed for the process, so that a program with another provider is not disturbed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+
+use crate::Protocol;
+
+/// The cryptography behind TLS: aws-lc-rs.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// TLS for dialling: whom to trust.
+#[derive(Clone)]
+pub struct ClientTls {
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    either: Arc<ClientConfig>,
+}
+
+impl ClientTls {
+    /// Trusts these certificate authorities, and no others.
+    ///
+    /// # Errors
+    ///
+    /// If a certificate cannot serve as a root, or there is none.
+    pub fn with_roots(
+        roots: impl IntoIterator<Item = CertificateDer<'static>>,
+    ) -> Result<Self, TlsConfigError> {
+        let mut store = RootCertStore::empty();
+        for root in roots {
+            store.add(root)?;
+        }
+        if store.is_empty() {
+            return Err(TlsConfigError::NoCertificate);
+        }
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(store)
+            .with_no_client_auth();
+        Ok(Self::from_config(config))
+    }
+
+    /// Trusts the certificate authorities of a PEM file, and no others.
+    ///
+    /// # Errors
+    ///
+    /// If the file is no PEM or holds no certificate that can serve as a root.
+    pub fn from_pem(roots: &[u8]) -> Result<Self, TlsConfigError> {
+        Self::with_roots(certificates(roots)?)
+    }
+
+    /// Trusts whoever answers. Replies of a federation are authenticated by TLS alone: this is for tests.
+    pub fn danger_accept_any_certificate() -> Self {
+        let provider = provider();
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("aws-lc-rs speaks TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+            .with_no_client_auth();
+        Self::from_config(config)
+    }
+
+    /// Settings of the caller's own making (a verifier of the platform's, say). Its ALPN list is replaced for each use.
+    pub fn from_config(config: ClientConfig) -> Self {
+        let offer = |protocol: Protocol| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocol.alpn();
+            Arc::new(config)
+        };
+        Self {
+            http1: offer(Protocol::Http1),
+            http2: offer(Protocol::Http2),
+            either: offer(Protocol::Http1Or2),
+        }
+    }
+
+    pub(crate) fn offering(&self, protocol: Protocol) -> Arc<ClientConfig> {
+        Arc::clone(match protocol {
+            Protocol::Http1 => &self.http1,
+            Protocol::Http2 => &self.http2,
+            Protocol::Http1Or2 => &self.either,
+        })
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls").finish_non_exhaustive()
+    }
+}
+
+/// TLS for accepting: our certificate.
+#[derive(Clone)]
+pub struct ServerTls {
+    config: ServerConfig,
+}
+
+impl ServerTls {
+    /// From a certificate chain (the server's own first) and its private key, both PEM.
+    ///
+    /// # Errors
+    ///
+    /// If either is no PEM, or the key is not the certificate's.
+    pub fn from_pem(certificate_chain: &[u8], key: &[u8]) -> Result<Self, TlsConfigError> {
+        let chain = certificates(certificate_chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsConfigError::NoKey)?;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        // Stateless tickets: resumption works for any number of peers, in constant memory.
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        Ok(Self::from_config(config))
+    }
+
+    /// Settings of the caller's own making (certificates chosen by name, say). Its ALPN list is replaced.
+    pub fn from_config(config: ServerConfig) -> Self {
+        Self { config }
+    }
+
+    pub(crate) fn accepting(&self, protocol: Protocol) -> Arc<ServerConfig> {
+        let mut config = self.config.clone();
+        config.alpn_protocols = protocol.alpn();
+        Arc::new(config)
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").finish_non_exhaustive()
+    }
+}
+
+/// TLS settings that cannot work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsConfigError {
+    /// The text holds no certificate.
+    #[error("no certificate found in the PEM text")]
+    NoCertificate,
+    /// The text holds no private key that is understood.
+    #[error("no private key found in the PEM text")]
+    NoKey,
+    /// The TLS library refuses a certificate or key.
+    #[error("the TLS library refuses the certificate or key")]
+    Tls(#[from] rustls::Error),
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| TlsConfigError::NoCertificate)?;
+    match certificates.is_empty() {
+        true => Err(TlsConfigError::NoCertificate),
+        false => Ok(certificates),
+    }
+}
+
+/// Takes any certificate; the handshake's signature must still be by its key.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
