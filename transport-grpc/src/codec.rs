@@ -26,7 +26,7 @@ use crate::{
 )]
 pub trait GrpcCodec: Endpoint {
     /// Full name of the rpc: `comity.federation.v1.Transactions/SendTransaction`.
-    const METHOD: &'static str;
+    const RPC: &'static str;
     /// The request's message.
     type Request: Message + Default;
     /// The reply's message, or [`ReplyCodec::STREAM`] for a reply that is no message.
@@ -138,7 +138,7 @@ impl Codecs {
         }
         let row = Row {
             op: operation::<O>(),
-            method: O::METHOD,
+            method: O::RPC,
             encode: encode::<O>,
             decode: decode::<O>,
             reply: O::REPLY,

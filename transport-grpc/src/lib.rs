@@ -25,6 +25,7 @@ mod codec;
 mod content;
 mod error;
 mod events;
+mod frames;
 mod framing;
 mod invoke;
 mod keys;
