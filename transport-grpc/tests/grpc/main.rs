@@ -1,0 +1,9 @@
+//! The gRPC binding over real connections: HTTP/2 and TLS on loopback.
+
+mod calls;
+mod codecs;
+mod errors;
+mod limits;
+mod setting;
+mod streams;
+mod wire;
