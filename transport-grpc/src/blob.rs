@@ -1,9 +1,7 @@
 //! A blob as `BlobChunk`s, and back.
 
 use bytes::Bytes;
-use comity_core::{
-    call::{Blob, BlobSource, OperationSpec},
-};
+use comity_core::call::{Blob, BlobSource, OperationSpec};
 use comity_proto::{BlobChunk, BlobHead, blob_chunk};
 use futures_util::{StreamExt, stream};
 

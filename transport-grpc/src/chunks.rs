@@ -53,7 +53,9 @@ impl Order {
     fn item(&self, array: usize, name: &str) -> Result<(), String> {
         match self.open == Some(array) {
             true => Ok(()),
-            false => Err(format!("an element of `{name}` comes while that array is not open")),
+            false => Err(format!(
+                "an element of `{name}` comes while that array is not open"
+            )),
         }
     }
 
@@ -133,7 +135,8 @@ impl Pending {
     }
 
     fn member(&mut self, name: String, value: &[u8]) {
-        self.members.push(if self.members.is_empty() { b'{' } else { b',' });
+        self.members
+            .push(if self.members.is_empty() { b'{' } else { b',' });
         write_string(&mut self.members, &name);
         self.members.push(b':');
         self.members.extend_from_slice(value);
@@ -175,7 +178,9 @@ impl ChunkWriter {
                 }
                 self.pending = Pending::of_array(array, true);
             }
-            Part::Item { array: name, value, .. } => {
+            Part::Item {
+                array: name, value, ..
+            } => {
                 let array = place(name)?;
                 self.order.item(array, name).map_err(malformed)?;
                 let item = value.text().clone();
@@ -195,7 +200,11 @@ impl ChunkWriter {
                 }
                 self.pending.member(name, value.as_bytes());
             }
-            Part::Oversized { array, index, bytes } => {
+            Part::Oversized {
+                array,
+                index,
+                bytes,
+            } => {
                 return Err(malformed(format!(
                     "element {index} of `{array}` ({bytes} bytes) was over the limit and cannot be passed on"
                 )));
@@ -296,7 +305,12 @@ impl ChunkReader {
     fn open(&mut self, message: Bytes) -> Result<(), CallError> {
         self.bytes += message.len() as u64;
         if self.bytes > self.spec.limits.stream {
-            return Err(over_limit("the streamed reply", self.spec.limits.stream, "limits.stream").into());
+            return Err(over_limit(
+                "the streamed reply",
+                self.spec.limits.stream,
+                "limits.stream",
+            )
+            .into());
         }
         let chunk = Chunk::decode(message)
             .map_err(|error| protocol("a chunk of the reply is malformed").with_source(error))?;
@@ -310,10 +324,11 @@ impl ChunkReader {
             }
             Some(array) => {
                 let array = array as usize;
-                let name = *self
-                    .arrays
-                    .get(array)
-                    .ok_or_else(|| protocol(format!("a chunk is of array {array}, which the operation has not")))?;
+                let name = *self.arrays.get(array).ok_or_else(|| {
+                    protocol(format!(
+                        "a chunk is of array {array}, which the operation has not"
+                    ))
+                })?;
                 let fits = match chunk.array_start {
                     true => self.order.array(array, name),
                     false => self.order.item(array, name),
@@ -364,7 +379,11 @@ impl ChunkReader {
         self.indexes[array] += 1;
         let array = self.arrays[array];
         match canonical_value(&item, self.spec.limits.item, "an element") {
-            Ok(value) => Ok(Some(Part::Item { array, index, value })),
+            Ok(value) => Ok(Some(Part::Item {
+                array,
+                index,
+                value,
+            })),
             Err(CodecError::TooLarge { .. }) => Ok(Some(Part::Oversized {
                 array,
                 index,

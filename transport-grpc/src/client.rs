@@ -77,9 +77,9 @@ impl GrpcTransport {
         }
         let mut request = Request::new(comity_net::body::full(message));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = format!("/{method}")
-            .parse()
-            .map_err(|error| protocol(format!("`{method}` is no method's name")).with_source(error))?;
+        *request.uri_mut() = format!("/{method}").parse().map_err(|error| {
+            protocol(format!("`{method}` is no method's name")).with_source(error)
+        })?;
         *request.headers_mut() = exchange.headers.clone();
         let response = self.pool.send(&exchange.route, request).await?;
         let (head, body) = response.into_parts();
@@ -101,7 +101,9 @@ impl GrpcTransport {
         }
         Ok(Incoming {
             reader: MessageReader::new(body, limit),
-            deadline: exchange.deadline.map(|deadline| Box::pin(sleep_until(deadline))),
+            deadline: exchange
+                .deadline
+                .map(|deadline| Box::pin(sleep_until(deadline))),
             setting,
         })
     }
@@ -118,7 +120,9 @@ impl GrpcTransport {
             ReplyShape::Message => (message_limit(spec.limits.message), "limits.message"),
             _ => (MAX_MESSAGE, "the binding's frame"),
         };
-        let mut incoming = self.exchange(exchange, row.method, message, limit, setting).await?;
+        let mut incoming = self
+            .exchange(exchange, row.method, message, limit, setting)
+            .await?;
         match spec.reply {
             ReplyShape::Message => {
                 let message = incoming.only().await?;
@@ -149,7 +153,10 @@ impl GrpcTransport {
         let route = self.resolver.resolve(&destination).await?;
         let form = call.form().expect("made above");
         let mut headers = metadata::write(call.context(), &destination, form)?;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/grpc+proto"),
+        );
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(
             USER_AGENT,
@@ -176,7 +183,13 @@ impl GrpcTransport {
         }
         let message = invoke::write_request(form);
         let incoming = self
-            .exchange(&exchange, invoke::METHOD, message, MAX_MESSAGE, "the binding's frame")
+            .exchange(
+                &exchange,
+                invoke::METHOD,
+                message,
+                MAX_MESSAGE,
+                "the binding's frame",
+            )
             .await?;
         invoke::read(incoming, spec).await
     }
@@ -270,7 +283,10 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refused>>> {
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Refused>>> {
         if let Some(timer) = &mut self.deadline
             && timer.as_mut().poll(cx).is_ready()
         {
@@ -279,7 +295,12 @@ impl Incoming {
         Poll::Ready(match ready!(self.reader.poll_next(cx)) {
             Some(Ok(message)) => Some(Ok(message)),
             Some(Err(fault)) => Some(Err(reply_fault(fault, self.setting).into())),
-            None => match self.reader.trailers().as_ref().and_then(Status::from_header_map) {
+            None => match self
+                .reader
+                .trailers()
+                .as_ref()
+                .and_then(Status::from_header_map)
+            {
                 Some(status) if status.code() == tonic::Code::Ok => None,
                 Some(status) => Some(Err(from_status(&status))),
                 None => Some(Err(protocol("the reply ended without a status").into())),

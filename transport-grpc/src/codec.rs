@@ -97,7 +97,11 @@ impl ReplyCodec {
 
 impl fmt::Debug for ReplyCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_message() { "message" } else { "stream" })
+        f.write_str(if self.is_message() {
+            "message"
+        } else {
+            "stream"
+        })
     }
 }
 

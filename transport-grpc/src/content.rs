@@ -278,7 +278,9 @@ impl<'m> Fields<'m> {
             if let Field::List(items) = field {
                 let elements = object.array(name).ok_or_else(|| not_one_value(name))?;
                 let same = elements.len() == items.len()
-                    && elements.zip(*items).all(|(element, item)| element.as_bytes().len() == item.len());
+                    && elements
+                        .zip(*items)
+                        .all(|(element, item)| element.as_bytes().len() == item.len());
                 if !same {
                     return Err(not_one_value(name));
                 }
@@ -428,7 +430,10 @@ impl<'q> QueryReader<'q> {
     /// An integer, if it is the next parameter.
     pub fn integer(&mut self, name: &str) -> Option<i64> {
         self.next(name, |value| {
-            value.parse().ok().filter(|number: &i64| number.to_string() == value)
+            value
+                .parse()
+                .ok()
+                .filter(|number: &i64| number.to_string() == value)
         })
     }
 

@@ -12,11 +12,7 @@ use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::pb as google;
 
-use crate::{
-    BINDING,
-    content::CodecError,
-    framing::FrameError,
-};
+use crate::{BINDING, content::CodecError, framing::FrameError};
 
 /// Most bytes of a status's details. They grow by a third in base64, and header lists are often limited near 8 KiB.
 const MAX_DETAILS: usize = 4 << 10;
@@ -153,7 +149,11 @@ pub(crate) fn from_status(status: &Status) -> Refused {
         return Refused::Answer(answer(detail));
     }
     let carrier = |kind, delivery| {
-        let message = format!("the carrier answered {:?}: {}", status.code(), status.message());
+        let message = format!(
+            "the carrier answered {:?}: {}",
+            status.code(),
+            status.message()
+        );
         TransportError::new(kind, delivery, message)
     };
     match status.code() {
@@ -205,7 +205,9 @@ pub(crate) fn reply_fault(fault: FrameError, setting: &str) -> TransportError {
         FrameError::TooLarge { limit } => TransportError::new(
             TransportErrorKind::LimitExceeded,
             Delivery::MaybeProcessed,
-            format!("a message of the reply is over the limit of {limit} bytes of the caller (setting: {setting})"),
+            format!(
+                "a message of the reply is over the limit of {limit} bytes of the caller (setting: {setting})"
+            ),
         ),
         FrameError::Compressed => protocol("the reply is compressed, which was not asked for"),
         FrameError::Truncated => protocol("the reply ended within a message"),
@@ -243,7 +245,9 @@ pub(crate) fn protocol(message: impl Into<String>) -> TransportError {
 pub(crate) fn bad_reply(error: CodecError, setting: &str) -> TransportError {
     match error {
         CodecError::TooLarge { limit } => over_limit("the reply", limit as u64, setting),
-        error => protocol(format!("the reply's message is malformed ({BINDING})")).with_source(error),
+        error => {
+            protocol(format!("the reply's message is malformed ({BINDING})")).with_source(error)
+        }
     }
 }
 
@@ -260,7 +264,10 @@ pub(crate) fn bad_request(error: &CodecError) -> FederationError {
     match error {
         CodecError::TooLarge { limit } => request_too_large(*limit),
         error => {
-            let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause = error
+                .source()
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
             FederationError::bad_json(format!("{error}{cause}"))
         }
     }

@@ -6,10 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use comity_core::{
-    call::ByteStream,
-    error::CallError,
-};
+use comity_core::{call::ByteStream, error::CallError};
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 use prost::Message;
@@ -55,7 +52,10 @@ pub(crate) fn write<M: FrameMessage>(head: M::Head, bytes: ByteStream) -> Messag
         Err(error) => stream::iter(vec![Err(error)]),
     });
     let end = stream::once(async { Ok(frame(&M::close(Frame::Complete))) });
-    stream::once(async { Ok(head) }).chain(data).chain(end).boxed()
+    stream::once(async { Ok(head) })
+        .chain(data)
+        .chain(end)
+        .boxed()
 }
 
 /// Reads the first frame.
@@ -128,9 +128,12 @@ impl<M: FrameMessage> DataReader<M> {
                 Ok(Frame::Data(data)) if data.is_empty() => {}
                 Ok(Frame::Data(data)) => {
                     let Some(left) = self.left.checked_sub(data.len() as u64) else {
-                        return Poll::Ready(Some(Err(
-                            over_limit("the reply", self.limit, "limits.stream").into(),
-                        )));
+                        return Poll::Ready(Some(Err(over_limit(
+                            "the reply",
+                            self.limit,
+                            "limits.stream",
+                        )
+                        .into())));
                     };
                     self.left = left;
                     return Poll::Ready(Some(Ok(data)));

@@ -105,7 +105,9 @@ impl MessageReader {
                     Ok(data) => self.push(data),
                     Err(frame) => self.trailers = frame.into_trailers().ok(),
                 },
-                Some(Err(error)) => return Poll::Ready(Some(Err(self.end(FrameError::Carrier(error))))),
+                Some(Err(error)) => {
+                    return Poll::Ready(Some(Err(self.end(FrameError::Carrier(error)))));
+                }
                 None => {
                     self.body = None;
                     if self.length.is_some() || !self.held.is_empty() {
@@ -228,7 +230,10 @@ impl http_body::Body for ReplyBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let late = this.deadline.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
+        let late = this
+            .deadline
+            .as_mut()
+            .is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
         let frame = match &mut this.messages {
             Outgoing::Ended => return Poll::Ready(None),
             Outgoing::One(message) => {
@@ -237,9 +242,11 @@ impl http_body::Body for ReplyBody {
                 Frame::data(message)
             }
             Outgoing::Status => this.trailers(&Status::ok("")),
-            Outgoing::Stream(_) if late => this.trailers(&to_status(
-                &FederationError::deadline_exceeded("the caller's deadline passed before the reply's end"),
-            )),
+            Outgoing::Stream(_) if late => {
+                this.trailers(&to_status(&FederationError::deadline_exceeded(
+                    "the caller's deadline passed before the reply's end",
+                )))
+            }
             Outgoing::Stream(messages) => match ready!(messages.as_mut().poll_next(cx)) {
                 Some(Ok(message)) => Frame::data(message),
                 Some(Err(error)) => {

@@ -89,5 +89,10 @@ pub(crate) async fn read(
     };
     // JSON around the elements, and a blob's boundaries, count little; the operation's own limits are read_reply's.
     let limit = spec.limits.stream.saturating_add(1 << 20);
-    read_reply(spec, head, frames::read_data::<InvokeReply>(incoming, limit)).await
+    read_reply(
+        spec,
+        head,
+        frames::read_data::<InvokeReply>(incoming, limit),
+    )
+    .await
 }

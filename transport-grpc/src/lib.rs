@@ -12,6 +12,7 @@
 //! | one frame of a streamed reply | 16 MiB; 1 MiB is the most that is sent, unless one element alone is larger | – |
 //! | one element of a streamed reply; the reply in all | 1 MiB; 1 GiB | `limits.item`; `limits.stream` |
 //! | details of an error status | 4 KiB; the error's body is left out first | – |
+//! | a request's message has arrived | 60 s | [`GrpcServerOptions::read_timeout`] |
 //! | header list | 64 KiB | `comity-net` |
 //!
 //! Messages are not compressed.
@@ -36,7 +37,6 @@ mod server;
 mod server_info;
 mod transactions;
 
-
 pub use client::GrpcTransport;
 pub use codec::{Codecs, GrpcCodec, ReplyCodec, ReplyMessage};
 pub use content::{CodecError, ContentFields, Fields, QueryReader, RequestFields};
@@ -50,5 +50,8 @@ pub const MAX_MESSAGE: usize = 16 << 20;
 
 /// Most bytes of a message whose content may have `content` bytes: a list of tiny elements is larger in protobuf than in JSON.
 fn message_limit(content: usize) -> usize {
-    content.saturating_mul(2).saturating_add(64 << 10).min(MAX_MESSAGE)
+    content
+        .saturating_mul(2)
+        .saturating_add(64 << 10)
+        .min(MAX_MESSAGE)
 }

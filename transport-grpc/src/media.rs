@@ -32,7 +32,10 @@ impl GrpcCodec for DownloadMedia {
         Ok(RequestFields {
             path: vec![&message.media_id],
             query: query_of(
-                [("timeout_ms", message.timeout_ms.map(|time| time.to_string()))],
+                [(
+                    "timeout_ms",
+                    message.timeout_ms.map(|time| time.to_string()),
+                )],
                 &message.extra_query,
             ),
             content: ContentFields::Absent,

@@ -35,7 +35,10 @@ impl GrpcCodec for SendJoin {
         Ok(RequestFields {
             path: vec![&message.room_id, &message.event_id],
             query: query_of(
-                [("omit_members", message.omit_members.map(|omit| omit.to_string()))],
+                [(
+                    "omit_members",
+                    message.omit_members.map(|omit| omit.to_string()),
+                )],
                 &message.extra_query,
             ),
             content: message

@@ -110,8 +110,9 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<(CallContext, Option<Signed>),
     }
     context.credentials = Credentials::new(credentials);
     if let Some(timeout) = one(headers, &TIMEOUT)? {
-        let timeout = read_timeout(timeout)
-            .ok_or_else(|| FederationError::invalid_param("metadata `grpc-timeout` is malformed"))?;
+        let timeout = read_timeout(timeout).ok_or_else(|| {
+            FederationError::invalid_param("metadata `grpc-timeout` is malformed")
+        })?;
         // A time so far away that no clock holds it is none.
         if let Some(deadline) = Instant::now().checked_add(timeout) {
             context.deadline = Some(deadline);
@@ -159,7 +160,9 @@ fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>,
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
-        return Err(FederationError::invalid_param(format!("metadata `{name}` comes twice")));
+        return Err(FederationError::invalid_param(format!(
+            "metadata `{name}` comes twice"
+        )));
     }
     first
         .map(|value| {
@@ -173,7 +176,11 @@ fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>,
 /// At most eight digits and a unit; rounded down, because a deadline only shrinks.
 fn write_timeout(left: Duration) -> String {
     const MAX: u128 = 99_999_999;
-    let units: [(u128, char); 3] = [(left.as_micros(), 'u'), (left.as_millis(), 'm'), (left.as_secs().into(), 'S')];
+    let units: [(u128, char); 3] = [
+        (left.as_micros(), 'u'),
+        (left.as_millis(), 'm'),
+        (left.as_secs().into(), 'S'),
+    ];
     let (count, unit) = units
         .into_iter()
         .find(|(count, _)| *count <= MAX)

@@ -1,25 +1,21 @@
 //! The server.
 
-use std::{any::Any, convert::Infallible, fmt, sync::Arc, task::Poll};
+use std::{any::Any, convert::Infallible, fmt, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use comity_core::{
     Boxed, CallService, Operations,
     call::{Authentication, Call, CallContext, Reply, ReplyShape},
-    endpoint::{
-        Content, EndpointForm, EndpointParts, federation_error, read_content, write_reply,
-    },
+    endpoint::{Content, EndpointForm, EndpointParts, federation_error, read_content, write_reply},
     error::{CallError, FederationError},
 };
 use comity_net::{Body, ConnectionInfo, HttpService};
 use comity_proto::InvokeRequest;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
-    header::CONTENT_TYPE,
-    request::Parts,
+    HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
 };
 use prost::Message as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
@@ -50,11 +46,28 @@ struct Shared {
 }
 
 /// Settings of a [`GrpcServer`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GrpcServerOptions {
-    /// Answers typed methods as if they were not there, so that every call comes through `Invoke`. For tests of a peer that lacks them.
-    pub invoke_only: bool,
+    /// How long a request's message may take to arrive. 60 s unless set.
+    pub read_timeout: Duration,
+}
+
+impl Default for GrpcServerOptions {
+    fn default() -> Self {
+        Self {
+            read_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl GrpcServerOptions {
+    /// Sets how long a request's message may take to arrive.
+    #[must_use]
+    pub fn with_read_timeout(mut self, limit: Duration) -> Self {
+        self.read_timeout = limit;
+        self
+    }
 }
 
 /// Whether a request is gRPC's: a predicate for `comity_net::Dispatch`.
@@ -133,7 +146,7 @@ impl GrpcServer {
             .shared
             .codecs
             .of_method(method)
-            .filter(|row| !self.shared.options.invoke_only && self.has(row))
+            .filter(|row| self.has(row))
             .copied()
             .ok_or_else(|| Refusal::Lacks(format!("there is no method `{method}`")))?;
         self.typed(&row, head, body).await
@@ -148,14 +161,19 @@ impl GrpcServer {
         let (context, signed) = context(head)?;
         let deadline = context.deadline;
         let limit = spec.limits.request;
-        let message = within(deadline, only_message(body, message_limit(limit), limit)).await??;
+        let message = self
+            .message(deadline, body, message_limit(limit), limit)
+            .await?;
         let parts = (row.decode)(message, limit).map_err(|error| bad_request(&error))?;
         let form = self.form(row, signed, parts)?;
         let request = row.op.read(form.parts())?;
         let call = Call::received(request, form, context);
         let reply = within(deadline, self.service.oneshot(call)).await??;
         if !reply.has_shape(spec.reply) {
-            return Err(FederationError::internal("the handler's reply is not of the operation's shape").into());
+            return Err(FederationError::internal(
+                "the handler's reply is not of the operation's shape",
+            )
+            .into());
         }
         Ok(match (reply, spec.reply) {
             (Reply::Events(events), ReplyShape::Events { arrays }) => {
@@ -168,6 +186,23 @@ impl GrpcServer {
                     .expect("a codec's reply has the shape of its operation's row"),
             ),
             (Reply::Events(_), _) => unreachable!("the shape was checked"),
+        })
+    }
+
+    /// The request's one message, if it arrives in time.
+    async fn message(
+        &self,
+        deadline: Option<Instant>,
+        body: Body,
+        framed: usize,
+        limit: usize,
+    ) -> Result<Bytes, Refusal> {
+        let read_timeout = self.shared.options.read_timeout;
+        let reading = timeout(read_timeout, only_message(body, framed, limit));
+        within(deadline, reading).await?.unwrap_or_else(|_| {
+            let message =
+                format!("the request took longer than {read_timeout:?} (setting: read_timeout)");
+            Err(FederationError::new(408, "M_UNKNOWN", message).into())
         })
     }
 
@@ -191,7 +226,9 @@ impl GrpcServer {
             });
         };
         let agrees = match self.shared.operations.route(&method, &target) {
-            Ok((op, routed)) => op == row.op && routed.path == parts.path && routed.query == parts.query,
+            Ok((op, routed)) => {
+                op == row.op && routed.path == parts.path && routed.query == parts.query
+            }
             // A target that no wire should carry is refused for what it is.
             Err(error) if matches!(error.http_status(), 400 | 414) => return Err(error.into()),
             Err(_) => false,
@@ -205,9 +242,10 @@ impl GrpcServer {
     async fn invoke(self, head: &Parts, body: Body) -> Result<Body, Refusal> {
         let (context, signed) = context(head)?;
         let deadline = context.deadline;
-        let message = within(deadline, only_message(body, MAX_MESSAGE, MAX_MESSAGE)).await??;
-        let request = InvokeRequest::decode(message)
-            .map_err(|error| bad_request(&error.into()))?;
+        let message = self
+            .message(deadline, body, MAX_MESSAGE, MAX_MESSAGE)
+            .await?;
+        let request = InvokeRequest::decode(message).map_err(|error| bad_request(&error.into()))?;
         let result = match self.read_invoked(request, signed, context) {
             Ok(call) => match within(deadline, self.service.oneshot(call)).await {
                 Ok(result) => result,
@@ -215,7 +253,10 @@ impl GrpcServer {
             },
             Err(error) => Err(error.into()),
         };
-        Ok(ReplyBody::stream(invoke::write_reply(write_reply(result)), deadline))
+        Ok(ReplyBody::stream(
+            invoke::write_reply(write_reply(result)),
+            deadline,
+        ))
     }
 
     fn read_invoked(
@@ -231,7 +272,9 @@ impl GrpcServer {
             target,
         };
         if signed.is_some_and(|signed| signed != own) {
-            return Err(FederationError::unauthorized("target does not match the message"));
+            return Err(FederationError::unauthorized(
+                "target does not match the message",
+            ));
         }
         let (content, content_type) = (request.content, request.content_type);
         self.shared
@@ -283,7 +326,9 @@ async fn only_message(body: Body, framed: usize, limit: usize) -> Result<Bytes, 
         Some(Ok(message)) => message,
         Some(Err(FrameError::TooLarge { .. })) => return Err(request_too_large(limit).into()),
         Some(Err(FrameError::Compressed)) => {
-            return Err(Refusal::Lacks("compressed requests are not supported".to_owned()));
+            return Err(Refusal::Lacks(
+                "compressed requests are not supported".to_owned(),
+            ));
         }
         Some(Err(FrameError::Truncated | FrameError::Carrier(_))) => {
             return refused("the request ended within its message");
@@ -298,9 +343,10 @@ async fn only_message(body: Body, framed: usize, limit: usize) -> Result<Bytes, 
 
 fn response(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc+proto"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc+proto"),
+    );
     response
 }
 

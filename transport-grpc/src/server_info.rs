@@ -10,7 +10,9 @@ use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
-    content::{CodecError, ContentFields, Fields, QueryReader, RequestFields, extra_json, query_of},
+    content::{
+        CodecError, ContentFields, Fields, QueryReader, RequestFields, extra_json, query_of,
+    },
 };
 
 impl GrpcCodec for GetVersion {
@@ -37,7 +39,9 @@ impl ReplyMessage for pb::GetVersionReply {
     fn from_content(content: &Object) -> Self {
         let mut reader = content.reader();
         Self {
-            server: reader.try_object("server").map(|value| Bytes::clone(value.text())),
+            server: reader
+                .try_object("server")
+                .map(|value| Bytes::clone(value.text())),
             extra_json: extra_json(reader),
         }
     }

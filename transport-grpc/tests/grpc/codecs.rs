@@ -19,9 +19,24 @@ const LIMIT: usize = 16 << 20;
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         select(vec![
-            "null", "true", "false", "0", "-0", "1", "-7", "1.0", "1e3", "9007199254740991",
-            "9007199254740992", "-9007199254740992", "99999999999999999999999", "\"\"", "\"a\"",
-            "\"\\u0000\\n\\\"\"", "\"\u{1F600}\"", "\"},\\\"x\\\":{\"",
+            "null",
+            "true",
+            "false",
+            "0",
+            "-0",
+            "1",
+            "-7",
+            "1.0",
+            "1e3",
+            "9007199254740991",
+            "9007199254740992",
+            "-9007199254740992",
+            "99999999999999999999999",
+            "\"\"",
+            "\"a\"",
+            "\"\\u0000\\n\\\"\"",
+            "\"\u{1F600}\"",
+            "\"},\\\"x\\\":{\"",
         ])
         .prop_map(str::to_owned),
         "[a-zA-Z0-9{},: \\[\\]]{0,12}".prop_map(|text| format!("\"{text}\"")),
@@ -45,8 +60,21 @@ fn members(members: Vec<(&str, String)>) -> String {
 /// An object that has the members that messages know, mostly of some other type.
 fn content() -> impl Strategy<Value = Object> {
     let name = select(vec![
-        "origin", "origin_server_ts", "pdus", "edus", "earliest_events", "latest_events", "limit",
-        "min_depth", "events", "server", "extra_json", "", "z", "\u{FFFF}", "\u{10000}",
+        "origin",
+        "origin_server_ts",
+        "pdus",
+        "edus",
+        "earliest_events",
+        "latest_events",
+        "limit",
+        "min_depth",
+        "events",
+        "server",
+        "extra_json",
+        "",
+        "z",
+        "\u{FFFF}",
+        "\u{10000}",
     ]);
     vec((name, json()), 0..7).prop_map(|list| object(members(list)))
 }
@@ -78,7 +106,10 @@ fn request_law<O: GrpcCodec>(content: &Content, query: &Query) {
     };
     assert!(O::request_from_message(&message).unwrap().matches(&parts));
     let message = O::Request::decode(message.encode_to_vec().as_slice()).unwrap();
-    let back = O::request_from_message(&message).unwrap().ingest(LIMIT).unwrap();
+    let back = O::request_from_message(&message)
+        .unwrap()
+        .ingest(LIMIT)
+        .unwrap();
     assert_eq!(back, parts);
 }
 
@@ -133,7 +164,10 @@ proptest! {
 
 fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> pb::JsonList {
     pb::JsonList {
-        items: items.into_iter().map(|item| item.to_owned().into()).collect(),
+        items: items
+            .into_iter()
+            .map(|item| item.to_owned().into())
+            .collect(),
     }
 }
 
@@ -144,8 +178,21 @@ fn ingest(message: &pb::SendTransactionRequest) -> Result<EndpointParts, CodecEr
 #[test]
 fn a_bytes_field_is_exactly_one_canonical_value() {
     for bad in [
-        "", "1,2", "1],\"x\":[1", "1},\"x\":{", "{}}", "{} ", " {}", "{\"b\":1,\"a\":2}", "{\"a\":1,\"a\":1}",
-        "-0", "\"\\u0041\"", "nul", "\u{feff}{}", "[", "\"\\ud800\"",
+        "",
+        "1,2",
+        "1],\"x\":[1",
+        "1},\"x\":{",
+        "{}}",
+        "{} ",
+        " {}",
+        "{\"b\":1,\"a\":2}",
+        "{\"a\":1,\"a\":1}",
+        "-0",
+        "\"\\u0041\"",
+        "nul",
+        "\u{feff}{}",
+        "[",
+        "\"\\ud800\"",
     ] {
         for pdus in [list([bad]), list(["{}", bad]), list([bad, "{}"])] {
             let message = pb::SendTransactionRequest {
@@ -174,7 +221,10 @@ fn pieces_that_only_fit_together_are_refused() {
             pdus: Some(list(pieces.iter().copied())),
             ..Default::default()
         };
-        assert!(matches!(ingest(&message), Err(CodecError::NotOneValue { .. })), "{pieces:?}");
+        assert!(
+            matches!(ingest(&message), Err(CodecError::NotOneValue { .. })),
+            "{pieces:?}"
+        );
     }
 }
 
@@ -204,7 +254,10 @@ fn integers_are_canonical() {
         origin_server_ts: Some(1 << 53),
         ..Default::default()
     };
-    assert!(matches!(ingest(&message), Err(CodecError::OutOfRange { .. })));
+    assert!(matches!(
+        ingest(&message),
+        Err(CodecError::OutOfRange { .. })
+    ));
 }
 
 #[test]
@@ -214,5 +267,8 @@ fn huge_content_is_refused_by_its_limit() {
         pdus: Some(list([big.as_str()])),
         ..Default::default()
     };
-    assert!(matches!(ingest(&message), Err(CodecError::TooLarge { limit: LIMIT })));
+    assert!(matches!(
+        ingest(&message),
+        Err(CodecError::TooLarge { limit: LIMIT })
+    ));
 }

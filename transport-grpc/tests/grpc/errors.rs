@@ -28,19 +28,28 @@ fn rows() -> Vec<FederationError> {
         FederationError::limit_exceeded("slow", None),
         FederationError::deadline_exceeded("late"),
         FederationError::internal("oops"),
-        FederationError::new(504, "M_NOT_YET_UPLOADED", "wait").with_retry_after(Duration::from_secs(2)),
+        FederationError::new(504, "M_NOT_YET_UPLOADED", "wait")
+            .with_retry_after(Duration::from_secs(2)),
         FederationError::new(418, "M_UNKNOWN", "x"),
         FederationError::new(599, "ORG.EXAMPLE.ODD-é", ""),
-        FederationError::new(400, "M_INCOMPATIBLE_ROOM_VERSION", "x").with_string("room_version", "12"),
+        FederationError::new(400, "M_INCOMPATIBLE_ROOM_VERSION", "x")
+            .with_string("room_version", "12"),
         FederationError::from_http(404, None, "".into()),
         FederationError::from_http(502, Some("7"), "<html>bad gateway</html>".into()),
-        FederationError::from_http(429, None, r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":250}"#.into()),
+        FederationError::from_http(
+            429,
+            None,
+            r#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":250}"#.into(),
+        ),
         FederationError::from_http(301, None, "".into()),
         FederationError::from_http(202, None, "".into()),
         FederationError::forbidden("via").with_origin(ErrorOrigin::Gateway("gw.test".to_owned())),
     ];
     for errcode in [
-        "M_RESOURCE_LIMIT_EXCEEDED", "M_UNABLE_TO_GRANT_JOIN", "M_BAD_STATE", "M_SERVER_NOT_TRUSTED",
+        "M_RESOURCE_LIMIT_EXCEEDED",
+        "M_UNABLE_TO_GRANT_JOIN",
+        "M_BAD_STATE",
+        "M_SERVER_NOT_TRUSTED",
     ] {
         rows.push(FederationError::new(400, errcode, "x"));
     }
@@ -65,7 +74,13 @@ async fn every_answer_arrives_as_it_was() {
         let serving = Serving::start(fails(error.clone())).await;
         let to = destination();
         let client = serving.client();
-        same(&error, client.get_version(&to, GetVersion::default()).await.unwrap_err());
+        same(
+            &error,
+            client
+                .get_version(&to, GetVersion::default())
+                .await
+                .unwrap_err(),
+        );
         let media = DownloadMedia {
             media_id: "x".to_owned(),
             ..Default::default()
@@ -86,7 +101,10 @@ async fn every_answer_arrives_as_it_was() {
 async fn every_answer_arrives_as_it_was_through_invoke() {
     for error in rows() {
         let serving = Serving::invoke_only(fails(error.clone())).await;
-        let got = serving.client().get_version(&destination(), GetVersion::default()).await;
+        let got = serving
+            .client()
+            .get_version(&destination(), GetVersion::default())
+            .await;
         same(&error, got.unwrap_err());
     }
 }
@@ -96,11 +114,20 @@ async fn who_said_it_arrives() {
     let gateway = ErrorOrigin::Gateway("gw.test".to_owned());
     for (sent, told) in [
         (FederationError::forbidden("x"), ErrorOrigin::Remote),
-        (FederationError::forbidden("x").with_origin(gateway.clone()), gateway),
-        (FederationError::from_http(502, None, "<html>".into()), ErrorOrigin::Intermediary),
+        (
+            FederationError::forbidden("x").with_origin(gateway.clone()),
+            gateway,
+        ),
+        (
+            FederationError::from_http(502, None, "<html>".into()),
+            ErrorOrigin::Intermediary,
+        ),
     ] {
         let serving = Serving::start(fails(sent)).await;
-        let got = serving.client().get_version(&destination(), GetVersion::default()).await;
+        let got = serving
+            .client()
+            .get_version(&destination(), GetVersion::default())
+            .await;
         let Err(CallError::Federation(got)) = got else {
             panic!("{got:?}");
         };
@@ -110,9 +137,13 @@ async fn who_said_it_arrives() {
 
 #[tokio::test]
 async fn details_stay_small_and_lose_the_body_first() {
-    let big = FederationError::forbidden("x".repeat(20_000)).with_retry_after(Duration::from_secs(3));
+    let big =
+        FederationError::forbidden("x".repeat(20_000)).with_retry_after(Duration::from_secs(3));
     let serving = Serving::start(fails(big)).await;
-    let got = serving.client().get_version(&destination(), GetVersion::default()).await;
+    let got = serving
+        .client()
+        .get_version(&destination(), GetVersion::default())
+        .await;
     let Err(CallError::Federation(got)) = got else {
         panic!("{got:?}");
     };

@@ -29,10 +29,16 @@ fn missing_events(bytes: usize) -> GetMissingEvents {
 
 #[tokio::test]
 async fn an_oversized_request_is_refused_by_name() {
-    for serving in [Serving::start(nobody()).await, Serving::invoke_only(nobody()).await] {
+    for serving in [
+        Serving::start(nobody()).await,
+        Serving::invoke_only(nobody()).await,
+    ] {
         // Over the content's limit, and so far over it that the message is not even read.
         for bytes in [(1 << 20) + 1, 5 << 20] {
-            let got = serving.client().get_missing_events(&destination(), missing_events(bytes)).await;
+            let got = serving
+                .client()
+                .get_missing_events(&destination(), missing_events(bytes))
+                .await;
             let Err(CallError::Federation(error)) = got else {
                 panic!("{got:?}");
             };
@@ -49,7 +55,10 @@ async fn a_request_beyond_the_binding_is_not_sent() {
     let serving = Serving::start(nobody()).await;
     let mut request = SendTransaction::new("t", &destination(), 1, []);
     request.extra = missing_events(17 << 20).extra;
-    let got = serving.client().send_transaction(&destination(), request).await;
+    let got = serving
+        .client()
+        .send_transaction(&destination(), request)
+        .await;
     let Err(CallError::Transport(error)) = got else {
         panic!("{got:?}");
     };
@@ -67,7 +76,9 @@ async fn an_oversized_reply_is_refused_by_name() {
         }))
         .await;
         for client in [serving.client(), serving.invoking_client()] {
-            let got = client.get_version(&destination(), GetVersion::default()).await;
+            let got = client
+                .get_version(&destination(), GetVersion::default())
+                .await;
             let Err(CallError::Transport(error)) = got else {
                 panic!("{got:?}");
             };
@@ -111,7 +122,9 @@ async fn dropping_a_call_drops_its_handler() {
             got = client.get_version(&to, GetVersion::default()) => panic!("{got:?}"),
             () = begun.notified() => {}
         }
-        timeout(Duration::from_secs(5), dropped.notified()).await.unwrap();
+        timeout(Duration::from_secs(5), dropped.notified())
+            .await
+            .unwrap();
     }
 }
 
@@ -119,14 +132,19 @@ async fn dropping_a_call_drops_its_handler() {
 async fn a_deadline_ends_the_call_on_both_sides() {
     let (serving, begun, dropped) = hanging().await;
     let client = serving.client().with_deadline(Duration::from_millis(300));
-    let got = client.get_version(&destination(), GetVersion::default()).await.unwrap_err();
+    let got = client
+        .get_version(&destination(), GetVersion::default())
+        .await
+        .unwrap_err();
     // Whose clock rings first is a race.
     match got {
         CallError::Transport(error) => assert_eq!(error.kind(), TransportErrorKind::Timeout),
         CallError::Federation(error) => assert_eq!(error.http_status(), 504),
     }
     begun.notified().await;
-    timeout(Duration::from_secs(5), dropped.notified()).await.unwrap();
+    timeout(Duration::from_secs(5), dropped.notified())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -139,7 +157,9 @@ async fn a_deadline_that_has_passed_sends_nothing() {
     }))
     .await;
     let client = serving.client().with_deadline(Duration::ZERO);
-    let got = client.get_version(&destination(), GetVersion::default()).await;
+    let got = client
+        .get_version(&destination(), GetVersion::default())
+        .await;
     let Err(CallError::Transport(error)) = got else {
         panic!("{got:?}");
     };

@@ -3,7 +3,9 @@
 mod calls;
 mod codecs;
 mod errors;
+mod interop;
 mod limits;
 mod setting;
 mod streams;
+mod third_party;
 mod wire;

@@ -57,20 +57,16 @@ pub(crate) fn fails(error: FederationError) -> CallService {
 
 impl Serving {
     pub(crate) async fn start(service: CallService) -> Self {
-        Self::with(service, GrpcServerOptions::default()).await
+        Self::with(service, Operations::federation(), Codecs::federation()).await
     }
 
     /// A peer that lacks every typed method.
     pub(crate) async fn invoke_only(service: CallService) -> Self {
-        Self::codecs(service, Codecs::none(), GrpcServerOptions::default()).await
+        Self::with(service, Operations::federation(), Codecs::none()).await
     }
 
-    pub(crate) async fn with(service: CallService, options: GrpcServerOptions) -> Self {
-        Self::codecs(service, Codecs::federation(), options).await
-    }
-
-    async fn codecs(service: CallService, codecs: Codecs, options: GrpcServerOptions) -> Self {
-        let grpc = GrpcServer::new(Operations::federation(), codecs, service, options);
+    pub(crate) async fn with(service: CallService, operations: Operations, codecs: Codecs) -> Self {
+        let grpc = GrpcServer::new(operations, codecs, service, GrpcServerOptions::default());
         Self::http(grpc.into_service()).await
     }
 
@@ -86,7 +82,8 @@ impl Serving {
             .unwrap()
             .signed_by(&key, &issuer)
             .unwrap();
-        let tls = ServerTls::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let tls =
+            ServerTls::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
         let listener = Listener::bind("127.0.0.1:0", ListenerOptions::with_tls(tls))
             .await
             .unwrap();
@@ -116,7 +113,10 @@ impl Serving {
     pub(crate) fn pool(&self) -> Pool {
         let tls = ClientTls::from_pem(self.root.as_bytes()).unwrap();
         let connector = Connector::new(tls).with_guard(AddressGuard::default().allow_loopback());
-        Pool::new(connector, PoolOptions::default().with_protocol(Protocol::Http2))
+        Pool::new(
+            connector,
+            PoolOptions::default().with_protocol(Protocol::Http2),
+        )
     }
 
     pub(crate) fn transport(&self) -> GrpcTransport {
@@ -143,5 +143,8 @@ pub(crate) fn value(json: impl Into<String>) -> Value {
 }
 
 pub(crate) fn pdu(number: usize) -> Pdu {
-    Pdu::judge(value(format!(r#"{{"content":{{"n":{number}}},"type":"m.test"}}"#))).unwrap()
+    Pdu::judge(value(format!(
+        r#"{{"content":{{"n":{number}}},"type":"m.test"}}"#
+    )))
+    .unwrap()
 }

@@ -78,7 +78,11 @@ async fn parts_arrive_in_the_order_they_were_read() {
 
 #[tokio::test]
 async fn an_empty_array_is_not_an_absent_one() {
-    for parts in [vec![], vec![Part::Array("state")], vec![Part::Array("state"), Part::Array("auth_chain")]] {
+    for parts in [
+        vec![],
+        vec![Part::Array("state")],
+        vec![Part::Array("state"), Part::Array("auth_chain")],
+    ] {
         let sent = parts.clone();
         let serving = serving(move || stream::iter(sent.clone()).map(Ok).boxed()).await;
         let got: Vec<Part> = ask(&serving).await.map(Result::unwrap).collect().await;
@@ -89,12 +93,22 @@ async fn an_empty_array_is_not_an_absent_one() {
 #[tokio::test]
 async fn many_events_cross_whole() {
     let parts = || {
-        stream::iter(std::iter::once(Part::Array("state")).chain((0..20_000).map(|n| item(n, "{\"type\":\"m.x\"}"))))
-            .map(Ok)
-            .boxed()
+        stream::iter(
+            std::iter::once(Part::Array("state"))
+                .chain((0..20_000).map(|n| item(n, "{\"type\":\"m.x\"}"))),
+        )
+        .map(Ok)
+        .boxed()
     };
     let serving = serving(parts).await;
-    assert_eq!(ask(&serving).await.filter(|part| std::future::ready(part.is_ok())).count().await, 20_001);
+    assert_eq!(
+        ask(&serving)
+            .await
+            .filter(|part| std::future::ready(part.is_ok()))
+            .count()
+            .await,
+        20_001
+    );
 }
 
 #[tokio::test]
@@ -116,7 +130,12 @@ async fn a_failure_in_the_middle_is_an_error_behind_what_came() {
     let error = FederationError::new(500, "M_UNKNOWN", "disk");
     let fails = error.clone();
     let serving = serving(move || {
-        stream::iter(vec![Ok(Part::Array("state")), Ok(item(0, "{}")), Err(fails.clone().into())]).boxed()
+        stream::iter(vec![
+            Ok(Part::Array("state")),
+            Ok(item(0, "{}")),
+            Err(fails.clone().into()),
+        ])
+        .boxed()
     })
     .await;
     let mut parts = ask(&serving).await;
@@ -141,8 +160,14 @@ async fn parts_that_make_no_object_abort_the_reply() {
     ] {
         let sent = bad.clone();
         let serving = serving(move || stream::iter(sent.clone()).map(Ok).boxed()).await;
-        let last = ask(&serving).await.fold(None, |_, part| std::future::ready(Some(part))).await;
-        assert!(matches!(last, Some(Err(CallError::Federation(_)))), "{bad:?}: {last:?}");
+        let last = ask(&serving)
+            .await
+            .fold(None, |_, part| std::future::ready(Some(part)))
+            .await;
+        assert!(
+            matches!(last, Some(Err(CallError::Federation(_)))),
+            "{bad:?}: {last:?}"
+        );
     }
 }
 
@@ -151,9 +176,14 @@ async fn an_oversized_element_is_skipped_and_told() {
     let big = format!("\"{}\"", "x".repeat(2 << 20));
     let bytes = big.len() as u64;
     let serving = serving(move || {
-        stream::iter(vec![Part::Array("state"), item(0, "{}"), item(1, &big), item(2, "{}")])
-            .map(Ok)
-            .boxed()
+        stream::iter(vec![
+            Part::Array("state"),
+            item(0, "{}"),
+            item(1, &big),
+            item(2, "{}"),
+        ])
+        .map(Ok)
+        .boxed()
     })
     .await;
     let got: Vec<Part> = ask(&serving).await.map(Result::unwrap).collect().await;
@@ -162,7 +192,15 @@ async fn an_oversized_element_is_skipped_and_told() {
         index: 1,
         bytes,
     };
-    assert_eq!(got, [Part::Array("state"), item(0, "{}"), oversized, item(2, "{}")]);
+    assert_eq!(
+        got,
+        [
+            Part::Array("state"),
+            item(0, "{}"),
+            oversized,
+            item(2, "{}")
+        ]
+    );
 }
 
 struct Dropped(Arc<Notify>);
@@ -191,19 +229,31 @@ async fn dropping_the_reply_drops_its_source() {
     let mut parts = ask(&serving).await;
     parts.next().await.unwrap().unwrap();
     drop(parts);
-    timeout(Duration::from_secs(5), dropped.notified()).await.unwrap();
+    timeout(Duration::from_secs(5), dropped.notified())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_deadline_covers_the_stream() {
-    let serving = serving(|| stream::iter(vec![Ok(Part::Array("state"))]).chain(stream::pending()).boxed()).await;
+    let serving = serving(|| {
+        stream::iter(vec![Ok(Part::Array("state"))])
+            .chain(stream::pending())
+            .boxed()
+    })
+    .await;
     let client = serving.client().with_deadline(Duration::from_millis(400));
     let Ok(Reply::Events(mut events)) = client.send(join()).await else {
         panic!("no stream");
     };
     events.parts.next().await.unwrap().unwrap();
-    match timeout(Duration::from_secs(5), events.parts.next()).await.unwrap() {
-        Some(Err(CallError::Transport(error))) => assert_eq!(error.kind(), TransportErrorKind::Timeout),
+    match timeout(Duration::from_secs(5), events.parts.next())
+        .await
+        .unwrap()
+    {
+        Some(Err(CallError::Transport(error))) => {
+            assert_eq!(error.kind(), TransportErrorKind::Timeout)
+        }
         Some(Err(CallError::Federation(error))) => assert_eq!(error.http_status(), 504),
         other => panic!("{other:?}"),
     }
@@ -240,6 +290,9 @@ async fn a_blob_that_fails_is_not_complete() {
                 last => break last,
             }
         };
-        assert!(matches!(last, Some(Err(CallError::Federation(_)))), "{last:?}");
+        assert!(
+            matches!(last, Some(Err(CallError::Federation(_)))),
+            "{last:?}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Peers that do not keep the rules, on either side.
 
-use bytes::{BufMut, Bytes, BytesMut};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::{BufMut, Bytes, BytesMut};
 use comity_core::{
     api::{Calls, GetVersion, SendJoin},
     call::{Call, Message as Whole, Reply},
@@ -37,7 +37,11 @@ async fn send(serving: &Serving, method: &str, metadata: &[(&str, &str)], body: 
         request = request.header(*name, *value);
     }
     let request = request.body(comity_net::body::full(body)).unwrap();
-    let response = serving.pool().send(&serving.route(), request).await.unwrap();
+    let response = serving
+        .pool()
+        .send(&serving.route(), request)
+        .await
+        .unwrap();
     let (head, body) = response.into_parts();
     match Status::from_header_map(&head.headers) {
         Some(status) => status,
@@ -48,7 +52,10 @@ async fn send(serving: &Serving, method: &str, metadata: &[(&str, &str)], body: 
 /// Errcode, HTTP status.
 fn detail(status: &Status) -> Option<(String, u32)> {
     let details = tonic_types::pb::Status::decode(status.details()).ok()?;
-    let ours = details.details.iter().find(|any| any.type_url.ends_with("FederationErrorDetail"))?;
+    let ours = details
+        .details
+        .iter()
+        .find(|any| any.type_url.ends_with("FederationErrorDetail"))?;
     let detail = pb::FederationErrorDetail::decode(&ours.value[..]).unwrap();
     Some((detail.errcode.unwrap(), detail.http_status))
 }
@@ -61,7 +68,10 @@ fn target(target: &str) -> String {
 async fn a_message_that_stands_for_no_content_is_an_invalid_argument() {
     let serving = Serving::start(nobody()).await;
     let target = target("/_matrix/federation/v1/send/t");
-    let metadata = [("x-matrix-method", "PUT"), ("x-matrix-uri-bin", target.as_str())];
+    let metadata = [
+        ("x-matrix-method", "PUT"),
+        ("x-matrix-uri-bin", target.as_str()),
+    ];
     let good = pb::SendTransactionRequest {
         transaction_id: "t".to_owned(),
         pdus: Some(pb::JsonList::default()),
@@ -121,16 +131,26 @@ async fn the_target_is_the_messages_own() {
         ("GET", format!("{path}/!r/$e")),
     ] {
         let uri = target(&wrong);
-        let metadata = [("x-matrix-method", method), ("x-matrix-uri-bin", uri.as_str())];
+        let metadata = [
+            ("x-matrix-method", method),
+            ("x-matrix-uri-bin", uri.as_str()),
+        ];
         let status = send(&serving, "Membership/SendJoin", &metadata, body.clone()).await;
         assert_eq!(status.code(), Code::Unauthenticated, "{wrong}");
-        assert_eq!(detail(&status), Some(("M_UNAUTHORIZED".to_owned(), 401)), "{wrong}");
+        assert_eq!(
+            detail(&status),
+            Some(("M_UNAUTHORIZED".to_owned(), 401)),
+            "{wrong}"
+        );
     }
     let status = send(&serving, "Membership/SendJoin", &[], body.clone()).await;
     assert_eq!(detail(&status), Some(("M_UNAUTHORIZED".to_owned(), 401)));
     for (wrong, http_status) in [("/a b", 400), ("/%ff", 404), ("/a#", 400)] {
         let uri = target(wrong);
-        let metadata = [("x-matrix-method", "PUT"), ("x-matrix-uri-bin", uri.as_str())];
+        let metadata = [
+            ("x-matrix-method", "PUT"),
+            ("x-matrix-uri-bin", uri.as_str()),
+        ];
         let status = send(&serving, "Membership/SendJoin", &metadata, body.clone()).await;
         let (_, got) = detail(&status).unwrap();
         assert!(got == http_status || got == 401, "{wrong}: {got}");
@@ -140,12 +160,18 @@ async fn the_target_is_the_messages_own() {
 #[tokio::test]
 async fn another_spelling_of_the_target_reaches_the_handler_as_it_was_signed() {
     let serving = Serving::start(handler(|call: Call| async move {
-        assert_eq!(call.form().unwrap().target(), "/_matrix/federation/v1/version?a=+&b");
+        assert_eq!(
+            call.form().unwrap().target(),
+            "/_matrix/federation/v1/version?a=+&b"
+        );
         Ok(Reply::Message(Whole::from_content(object("{}"))))
     }))
     .await;
     let uri = target("/_matrix/federation/v1/version?a=+&b");
-    let metadata = [("x-matrix-method", "GET"), ("x-matrix-uri-bin", uri.as_str())];
+    let metadata = [
+        ("x-matrix-method", "GET"),
+        ("x-matrix-uri-bin", uri.as_str()),
+    ];
     let parameter = |name: &str, value: &str| pb::QueryParameter {
         name: name.to_owned(),
         value: value.to_owned(),
@@ -161,7 +187,10 @@ async fn another_spelling_of_the_target_reaches_the_handler_as_it_was_signed() {
 #[tokio::test]
 async fn an_unauthenticated_call_may_leave_the_target_out() {
     let serving = Serving::start(handler(|call: Call| async move {
-        assert_eq!(call.form().unwrap().target(), "/_matrix/federation/v1/version");
+        assert_eq!(
+            call.form().unwrap().target(),
+            "/_matrix/federation/v1/version"
+        );
         Ok(Reply::Message(Whole::from_content(object("{}"))))
     }))
     .await;
@@ -174,16 +203,31 @@ async fn malformed_metadata_is_refused() {
     let serving = Serving::start(nobody()).await;
     for metadata in [
         vec![("x-matrix-destination", "not a name")],
-        vec![("x-matrix-destination", "a.test"), ("x-matrix-destination", "b.test")],
+        vec![
+            ("x-matrix-destination", "a.test"),
+            ("x-matrix-destination", "b.test"),
+        ],
         vec![("x-matrix-method", "GET")],
         vec![("x-matrix-method", "GET"), ("x-matrix-uri-bin", "!")],
         vec![("grpc-timeout", "soon")],
     ] {
-        let status = send(&serving, "Server/GetVersion", &metadata, framed(&[Bytes::new()])).await;
+        let status = send(
+            &serving,
+            "Server/GetVersion",
+            &metadata,
+            framed(&[Bytes::new()]),
+        )
+        .await;
         let (_, http_status) = detail(&status).unwrap();
         assert_eq!(http_status, 400, "{metadata:?}");
     }
-    let late = send(&serving, "Server/GetVersion", &[("grpc-timeout", "0S")], framed(&[Bytes::new()])).await;
+    let late = send(
+        &serving,
+        "Server/GetVersion",
+        &[("grpc-timeout", "0S")],
+        framed(&[Bytes::new()]),
+    )
+    .await;
     assert_eq!(detail(&late).unwrap().1, 504);
 }
 
@@ -213,9 +257,15 @@ async fn invoke_answers_what_http_would() {
         };
         let request = Request::post("/comity.federation.v1.Invocation/Invoke")
             .header("content-type", "application/grpc")
-            .body(comity_net::body::full(framed(&[request.encode_to_vec().into()])))
+            .body(comity_net::body::full(framed(&[request
+                .encode_to_vec()
+                .into()])))
             .unwrap();
-        let response = serving.pool().send(&serving.route(), request).await.unwrap();
+        let response = serving
+            .pool()
+            .send(&serving.route(), request)
+            .await
+            .unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let length = u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize;
         let frame = pb::InvokeReply::decode(&body[5..5 + length]).unwrap();
@@ -227,7 +277,11 @@ async fn invoke_answers_what_http_would() {
 }
 
 /// A peer that answers every request with this body and these trailers.
-async fn rogue(status: u16, body: Bytes, trailers: &'static [(&'static str, &'static str)]) -> Serving {
+async fn rogue(
+    status: u16,
+    body: Bytes,
+    trailers: &'static [(&'static str, &'static str)],
+) -> Serving {
     let service: HttpService = BoxCloneSyncService::new(service_fn(move |_: Request<Body>| {
         let mut fields = HeaderMap::new();
         for (name, value) in trailers {
@@ -297,15 +351,25 @@ async fn chunks_that_break_the_rules_are_a_protocol_error() {
         vec![with(|chunk| chunk.members_json = "{}".into()), end.clone()],
         vec![with(|chunk| chunk.items = vec!["1,2".into()]), end.clone()],
         vec![with(|chunk| chunk.items = vec![Bytes::new()]), end.clone()],
-        vec![with(|chunk| chunk.items = vec!["{\"b\":1,\"a\":1}".into()]), end.clone()],
+        vec![
+            with(|chunk| chunk.items = vec!["{\"b\":1,\"a\":1}".into()]),
+            end.clone(),
+        ],
     ];
     for reply in replies {
         let body = framed(&reply.iter().map(chunk).collect::<Vec<_>>());
         let serving = rogue(200, body, OK).await;
-        let Ok(Reply::Events(events)) = serving.client().send(Call::new(destination(), join())).await else {
+        let Ok(Reply::Events(events)) = serving
+            .client()
+            .send(Call::new(destination(), join()))
+            .await
+        else {
             panic!("no stream");
         };
-        let last = events.parts.fold(None, |_, part| std::future::ready(Some(part))).await;
+        let last = events
+            .parts
+            .fold(None, |_, part| std::future::ready(Some(part)))
+            .await;
         let Some(Err(CallError::Transport(error))) = last else {
             panic!("{reply:?}: {last:?}");
         };
@@ -332,7 +396,10 @@ async fn a_reply_that_breaks_the_rules_is_a_protocol_error() {
         (compressed.freeze(), OK),
     ] {
         let serving = rogue(200, body, trailers).await;
-        let got = serving.client().get_version(&destination(), GetVersion::default()).await;
+        let got = serving
+            .client()
+            .get_version(&destination(), GetVersion::default())
+            .await;
         let Err(CallError::Transport(error)) = got else {
             panic!("{got:?}");
         };
@@ -344,7 +411,11 @@ async fn a_reply_that_breaks_the_rules_is_a_protocol_error() {
 #[tokio::test]
 async fn a_carriers_word_is_not_the_peers() {
     for (status, trailers, delivery) in [
-        (200, &[("grpc-status", "14"), ("grpc-message", "draining")][..], Delivery::MaybeProcessed),
+        (
+            200,
+            &[("grpc-status", "14"), ("grpc-message", "draining")][..],
+            Delivery::MaybeProcessed,
+        ),
         (200, &[("grpc-status", "16")][..], Delivery::MaybeProcessed),
         (200, &[("grpc-status", "12")][..], Delivery::Rejected),
         (503, OK, Delivery::MaybeProcessed),
@@ -352,7 +423,10 @@ async fn a_carriers_word_is_not_the_peers() {
         (431, OK, Delivery::Rejected),
     ] {
         let serving = rogue(status, Bytes::new(), trailers).await;
-        let got = serving.client().get_version(&destination(), GetVersion::default()).await;
+        let got = serving
+            .client()
+            .get_version(&destination(), GetVersion::default())
+            .await;
         let Err(CallError::Transport(error)) = got else {
             panic!("{got:?}");
         };
@@ -367,7 +441,9 @@ async fn a_peer_that_cannot_be_reached_got_nothing() {
     let client = serving.client();
     drop(serving);
     tokio::task::yield_now().await;
-    let got = client.get_version(&destination(), GetVersion::default()).await;
+    let got = client
+        .get_version(&destination(), GetVersion::default())
+        .await;
     let Err(CallError::Transport(error)) = got else {
         panic!("{got:?}");
     };
