@@ -146,9 +146,9 @@ impl SendTransactionReply {
     pub fn new(pdus: &BTreeMap<String, PduResult>) -> Self {
         let mut results = ObjectWriter::new();
         for (event_id, result) in pdus {
-            let mut object = ObjectWriter::new();
-            object.string_opt("error", result.error.as_deref());
-            results.value(event_id, &object.into_object().to_value());
+            results.object(event_id, |object| {
+                object.string_opt("error", result.error.as_deref());
+            });
         }
         Self {
             pdus: Json::from_value(results.into_object().to_value()),

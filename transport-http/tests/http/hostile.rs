@@ -12,7 +12,11 @@ use crate::setting::*;
 #[tokio::test]
 async fn the_server_outlives_whatever_is_thrown_at_it() {
     let serving = Serving::plain(
-        handler(|_| async { Ok(Reply::Message(Message::from_value(GetVersionReply::default()))) }),
+        handler(|_| async {
+            Ok(Reply::Message(Message::from_value(
+                GetVersionReply::default(),
+            )))
+        }),
         HttpServerOptions::default(),
     )
     .await;
@@ -31,7 +35,10 @@ async fn the_server_outlives_whatever_is_thrown_at_it() {
             body.len()
         );
         let answer = serving.raw(&[head.as_bytes(), body].concat()).await;
-        assert!(answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 200"),
+            "{answer}"
+        );
     }
     for bytes in [
         &b"\x16\x03\x01\x02\x00"[..],

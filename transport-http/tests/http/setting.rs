@@ -51,22 +51,40 @@ impl Serving {
             .unwrap()
             .self_signed(&key)
             .unwrap();
-        let tls = ServerTls::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
-        Self::start(service, ListenerOptions::with_tls(tls), HttpServerOptions::default(), Some(certificate.pem())).await
+        let tls = ServerTls::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
+            .unwrap();
+        Self::start(
+            service,
+            ListenerOptions::with_tls(tls),
+            HttpServerOptions::default(),
+            Some(certificate.pem()),
+        )
+        .await
     }
 
     pub async fn plain(service: CallService, options: HttpServerOptions) -> Self {
         Self::start(service, ListenerOptions::default(), options, None).await
     }
 
-    async fn start(service: CallService, listening: ListenerOptions, options: HttpServerOptions, root: Option<String>) -> Self {
+    async fn start(
+        service: CallService,
+        listening: ListenerOptions,
+        options: HttpServerOptions,
+        root: Option<String>,
+    ) -> Self {
         let server = HttpServer::with_options(Operations::federation(), service, options);
         let listener = Listener::bind("127.0.0.1:0", listening).await.unwrap();
         let address = listener.local_addr();
         let task = tokio::spawn(async move {
-            listener.serve(Dispatch::new(server.boxed()), std::future::pending()).await;
+            listener
+                .serve(Dispatch::new(server.boxed()), std::future::pending())
+                .await;
         });
-        Self { address, root, task }
+        Self {
+            address,
+            root,
+            task,
+        }
     }
 
     pub fn client(&self, protocol: Protocol) -> Client {
@@ -83,7 +101,11 @@ impl Serving {
         // The server may close before it has read everything.
         let _ = socket.write_all(bytes).await;
         let mut answer = Vec::new();
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), socket.read_to_end(&mut answer)).await;
+        let _ = tokio::time::timeout(
+            std::time::Duration::from_secs(2),
+            socket.read_to_end(&mut answer),
+        )
+        .await;
         String::from_utf8_lossy(&answer).into_owned()
     }
 }
