@@ -59,9 +59,7 @@ impl Transport for Frames {
             Content::Json(object) => object.text().clone(),
             Content::Opaque { .. } => {
                 let why = "frames/1 carries JSON only";
-                return Err(
-                    failed(TransportErrorKind::Unsupported, Delivery::NotSent, why).into(),
-                );
+                return Err(failed(TransportErrorKind::Unsupported, Delivery::NotSent, why).into());
             }
         };
         let mut lines = vec![form.method().to_owned(), form.target().to_owned()];
@@ -210,7 +208,8 @@ async fn read_frame(wire: &mut DuplexStream) -> io::Result<Bytes> {
 }
 
 fn text(frame: Bytes) -> io::Result<String> {
-    String::from_utf8(frame.into()).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    String::from_utf8(frame.into())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// A server without events, that knows who asks.
@@ -253,7 +252,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reply = client.get_missing_events(&house, request.clone()).await?;
     assert!(reply.events.is_empty());
 
-    let unsigned = Client::new(frames).get_missing_events(&house, request).await;
+    let unsigned = Client::new(frames)
+        .get_missing_events(&house, request)
+        .await;
     let error = unsigned.expect_err("nobody signed it");
     println!("without a signature: {error}");
     Ok(())
