@@ -50,7 +50,7 @@ impl api::Events for House {
 async fn main() -> Result<(), Box<dyn Error>> {
     let house: ServerName = "house.example".parse()?;
     let guest: ServerName = "guest.example".parse()?;
-    let guest_key = Arc::new(SigningKey::generate("1"));
+    let guest_key = Arc::new(SigningKey::generate("1")?);
 
     // What the server knows of the guest: its key document, pinned here, otherwise fetched by the ring.
     let valid_until = now_ms() + 3_600_000;

@@ -231,7 +231,7 @@ impl api::Events for House {
 async fn main() -> Result<(), Box<dyn Error>> {
     let house: ServerName = "house.example".parse()?;
     let guest: ServerName = "guest.example".parse()?;
-    let key = Arc::new(SigningKey::generate("1"));
+    let key = Arc::new(SigningKey::generate("1")?);
     let (door, accepted) = mpsc::channel(16);
     let frames = Arc::new(Frames { door });
 

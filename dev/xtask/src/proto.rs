@@ -46,7 +46,10 @@ pub(crate) fn run(mode: Mode) -> Result<(), Box<dyn Error>> {
     .into())
 }
 
-fn outputs(proto: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, Box<dyn Error>> {
+/// A file of the output: where it goes and what it holds.
+type Output = (PathBuf, Vec<u8>);
+
+fn outputs(proto: &Path) -> Result<Vec<Output>, Box<dyn Error>> {
     let mut schema = fs::read_dir(proto.join("comity/federation/v1"))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
