@@ -3,7 +3,7 @@
 //! What is wrong with one entry is said of that entry; the others are taken all the same.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -80,7 +80,11 @@ pub(crate) fn read_room(
     let entries = match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => return Err(FileError::Empty(path.into())),
         Some(b'[') => elements(path, bytes)?,
-        Some(_) => lines(&bytes),
+        Some(_) => match Value::parse(bytes.clone(), MAX_FILE) {
+            // One event, whose text may run over several lines.
+            Ok(event) => vec![("entry 1".to_owned(), Ok(event))],
+            Err(_) => lines(&bytes),
+        },
     };
     if entries.is_empty() {
         return Err(FileError::Empty(path.into()));
@@ -172,15 +176,26 @@ fn build(
             entries: "no event has a room_id".to_owned(),
         })?;
 
-    let (mut held, mut seen, mut repeated) = (Vec::new(), HashSet::new(), 0);
+    let (mut held, mut repeated) = (Vec::<Held>::new(), 0);
+    let mut by_id: HashMap<String, usize> = HashMap::new();
     for (place, (label, pdu, members)) in good.into_iter().enumerate() {
-        if !seen.insert(pdu.value().text().clone()) {
-            repeated += 1;
-            continue;
-        }
-        match hold(&judge, &room_id, place, &label, pdu, &members) {
-            Ok(event) => held.push(event),
-            Err(why) => skipped.push(format!("{label}: {why}")),
+        let event = match hold(&judge, &room_id, place, &label, pdu, &members) {
+            Ok(event) => event,
+            Err(why) => {
+                skipped.push(format!("{label}: {why}"));
+                continue;
+            }
+        };
+        match by_id.get(&event.id).map(|place| &held[*place]) {
+            None => {
+                by_id.insert(event.id.clone(), held.len());
+                held.push(event);
+            }
+            Some(first) if signed_part(&first.pdu) == signed_part(&event.pdu) => repeated += 1,
+            Some(first) => skipped.push(format!(
+                "{label}: has the ID of {} ({}) with other content",
+                first.label, first.id
+            )),
         }
     }
     if held.is_empty() {
@@ -267,6 +282,13 @@ fn hold(
             .unwrap_or(0),
         pdu,
     })
+}
+
+/// An event without `unsigned`, which each server writes for itself.
+fn signed_part(pdu: &Pdu) -> Loose {
+    let mut members: Loose = pdu.value().to().expect("read before");
+    members.remove("unsigned");
+    members
 }
 
 /// IDs, bare (room version 3 and later) or each in an array with a hash.

@@ -22,6 +22,7 @@ use comity_core::{
     layers::{Around, AroundLayer, Clocks, Flow, Inner, Permits, RunToEnd, Side, Trace, around},
     transport::{Capabilities, FixedRoutes, MemoryMode, MemoryTransport, Route, Transport},
 };
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
 use comity_http::{HttpServer, HttpTransport};
 use comity_net::{
     AddressGuard, ClientTls, Connector, Counters, Dispatch, Listener, ListenerOptions, Pool,
@@ -139,13 +140,21 @@ impl Stage {
                 service(&identity.name, house.clone(), witness.clone(), transport)
             };
             let http = behind(http(&authority, &routes, Counters::new())?);
+            let grpc = behind(grpc(&authority, &routes, Counters::new())?);
             let memory = behind(Arc::new(neighbourhood.clone()));
             let operations = Operations::federation();
             neighbours.insert(
                 identity.name.clone(),
                 MemoryTransport::new(operations.clone(), memory, MemoryMode::ByValue),
             );
-            let dispatch = Dispatch::new(HttpServer::new(operations, http).boxed());
+            let grpc = GrpcServer::new(
+                operations.clone(),
+                Codecs::federation(),
+                grpc,
+                GrpcServerOptions::default(),
+            );
+            let dispatch = Dispatch::new(HttpServer::new(operations, http).boxed())
+                .with(is_grpc, grpc.into_service());
             let (stop, stopped) = oneshot::channel::<()>();
             let task = tokio::spawn(async move {
                 listener
@@ -189,6 +198,15 @@ fn http(
 ) -> Result<Arc<dyn Transport>, Box<dyn std::error::Error>> {
     let pool = authority.pool(Protocol::Http1, counters)?;
     Ok(Arc::new(HttpTransport::new(Arc::new(routes.clone()), pool)))
+}
+
+fn grpc(
+    authority: &Authority,
+    routes: &FixedRoutes,
+    counters: Counters,
+) -> Result<Arc<dyn Transport>, Box<dyn std::error::Error>> {
+    let pool = authority.pool(Protocol::Http2, counters)?;
+    Ok(Arc::new(GrpcTransport::new(Arc::new(routes.clone()), pool)))
 }
 
 fn route(name: &ServerName, address: SocketAddr) -> Route {
