@@ -73,6 +73,12 @@ pub(crate) async fn check_events(
                 count(*events)
             ));
         }
+        for (server, events) in &tally.doubtful {
+            findings.unchecked.push(format!(
+                "{} events of {server}: the content hash does not match, so they are redacted or tampered with; the verify key would tell (--keys)",
+                count(*events)
+            ));
+        }
         for (why, events) in &tally.unverifiable {
             findings.unchecked.push(format!(
                 "{} events: unverifiable ({why}), carried unchanged",
@@ -88,6 +94,7 @@ struct Tally {
     good: usize,
     redacted: usize,
     unchecked: BTreeMap<String, usize>,
+    doubtful: BTreeMap<String, usize>,
     unverifiable: BTreeMap<String, usize>,
     bad: Vec<(usize, String)>,
 }
@@ -98,6 +105,7 @@ impl Tally {
             Verdict::Good => self.good += 1,
             Verdict::Redacted => self.redacted += 1,
             Verdict::Unchecked(server) => *self.unchecked.entry(server).or_default() += 1,
+            Verdict::Doubtful(server) => *self.doubtful.entry(server).or_default() += 1,
             Verdict::Unverifiable(why) => *self.unverifiable.entry(why).or_default() += 1,
             Verdict::Bad(why) => self.bad.push((place, why)),
         }
@@ -106,11 +114,14 @@ impl Tally {
     fn merge(&mut self, other: Self) {
         self.good += other.good;
         self.redacted += other.redacted;
-        for (server, events) in other.unchecked {
-            *self.unchecked.entry(server).or_default() += events;
-        }
-        for (why, events) in other.unverifiable {
-            *self.unverifiable.entry(why).or_default() += events;
+        for (own, other) in [
+            (&mut self.unchecked, other.unchecked),
+            (&mut self.doubtful, other.doubtful),
+            (&mut self.unverifiable, other.unverifiable),
+        ] {
+            for (reason, events) in other {
+                *own.entry(reason).or_default() += events;
+            }
         }
         self.bad.extend(other.bad);
     }

@@ -211,7 +211,9 @@ impl Membership for House {
         request: SendJoin,
     ) -> Result<SendJoinReply, FederationError> {
         let room = self.room(&request.room_id)?;
-        if let Verdict::Bad(why) | Verdict::Unchecked(why) = room.judge.judge(&request.event) {
+        if let Verdict::Bad(why) | Verdict::Unchecked(why) | Verdict::Doubtful(why) =
+            room.judge.judge(&request.event)
+        {
             return Err(FederationError::forbidden(format!(
                 "the join of {} is not signed well: {why}",
                 cx.origin()

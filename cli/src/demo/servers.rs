@@ -117,10 +117,11 @@ impl Stage {
             listeners.push(listener);
         }
         let neighbourhood = Neighbourhood::default();
-        let transports: [MakeTransport<'_>; 2] =
-            [&|counters| http(&authority, &routes, counters), &|_| {
-                Ok(Arc::new(neighbourhood.clone()))
-            }];
+        let transports: [MakeTransport<'_>; 3] = [
+            &|counters| http(&authority, &routes, counters),
+            &|counters| grpc(&authority, &routes, counters),
+            &|_| Ok(Arc::new(neighbourhood.clone())),
+        ];
         let mut wires = Vec::new();
         for make in transports {
             let counters = Counters::new();

@@ -20,6 +20,9 @@ pub(crate) enum Verdict {
     Redacted,
     /// The content hash is good; nobody gave a verify key for the signature of this server.
     Unchecked(String),
+    /// The content hash does not match, as after a redaction, and nobody gave a verify key for the signature of this server, which would
+    /// tell a redacted event from a tampered one.
+    Doubtful(String),
     /// Room versions 1 to 5 let such an event pass, and no strict implementation can read it: it was carried unchanged.
     Unverifiable(String),
     /// The hash or a signature is wrong, and why.
@@ -84,9 +87,10 @@ impl Judge {
             Err(
                 VerificationError::NoPublicKeysForEntity(server)
                 | VerificationError::NoSupportedSignatureForEntity(server),
-            ) => match self.has_good_hash(object) || self.is_redacted(object) {
-                true => Verdict::Unchecked(server),
-                false => Verdict::Bad("the content hash is wrong".to_owned()),
+            ) => match (self.has_good_hash(object), self.is_redacted(object)) {
+                (true, _) => Verdict::Unchecked(server),
+                (false, true) => Verdict::Doubtful(server),
+                (false, false) => Verdict::Bad("the content hash is wrong".to_owned()),
             },
             Err(VerificationError::Ed25519(_)) => {
                 Verdict::Bad(format!("a signature is wrong ({})", self.signers(object)))
