@@ -274,6 +274,7 @@ pub(crate) fn read(incoming: Incoming, arrays: Arrays, spec: &'static OperationS
         order: Order::default(),
         indexes: vec![0; arrays.len()],
         bytes: 0,
+        member_bytes: 0,
         current: Current::default(),
     })
 }
@@ -288,6 +289,8 @@ struct ChunkReader {
     indexes: Vec<u64>,
     /// Bytes of all chunks.
     bytes: u64,
+    /// Bytes of all members beside the arrays.
+    member_bytes: usize,
     current: Current,
 }
 
@@ -314,6 +317,10 @@ impl ChunkReader {
         }
         let chunk = Chunk::decode(message)
             .map_err(|error| protocol("a chunk of the reply is malformed").with_source(error))?;
+        let empty = !chunk.array_start && chunk.items.is_empty() && chunk.members_json.is_empty();
+        if empty && !chunk.complete {
+            return Err(protocol("a chunk of the reply is empty").into());
+        }
         let mut current = Current {
             complete: chunk.complete,
             ..Current::default()
@@ -349,7 +356,13 @@ impl ChunkReader {
     }
 
     fn members(&mut self, text: &Bytes) -> Result<Vec<Part>, CallError> {
-        let object: Object = canonical_object(text, self.spec.limits.message, "members_json")
+        self.member_bytes += text.len();
+        let limit = self.spec.limits.message;
+        if self.member_bytes > limit {
+            let members = "what stands beside the arrays";
+            return Err(over_limit(members, limit as u64, "limits.message").into());
+        }
+        let object: Object = canonical_object(text, limit, "members_json")
             .map_err(|error| bad_reply(error, "limits.message"))?;
         let mut parts = Vec::with_capacity(object.len());
         for (name, value) in object.members() {

@@ -115,7 +115,11 @@ fn milliseconds(wait: Duration) -> u64 {
 }
 
 fn shortened(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
+    let mut end = text.len().min(limit);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// What a status that is not OK says.

@@ -22,7 +22,7 @@ const MARK: &str =
 pub(crate) fn run(mode: Mode) -> Result<(), Box<dyn Error>> {
     let proto = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     let mut drifted = Vec::new();
-    for (path, content) in outputs(&proto)? {
+    for Output { path, content } in outputs(&proto)? {
         if fs::read(&path).is_ok_and(|there| there == content) {
             continue;
         }
@@ -46,7 +46,13 @@ pub(crate) fn run(mode: Mode) -> Result<(), Box<dyn Error>> {
     .into())
 }
 
-fn outputs(proto: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, Box<dyn Error>> {
+/// One generated file.
+struct Output {
+    path: PathBuf,
+    content: Vec<u8>,
+}
+
+fn outputs(proto: &Path) -> Result<Vec<Output>, Box<dyn Error>> {
     let mut schema = fs::read_dir(proto.join("comity/federation/v1"))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
@@ -60,7 +66,10 @@ fn outputs(proto: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, Box<dyn Error>> {
     for file in &mut bare.file {
         file.source_code_info = None;
     }
-    let mut outputs = vec![(proto.join("descriptors.bin"), bare.encode_to_vec())];
+    let mut outputs = vec![Output {
+        path: proto.join("descriptors.bin"),
+        content: bare.encode_to_vec(),
+    }];
 
     let modules = descriptors
         .file
@@ -73,10 +82,10 @@ fn outputs(proto: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, Box<dyn Error>> {
     let generated = prost_build::Config::new().bytes(["."]).generate(modules)?;
     for (module, code) in generated {
         let name = module.parts().collect::<Vec<_>>().join(".");
-        outputs.push((
-            proto.join("src/generated").join(format!("{name}.rs")),
-            format!("{MARK}{code}").into_bytes(),
-        ));
+        outputs.push(Output {
+            path: proto.join("src/generated").join(format!("{name}.rs")),
+            content: format!("{MARK}{code}").into_bytes(),
+        });
     }
     Ok(outputs)
 }

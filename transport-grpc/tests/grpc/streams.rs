@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use comity_core::{
     api::SendJoin,
     call::{Blob, BlobSource, Call, EventStream, Part, Reply},
-    error::{CallError, FederationError, TransportErrorKind},
+    error::{CallError, Delivery, FederationError, TransportErrorKind},
 };
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
@@ -295,4 +295,24 @@ async fn a_blob_that_fails_is_not_complete() {
             "{last:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_in_the_middle_is_an_error() {
+    let serving = serving(|| {
+        stream::iter(vec![Ok(Part::Array("state"))])
+            .chain(stream::pending())
+            .boxed()
+    })
+    .await;
+    let mut parts = ask(&serving).await;
+    parts.next().await.unwrap().unwrap();
+    drop(serving);
+    let got = timeout(Duration::from_secs(5), parts.next()).await.unwrap();
+    let Some(Err(CallError::Transport(error))) = got else {
+        panic!("{got:?}");
+    };
+    assert_eq!(error.kind(), TransportErrorKind::Closed, "{error:?}");
+    assert_eq!(error.delivery(), Delivery::MaybeProcessed);
+    assert!(parts.next().await.is_none());
 }

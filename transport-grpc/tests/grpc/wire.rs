@@ -342,6 +342,7 @@ async fn chunks_that_break_the_rules_are_a_protocol_error() {
     let replies = [
         vec![begin.clone()],
         vec![],
+        vec![pb::Chunk::default(), end.clone()],
         vec![begin.clone(), begin.clone(), end.clone()],
         vec![members.clone(), members.clone(), end.clone()],
         vec![begin.clone(), end.clone(), members.clone()],
