@@ -1,6 +1,6 @@
 //! How long calls take and how many bytes they move, transport by transport.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -67,14 +67,15 @@ pub(crate) async fn measure(
                     counters.map_or((0, 0), |counters| (counters.sent(), counters.received()))
                 };
                 let before = counted();
-                let begun = Instant::now();
                 let result = errand.run(work, &wire.client, round).await;
-                samples.times.push(begun.elapsed());
                 let after = counted();
                 samples.sent += after.0 - before.0;
                 samples.received += after.1 - before.1;
                 match result {
-                    Ok(events) => samples.events += events,
+                    Ok(done) => {
+                        samples.times.push(done.time);
+                        samples.events += done.events;
+                    }
                     Err(why) => samples.failures.push(format!("call {round}: {why}")),
                 }
             }

@@ -1,6 +1,10 @@
 //! The six operations as the demo calls them: each request, and whether its reply is what the resident server holds.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use comity_core::{
     Client, ServerName,
@@ -52,6 +56,14 @@ impl Work {
             Self::Media => "DownloadMedia",
         }
     }
+}
+
+/// A call that was answered as it should be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) time: Duration,
+    /// Events that arrived equal byte for byte.
+    pub(crate) events: usize,
 }
 
 /// What the joining server asks of the resident server.
@@ -118,7 +130,8 @@ impl Errand {
         }
     }
 
-    /// Does it once, and gives how many events arrived equal byte for byte.
+    /// Does it once. The clock runs from the made request to the read reply; what was read whole is compared when it has stopped, what was streamed
+    /// while it runs.
     ///
     /// # Errors
     /// What failed, or what differs.
@@ -127,41 +140,31 @@ impl Errand {
         work: Work,
         client: &Client,
         round: usize,
-    ) -> Result<usize, String> {
+    ) -> Result<Done, String> {
         match work {
             Work::Version => {
-                let reply = client.get_version(&self.to, GetVersion::default()).await;
-                same(reply.map_err(show)?, &version()).map(|()| 0)
+                let (reply, time) =
+                    clocked(client.get_version(&self.to, GetVersion::default())).await?;
+                same(reply, &version())?;
+                Ok(Done { time, events: 0 })
             }
             Work::Keys => {
-                let reply = client
-                    .get_server_keys(&self.to, GetServerKeys::default())
-                    .await;
-                same(reply.map_err(show)?.document, &self.house.key_document).map(|()| 0)
+                let (reply, time) =
+                    clocked(client.get_server_keys(&self.to, GetServerKeys::default())).await?;
+                same(reply.document, &self.house.key_document)?;
+                Ok(Done { time, events: 0 })
             }
             Work::Transaction => self.run_transaction(client, round).await,
             Work::MissingEvents => self.run_missing_events(client, round).await,
-            Work::Join => {
-                let mut join = self.join(client).await?;
-                let mut equal = 0;
-                while let Some((place, pdu)) = join.next().await? {
-                    join.compare(place, &pdu)?;
-                    equal += 1;
-                }
-                join.finish().await?;
-                Ok(equal)
-            }
+            Work::Join => self.run_join(client).await,
             Work::Media => self.run_media(client).await,
         }
     }
 
-    async fn run_transaction(&self, client: &Client, round: usize) -> Result<usize, String> {
+    async fn run_transaction(&self, client: &Client, round: usize) -> Result<Done, String> {
         let request = self.transaction(round);
         let pdus = request.pdus.clone();
-        let reply = client
-            .send_transaction(&self.to, request)
-            .await
-            .map_err(show)?;
+        let (reply, time) = clocked(client.send_transaction(&self.to, request)).await?;
         let results = reply.pdus.read().map_err(|error| error.to_string())?;
         // The receiver names an event only if it holds exactly this text.
         let wanted: BTreeMap<String, PduResult> = pdus
@@ -171,23 +174,21 @@ impl Errand {
             .map(|place| (self.room.events()[place].id.clone(), PduResult::default()))
             .collect();
         same(results, &wanted)?;
-        Ok(wanted.len())
+        Ok(Done {
+            time,
+            events: wanted.len(),
+        })
     }
 
-    async fn run_missing_events(&self, client: &Client, round: usize) -> Result<usize, String> {
-        let reply = client
-            .get_missing_events(&self.to, self.missing_events(round))
-            .await
-            .map_err(show)?;
+    async fn run_missing_events(&self, client: &Client, round: usize) -> Result<Done, String> {
+        let request = self.missing_events(round);
+        let (reply, time) = clocked(client.get_missing_events(&self.to, request)).await?;
         let events = self.room.events();
         let end = events.len() - round % self.rounds(Work::MissingEvents) * MISSING_EVENTS;
         let wanted = &events[end.saturating_sub(MISSING_EVENTS)..end];
         if reply.events.len() != wanted.len() {
-            return Err(format!(
-                "{} events came instead of {}",
-                reply.events.len(),
-                wanted.len()
-            ));
+            let (got, wanted) = (reply.events.len(), wanted.len());
+            return Err(format!("{got} events came instead of {wanted}"));
         }
         for (got, wanted) in reply.events.iter().zip(wanted) {
             match got {
@@ -196,23 +197,39 @@ impl Errand {
                 Err(bad) => return Err(format!("{} {}", wanted.label, bad.fault)),
             }
         }
-        Ok(wanted.len())
+        Ok(Done {
+            time,
+            events: wanted.len(),
+        })
     }
 
-    async fn run_media(&self, client: &Client) -> Result<usize, String> {
-        let mut blob = client
-            .download_media(&self.to, self.media())
-            .await
-            .map_err(show)?;
+    async fn run_join(&self, client: &Client) -> Result<Done, String> {
+        let begun = Instant::now();
+        let mut join = self.join(client).await?;
+        let mut events = 0;
+        while let Some((place, pdu)) = join.next().await? {
+            join.compare(place, &pdu)?;
+            events += 1;
+        }
+        join.finish().await?;
+        let time = begun.elapsed();
+        Ok(Done { time, events })
+    }
+
+    async fn run_media(&self, client: &Client) -> Result<Done, String> {
+        let begun = Instant::now();
+        let blob = client.download_media(&self.to, self.media()).await;
+        let mut bytes = blob.map_err(show)?.bytes;
         let mut left = &self.house.media[..];
-        while let Some(chunk) = blob.bytes.next().await {
+        while let Some(chunk) = bytes.next().await {
             let chunk = chunk.map_err(show)?;
             left = left
                 .strip_prefix(&chunk[..])
                 .ok_or_else(|| format!("the file differs, {} bytes before its end", left.len()))?;
         }
+        let time = begun.elapsed();
         match left.len() {
-            0 => Ok(0),
+            0 => Ok(Done { time, events: 0 }),
             missing => Err(format!("the last {missing} bytes of the file are missing")),
         }
     }
@@ -282,6 +299,15 @@ impl Join<'_> {
         same(members.members_omitted, &Some(false))?;
         same(members.extra, &unknown_members())
     }
+}
+
+/// The reply to a call, and how long it took.
+async fn clocked<T>(
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<(T, Duration), String> {
+    let begun = Instant::now();
+    let reply = call.await.map_err(show)?;
+    Ok((reply, begun.elapsed()))
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(got: T, wanted: &T) -> Result<(), String> {
