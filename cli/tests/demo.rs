@@ -1,5 +1,7 @@
 //! `comity demo` as a user runs it: exit codes, and what it says.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
