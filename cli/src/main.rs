@@ -1,0 +1,33 @@
+//! The `comity` program.
+
+#![forbid(unsafe_code)]
+
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Events are small allocations, made on one thread and freed on another: what mimalloc is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The Matrix Federation API over several transports.
+#[derive(Debug, Parser)]
+#[command(name = "comity", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows one implementation of the Federation API behind each transport, on loopback, and checks what arrives
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Demo(options) => demo::main(&options),
+    }
+}
