@@ -98,11 +98,16 @@ impl Dialling {
     ) -> Self {
         let addresses = route.addresses.as_slice().into();
         let (connector, route) = (connector.clone(), route.clone());
-        let connections = Arc::clone(connections);
+        let pending = Pending {
+            connections: Arc::clone(connections),
+            route,
+        };
         // A task of its own: the callers may come and go.
         let task = tokio::spawn(async move {
-            let dialled = dial(&connector, &route, protocol).await;
-            connections.dial_ended(&route, dialled.as_ref().ok());
+            let dialled = dial(&connector, &pending.route, protocol).await;
+            if let Ok(dialled) = &dialled {
+                pending.connections.learn(dialled);
+            }
             dialled
         });
         let outcome = task.map(|joined| match joined {
@@ -132,6 +137,18 @@ impl fmt::Debug for Dialling {
         f.debug_struct("Dialling")
             .field("addresses", &self.addresses)
             .finish_non_exhaustive()
+    }
+}
+
+/// A dial that is under way; nobody is to wait for it when it ended, in whatever way.
+struct Pending {
+    connections: Arc<Connections>,
+    route: Route,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.connections.dial_ended(&self.route);
     }
 }
 

@@ -24,21 +24,24 @@ pub(super) fn check_and_index(text: &[u8]) -> Result<Index, NotCanonical> {
     Pass::<true>::new(text)?.run()
 }
 
-/// The name before the current one in one open object: the text between its quotes. The top bit of `end` says "has an escape".
+/// The name before the current one in one open object, as the text between its quotes: start, "has an escape", end, in one word
+/// (that is stored and loaded at once).
 #[derive(Clone, Copy)]
-struct Name {
-    start: u32,
-    end: u32,
-}
+struct Name(u64);
 
 impl Name {
-    const ESCAPED: u32 = 1 << 31;
-    /// No name yet: no real name can end before the opening brace.
-    const NONE: Self = Self { start: 0, end: 0 };
+    const ESCAPED: u64 = 1 << 31;
+    /// No name yet: no real name begins where the text does.
+    const NONE: Self = Self(0);
+
+    #[inline(always)]
+    fn new(start: usize, end: usize, escaped: bool) -> Self {
+        Self((start as u64) << 32 | if escaped { Self::ESCAPED } else { 0 } | end as u64)
+    }
 
     #[inline(always)]
     fn text(self, text: &[u8]) -> &[u8] {
-        &text[self.start as usize..(self.end & !Self::ESCAPED) as usize]
+        &text[(self.0 >> 32) as usize..(self.0 & (Self::ESCAPED - 1)) as usize]
     }
 }
 
@@ -230,13 +233,10 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
             return Err(NotCanonical);
         }
         self.at += 1;
-        let name = Name {
-            start: start as u32,
-            end: end as u32 | if escaped { Name::ESCAPED } else { 0 },
-        };
+        let name = Name::new(start, end, escaped);
         let previous = self.previous;
-        if previous.start != 0 {
-            let escapes = (previous.end | name.end) & Name::ESCAPED != 0;
+        if previous.0 != 0 {
+            let escapes = (previous.0 | name.0) & Name::ESCAPED != 0;
             if compare_names(previous.text(self.text), name.text(self.text), escapes).is_ge() {
                 return Err(NotCanonical);
             }

@@ -279,7 +279,7 @@ impl Rewrite<'_> {
                 &source[object.name_start as usize..(object.name_end & !ESCAPED) as usize];
             let name = &source[name_start..name_end];
             object.ordered = if (object.name_end | name_end_marked) & ESCAPED == 0 {
-                previous < name
+                compare_names(previous, name, false).is_lt()
             } else {
                 unescape(previous) < unescape(name)
             };

@@ -19,6 +19,16 @@ pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
 pub(super) fn plain_run(text: &[u8], start: usize) -> (usize, bool) {
     let mut at = start;
     let mut seen = 0u64;
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let stop = block.iter().fold(false, |stop, &byte| {
+            stop | (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+        });
+        if stop {
+            break;
+        }
+        seen |= u64::from(!block.is_ascii()) << 63;
+        at += 16;
+    }
     while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
         // The three constants are ASCII, so `!word` clears the false hits of non-ASCII bytes for all of them.
@@ -143,13 +153,21 @@ pub(super) fn is_space(byte: u8) -> bool {
 
 /// Compares two member names, given as the canonical text between their quotes, by the code points that they stand for.
 /// The bytes of UTF-8 sort like code points; an escape sorts as what it means (`"\n"` before `"A"`).
-#[inline]
+#[inline(always)]
 pub(super) fn compare_names(a: &[u8], b: &[u8], escapes: bool) -> Ordering {
     if escapes {
-        CanonicalBytes(a).cmp(CanonicalBytes(b))
-    } else {
-        a.cmp(b)
+        return compare_decoded(a, b);
     }
+    match (a.first(), b.first()) {
+        // Neighbours mostly differ here, and a call of memcmp costs more than this.
+        (Some(x), Some(y)) if x != y => x.cmp(y),
+        _ => a.cmp(b),
+    }
+}
+
+#[cold]
+fn compare_decoded(a: &[u8], b: &[u8]) -> Ordering {
+    CanonicalBytes(a).cmp(CanonicalBytes(b))
 }
 
 /// The decoded bytes of a canonical string: there, every escape stands for one ASCII character.
