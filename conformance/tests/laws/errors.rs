@@ -20,7 +20,7 @@ use crate::{
     credentials::{DESTINATION, name},
     recorder::Answer,
     run::{cases, runtime},
-    wire::{Wire, wires},
+    wire::{Exchange, Wire, wires},
 };
 
 /// Every errcode of the table of errors, and two that it does not have.
@@ -127,6 +127,34 @@ fn unknown_codes_come_back_equal() {
     }
 }
 
+/// A body that is too large for a binding's error details is left out; what it said of errcode and wait is not.
+#[test]
+fn a_large_body_loses_no_code() {
+    let wires = runtime().block_on(wires());
+    let mut requests = Requests::new();
+    for size in [1_000, 2_000, 10_000, 60_000] {
+        let filler = format!("\"{}\"", "x".repeat(size));
+        let error = FederationError::new(400, "M_INCOMPATIBLE_ROOM_VERSION", "too new")
+            .with_string("room_version", "12")
+            .with_member_text("org.example.filler", &filler)
+            .with_retry_after(Duration::from_millis(2500));
+        for wire in &wires {
+            let request = requests.next();
+            let exchange = runtime().block_on(exchange(wire, &*request, &error));
+            if size > 2_000 && wire.bounds_error_bodies {
+                let Err(Failure::Answer { http_status, errcode, retry_after, .. }) = exchange.outcome else {
+                    panic!("{size} over {}: {:?}", wire.name, exchange.outcome);
+                };
+                assert_eq!((http_status, errcode.as_deref()), (400, error.errcode()), "over {}", wire.name);
+                assert_eq!(retry_after, error.retry_after(), "over {}", wire.name);
+            } else {
+                let expected = Failure::from(&error.clone().into());
+                assert_eq!(exchange.outcome, Err(expected), "{size} over {}", wire.name);
+            }
+        }
+    }
+}
+
 fn crosses(wires: &[Wire], request: &dyn AnyRequest, error: &FederationError) {
     runtime().block_on(async {
         for wire in wires {
@@ -143,14 +171,18 @@ async fn compare(
     request: &dyn AnyRequest,
     error: &FederationError,
 ) -> proptest::test_runner::TestCaseResult {
-    let form = request.write().unwrap();
-    let context = CallContext::to(name(DESTINATION));
-    let call = Call::received(request.clone_box(), form, context);
-    let exchange = wire.exchange(call, Answer::Error(error.clone())).await;
+    let exchange = exchange(wire, request, error).await;
     prop_assert!(exchange.seen.is_some(), "over {}: {:?}", wire.name, exchange.outcome);
     let expected = Failure::from(&error.clone().into());
     prop_assert_eq!(exchange.outcome, Err(expected), "over {}", wire.name);
     Ok(())
+}
+
+async fn exchange(wire: &Wire, request: &dyn AnyRequest, error: &FederationError) -> Exchange {
+    let form = request.write().unwrap();
+    let context = CallContext::to(name(DESTINATION));
+    let call = Call::received(request.clone_box(), form, context);
+    wire.exchange(call, Answer::Error(error.clone())).await
 }
 
 /// Requests of one operation after the other.

@@ -226,7 +226,7 @@ fn a_bad_event_of_a_stream_spoils_no_other() {
                     };
                     // The members beside the arrays are not looked at, so that any type of them will do.
                     let mut events = EventReply::<SendJoinMembers>::from_parts(events.parts);
-                    for _ in *arrays {
+                    for _ in arrays {
                         let mut judged: Vec<Listed<Pdu>> = Vec::new();
                         for _ in &list {
                             judged.push(match events.next().await.unwrap().unwrap() {

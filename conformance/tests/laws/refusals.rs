@@ -207,3 +207,46 @@ fn what_is_not_proven_is_refused_everywhere_alike() {
         });
     }
 }
+
+/// Where a typed message travels beside the target that was signed, it has to say the same: else a gateway could have one thing signed
+/// and another done. Elsewhere the target is all there is, and the handler gets what was signed.
+#[test]
+fn a_target_that_disagrees_with_the_message_is_refused() {
+    let wires = runtime().block_on(wires());
+    for sample in samples() {
+        let operation = sample.operation();
+        let law = format!("target and message agree: {operation:?}");
+        let strategy = (sample.requests(), sample.requests(), sample.replies());
+        cases(&law, 12, &strategy, |(said, signed, reply)| {
+            let wires = &wires;
+            async move {
+                let (said, signed) = (said.write().unwrap(), signed.write().unwrap());
+                if (&said.parts().path, &said.parts().query) == (&signed.parts().path, &signed.parts().query) {
+                    return Ok(());
+                }
+                let parts = said.parts().clone();
+                let target = signed.target().to_owned();
+                let form = EndpointForm::received(operation.method().into(), target, parts);
+                for wire in wires.iter().filter(|wire| wire.reads) {
+                    let request = operation.read(form.parts()).unwrap();
+                    let context = CallContext::to(name(DESTINATION));
+                    let call = Call::received(request, form.clone(), context);
+                    let exchange = wire.exchange(call, Answer::Reply(reply.clone())).await;
+                    if wire.typed {
+                        prop_assert!(exchange.seen.is_none(), "reached the handler over {}", wire.name);
+                        let refused = matches!(
+                            &exchange.outcome,
+                            Err(Failure::Answer { http_status: 401, errcode, .. })
+                                if errcode.as_deref() == Some("M_UNAUTHORIZED")
+                        );
+                        prop_assert!(refused, "over {}: {:?}", wire.name, exchange.outcome);
+                    } else if let Some(seen) = exchange.seen {
+                        prop_assert_eq!(&seen.parts.path, &signed.parts().path, "over {}", wire.name);
+                        prop_assert_eq!(&seen.parts.query, &signed.parts().query, "over {}", wire.name);
+                    }
+                }
+                Ok(())
+            }
+        });
+    }
+}

@@ -16,6 +16,7 @@ use comity_core::{
     layers::{Clocks, Flow, Permits, RunToEnd, Side, Trace},
     transport::{Capabilities, FixedRoutes, MemoryMode, MemoryTransport, Route, Transport},
 };
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
 use comity_http::{HttpServer, HttpTransport};
 use comity_net::{
     AddressGuard, ClientTls, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions,
@@ -43,6 +44,10 @@ pub(crate) struct Wire {
     pub(crate) reads: bool,
     /// Whether the destination travels beside the request. On HTTP it does so in a credential only.
     pub(crate) names_destination: bool,
+    /// Whether a typed message travels beside the target that was signed.
+    pub(crate) typed: bool,
+    /// Whether the body of an error travels only if it is small.
+    pub(crate) bounds_error_bodies: bool,
     recorder: Recorder,
     signing: Client,
     bare: Client,
@@ -107,6 +112,9 @@ impl Wire {
 enum Binding {
     Http1,
     Http2,
+    Grpc,
+    /// gRPC to a client that knows no typed message.
+    GrpcInvoke,
 }
 
 /// Every way from a caller to a handler: each binding, each kind of memory, and through gateways.
@@ -129,7 +137,10 @@ pub(crate) async fn wires() -> Vec<Wire> {
     for hops in [
         &[Binding::Http1][..],
         &[Binding::Http2],
-        &[Binding::Http1, Binding::Http2, Binding::Http1],
+        &[Binding::Grpc],
+        &[Binding::GrpcInvoke],
+        &[Binding::Http1, Binding::Grpc, Binding::Http1],
+        &[Binding::Grpc, Binding::Http2, Binding::GrpcInvoke],
     ] {
         wires.push(network(hops, &authority, &addresses).await);
     }
@@ -157,7 +168,12 @@ async fn network(
         }
     }
     let names: Vec<_> = hops.iter().map(|hop| format!("{hop:?}")).collect();
-    wire(names.join("-"), transport.unwrap(), recorder, true, false)
+    let names_destination = matches!(last, Binding::Grpc | Binding::GrpcInvoke);
+    Wire {
+        typed: *hops == [Binding::Grpc],
+        bounds_error_bodies: hops.iter().any(|hop| matches!(hop, Binding::Grpc | Binding::GrpcInvoke)),
+        ..wire(names.join("-"), transport.unwrap(), recorder, true, names_destination)
+    }
 }
 
 fn memory(mode: MemoryMode, callers: &[KeyServer]) -> Wire {
@@ -193,6 +209,8 @@ fn wire(
         name,
         reads,
         names_destination,
+        typed: false,
+        bounds_error_bodies: false,
         recorder,
         signing: Client::layered(transport.clone(), (layers(), sign)),
         bare: Client::layered(transport, layers()),
@@ -323,8 +341,11 @@ impl Authority {
         let options = ListenerOptions::with_tls(tls);
         let listener = Listener::bind(("127.0.0.1", 0), options).await.unwrap();
         let address = listener.local_addr();
-        let http = HttpServer::new(Operations::federation(), service);
-        let dispatch = Dispatch::new(http.boxed());
+        let operations = Operations::federation();
+        let http = HttpServer::new(operations.clone(), service.clone());
+        let codecs = Codecs::federation();
+        let grpc = GrpcServer::new(operations, codecs, service, GrpcServerOptions::default());
+        let dispatch = Dispatch::new(http.boxed()).with(is_grpc, grpc.into_service());
         tokio::spawn(listener.serve(dispatch, std::future::pending()));
         address
     }
@@ -356,6 +377,10 @@ impl Authority {
         match binding {
             Binding::Http1 => Arc::new(HttpTransport::new(routes, pool(Protocol::Http1))),
             Binding::Http2 => Arc::new(HttpTransport::new(routes, pool(Protocol::Http2))),
+            Binding::Grpc => Arc::new(GrpcTransport::new(routes, pool(Protocol::Http2))),
+            Binding::GrpcInvoke => Arc::new(
+                GrpcTransport::new(routes, pool(Protocol::Http2)).with_codecs(Codecs::none()),
+            ),
         }
     }
 }
