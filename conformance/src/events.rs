@@ -24,7 +24,15 @@ impl Sample for GetMissingEvents {
             extra_query(),
         )
             .prop_map(
-                |(room_id, earliest_events, latest_events, limit, min_depth, extra, extra_query)| {
+                |(
+                    room_id,
+                    earliest_events,
+                    latest_events,
+                    limit,
+                    min_depth,
+                    extra,
+                    extra_query,
+                )| {
                     Self {
                         room_id,
                         earliest_events,

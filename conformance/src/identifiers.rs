@@ -24,7 +24,11 @@ pub fn identifier() -> BoxedStrategy<String> {
 
 /// Query parameters that an operation does not know: with names and values repeated, empty, and in need of escaping.
 pub fn extra_query() -> BoxedStrategy<Query> {
-    let name = prop_oneof!["org\\.example\\.[a-z]{1,6}", Just("v".to_owned()), any::<String>().prop_map(|name| format!("x{name}"))];
+    let name = prop_oneof![
+        "org\\.example\\.[a-z]{1,6}",
+        Just("v".to_owned()),
+        any::<String>().prop_map(|name| format!("x{name}"))
+    ];
     let value = prop_oneof![Just(String::new()), identifier()];
     let queries = vec((name, value), 1..4).prop_map(|pairs| {
         let mut query = Query::new();

@@ -106,25 +106,50 @@ pub fn strings() -> BoxedStrategy<Value> {
 
 /// An element of a list of events: mostly an object that looks like an event, and sometimes anything.
 pub fn event() -> BoxedStrategy<Value> {
-    let event = (string(), string(), integer(), object(), option::of(string())).prop_map(
-        |(room, kind, depth, content, state_key)| {
+    let event = (
+        string(),
+        string(),
+        integer(),
+        object(),
+        option::of(string()),
+    )
+        .prop_map(|(room, kind, depth, content, state_key)| {
             let mut event = ObjectWriter::new();
             event.string("room_id", &room);
             event.string("type", &kind);
             event.integer("depth", depth);
             event.value("content", &content);
             event.string_opt("state_key", state_key.as_deref());
-            event.value("signatures", &parse(r#"{"a.example":{"ed25519:1":"AAAA"}}"#));
+            event.value(
+                "signatures",
+                &parse(r#"{"a.example":{"ed25519:1":"AAAA"}}"#),
+            );
             event.into_object().to_value()
-        },
-    );
-    prop_oneof![6 => event, 2 => object(), 2 => value(), 1 => select(&ODD[..]).prop_map(parse)].boxed()
+        });
+    prop_oneof![6 => event, 2 => object(), 2 => value(), 1 => select(&ODD[..]).prop_map(parse)]
+        .boxed()
 }
 
 /// Values that stand where another type is expected.
 const ODD: [&str; 18] = [
-    "null", "[]", "{}", "\"\"", "0", "-1", "false", "true", "1.1", "1e400", "9007199254740992", "-9007199254740993", "[null]", "[[]]",
-    "[\"\"]", "[0]", "{\"\":null}", "18446744073709551616",
+    "null",
+    "[]",
+    "{}",
+    "\"\"",
+    "0",
+    "-1",
+    "false",
+    "true",
+    "1.1",
+    "1e400",
+    "9007199254740992",
+    "-9007199254740993",
+    "[null]",
+    "[[]]",
+    "[\"\"]",
+    "[0]",
+    "{\"\":null}",
+    "18446744073709551616",
 ];
 
 fn name() -> BoxedStrategy<String> {

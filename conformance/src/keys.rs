@@ -21,7 +21,10 @@ impl Sample for GetServerKeys {
             ("old_verify_keys", json::object()),
             ("server_name", json::value()),
             ("signatures", json::object()),
-            ("valid_until_ts", json::integer().prop_map(Value::integer).boxed()),
+            (
+                "valid_until_ts",
+                json::integer().prop_map(Value::integer).boxed(),
+            ),
             ("verify_keys", json::object()),
         ])
         .prop_map(ReplySample::Message)

@@ -30,19 +30,23 @@ impl Sample for DownloadMedia {
     fn replies() -> BoxedStrategy<ReplySample> {
         let metadata = json::hostile(Vec::new()).boxed();
         let here = (
-            option::of(select(&[
-                "image/png",
-                "text/plain; charset=utf-8",
-                "application/octet-stream",
-                "multipart/mixed; boundary=x",
-                "x",
-            ][..])),
-            option::of(select(&[
-                "inline",
-                "attachment; filename=\"a b.png\"",
-                "attachment; filename*=utf-8''%C3%A9",
-                "attachment; filename=\"\\\"\"",
-            ][..])),
+            option::of(select(
+                &[
+                    "image/png",
+                    "text/plain; charset=utf-8",
+                    "application/octet-stream",
+                    "multipart/mixed; boundary=x",
+                    "x",
+                ][..],
+            )),
+            option::of(select(
+                &[
+                    "inline",
+                    "attachment; filename=\"a b.png\"",
+                    "attachment; filename*=utf-8''%C3%A9",
+                    "attachment; filename=\"\\\"\"",
+                ][..],
+            )),
             vec(piece(), 0..4),
         )
             .prop_map(|(content_type, content_disposition, pieces)| {

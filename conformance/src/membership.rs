@@ -53,7 +53,10 @@ impl Sample for SendJoin {
         let servers = json::strings();
         let members = json::hostile(vec![
             ("event", json::event()),
-            ("members_omitted", any::<bool>().prop_map(Value::boolean).boxed()),
+            (
+                "members_omitted",
+                any::<bool>().prop_map(Value::boolean).boxed(),
+            ),
             ("servers_in_room", servers),
         ]);
         (

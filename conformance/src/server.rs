@@ -1,9 +1,6 @@
 //! What a server says of itself.
 
-use comity_core::{
-    api::GetVersion,
-    endpoint::Content,
-};
+use comity_core::{api::GetVersion, endpoint::Content};
 use proptest::{
     prelude::prop_oneof,
     strategy::{BoxedStrategy, Just, Strategy},
@@ -23,10 +20,7 @@ impl Sample for GetVersion {
     }
 
     fn replies() -> BoxedStrategy<ReplySample> {
-        let server = json::hostile(vec![
-            ("name", json::value()),
-            ("version", json::value()),
-        ]);
+        let server = json::hostile(vec![("name", json::value()), ("version", json::value())]);
         let server = server.prop_map(|object| object.to_value()).boxed();
         json::hostile(vec![("server", server)])
             .prop_map(ReplySample::Message)

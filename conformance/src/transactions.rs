@@ -47,7 +47,10 @@ impl Sample for SendTransaction {
         let content = json::hostile(vec![
             ("edus", json::array(json::event())),
             ("origin", text),
-            ("origin_server_ts", json::integer().prop_map(Value::integer).boxed()),
+            (
+                "origin_server_ts",
+                json::integer().prop_map(Value::integer).boxed(),
+            ),
             ("pdus", json::array(json::event())),
         ]);
         prop_oneof![8 => content.prop_map(Content::Json), 1 => Just(Content::Absent)].boxed()

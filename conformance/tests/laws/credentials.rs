@@ -33,7 +33,14 @@ pub(crate) fn credential(
     destination: &str,
     key: &SigningKey,
 ) -> XMatrix {
-    over(form.method(), form.target(), form.content(), origin, destination, key)
+    over(
+        form.method(),
+        form.target(),
+        form.content(),
+        origin,
+        destination,
+        key,
+    )
 }
 
 /// The same over the pieces of a form.

@@ -25,12 +25,33 @@ use crate::{
 
 /// Every errcode of the table of errors, and two that it does not have.
 const ERRCODES: [&str; 27] = [
-    "M_BAD_JSON", "M_BAD_STATE", "M_FORBIDDEN", "M_INCOMPATIBLE_ROOM_VERSION", "M_INVALID_PARAM", "M_INVITE_BLOCKED",
-    "M_LIMIT_EXCEEDED", "M_MISSING_PARAM", "M_MISSING_TOKEN", "M_NOT_FOUND", "M_NOT_JSON", "M_NOT_YET_UPLOADED",
-    "M_RESOURCE_LIMIT_EXCEEDED", "M_SERVER_NOT_TRUSTED", "M_TOO_LARGE", "M_UNABLE_TO_AUTHORISE_JOIN",
-    "M_UNABLE_TO_GRANT_JOIN", "M_UNAUTHORIZED", "M_UNKNOWN", "M_UNKNOWN_TOKEN", "M_UNRECOGNIZED",
-    "M_UNSUPPORTED_ROOM_VERSION", "M_USER_LOCKED", "M_USER_SUSPENDED", "M_DUPLICATE_ANNOTATION",
-    "ORG.EXAMPLE.MSC1234_ODD", "é \"odd\"",
+    "M_BAD_JSON",
+    "M_BAD_STATE",
+    "M_FORBIDDEN",
+    "M_INCOMPATIBLE_ROOM_VERSION",
+    "M_INVALID_PARAM",
+    "M_INVITE_BLOCKED",
+    "M_LIMIT_EXCEEDED",
+    "M_MISSING_PARAM",
+    "M_MISSING_TOKEN",
+    "M_NOT_FOUND",
+    "M_NOT_JSON",
+    "M_NOT_YET_UPLOADED",
+    "M_RESOURCE_LIMIT_EXCEEDED",
+    "M_SERVER_NOT_TRUSTED",
+    "M_TOO_LARGE",
+    "M_UNABLE_TO_AUTHORISE_JOIN",
+    "M_UNABLE_TO_GRANT_JOIN",
+    "M_UNAUTHORIZED",
+    "M_UNKNOWN",
+    "M_UNKNOWN_TOKEN",
+    "M_UNRECOGNIZED",
+    "M_UNSUPPORTED_ROOM_VERSION",
+    "M_USER_LOCKED",
+    "M_USER_SUSPENDED",
+    "M_DUPLICATE_ANNOTATION",
+    "ORG.EXAMPLE.MSC1234_ODD",
+    "é \"odd\"",
 ];
 
 const STATUSES: [u16; 16] = [
@@ -82,7 +103,9 @@ fn every_row_of_the_table_comes_back_equal() {
 fn odd_bodies_come_back_equal() {
     let wires = runtime().block_on(wires());
     let mut requests = Requests::new();
-    let statuses = STATUSES.into_iter().chain([300, 302, 308, 418, 451, 599]);
+    let statuses = STATUSES
+        .into_iter()
+        .chain([300, 302, 304, 308, 418, 451, 599, 600, 999]);
     for status in statuses {
         for body in BODIES {
             let retry_after = (status % 2 == 0).then_some("7");
@@ -108,22 +131,36 @@ fn an_empty_202_is_an_error() {
 fn unknown_codes_come_back_equal() {
     let wires = runtime().block_on(wires());
     for sample in samples() {
-        let law = format!("unknown errors are equal everywhere: {:?}", sample.operation());
+        let law = format!(
+            "unknown errors are equal everywhere: {:?}",
+            sample.operation()
+        );
         let wait = option::of(0u64..100_000_000);
-        let strategy = (sample.requests(), 300u16..600, any::<String>(), any::<String>(), wait);
-        cases(&law, 24, &strategy, |(request, status, errcode, message, wait)| {
-            let wires = &wires;
-            async move {
-                let mut error = FederationError::new(status, errcode, message);
-                if let Some(wait) = wait {
-                    error = error.with_retry_after(Duration::from_millis(wait));
+        let strategy = (
+            sample.requests(),
+            300u16..600,
+            any::<String>(),
+            any::<String>(),
+            wait,
+        );
+        cases(
+            &law,
+            24,
+            &strategy,
+            |(request, status, errcode, message, wait)| {
+                let wires = &wires;
+                async move {
+                    let mut error = FederationError::new(status, errcode, message);
+                    if let Some(wait) = wait {
+                        error = error.with_retry_after(Duration::from_millis(wait));
+                    }
+                    for wire in wires {
+                        compare(wire, &*request, &error).await?;
+                    }
+                    Ok(())
                 }
-                for wire in wires {
-                    compare(wire, &*request, &error).await?;
-                }
-                Ok(())
-            }
-        });
+            },
+        );
     }
 }
 
@@ -142,10 +179,21 @@ fn a_large_body_loses_no_code() {
             let request = requests.next();
             let exchange = runtime().block_on(exchange(wire, &*request, &error));
             if size > 2_000 && wire.bounds_error_bodies {
-                let Err(Failure::Answer { http_status, errcode, retry_after, .. }) = exchange.outcome else {
+                let Err(Failure::Answer {
+                    http_status,
+                    errcode,
+                    retry_after,
+                    ..
+                }) = exchange.outcome
+                else {
                     panic!("{size} over {}: {:?}", wire.name, exchange.outcome);
                 };
-                assert_eq!((http_status, errcode.as_deref()), (400, error.errcode()), "over {}", wire.name);
+                assert_eq!(
+                    (http_status, errcode.as_deref()),
+                    (400, error.errcode()),
+                    "over {}",
+                    wire.name
+                );
                 assert_eq!(retry_after, error.retry_after(), "over {}", wire.name);
             } else {
                 let expected = Failure::from(&error.clone().into());
@@ -172,7 +220,12 @@ async fn compare(
     error: &FederationError,
 ) -> proptest::test_runner::TestCaseResult {
     let exchange = exchange(wire, request, error).await;
-    prop_assert!(exchange.seen.is_some(), "over {}: {:?}", wire.name, exchange.outcome);
+    prop_assert!(
+        exchange.seen.is_some(),
+        "over {}: {:?}",
+        wire.name,
+        exchange.outcome
+    );
     let expected = Failure::from(&error.clone().into());
     prop_assert_eq!(exchange.outcome, Err(expected), "over {}", wire.name);
     Ok(())

@@ -9,8 +9,8 @@ use comity_core::{
     endpoint::{Content, EndpointForm, EndpointParts},
 };
 use comity_grpc::GrpcCodec;
-use prost::Message;
 use proptest::{prop_assert, prop_assert_eq};
+use prost::Message;
 
 use crate::{
     credentials::{DESTINATION, name},
@@ -63,7 +63,12 @@ fn content_is_the_same_on_the_other_side() {
                                 request
                             );
                             prop_assert_eq!(exchange.broken, None, "over {}", wire.name);
-                            prop_assert_eq!(exchange.outcome, Ok(reply.clone()), "over {}", wire.name);
+                            prop_assert_eq!(
+                                exchange.outcome,
+                                Ok(reply.clone()),
+                                "over {}",
+                                wire.name
+                            );
                         }
                         Err(refusal) => {
                             prop_assert!(exchange.seen.is_none(), "over {}", wire.name);
@@ -82,22 +87,31 @@ fn content_is_the_same_on_the_other_side() {
 fn the_typed_message_says_the_same<O: Sample + GrpcCodec>() {
     let name = O::SPEC.name;
     let law = format!("the typed message says the same: {name}");
-    cases(&law, 300, &(O::requests(), O::contents()), |(request, content)| async move {
-        let parts = EndpointParts {
-            content,
-            ..Endpoint::write(&request)
-        };
-        let Some(message) = O::request_to_message(&parts) else {
-            // A body where the specification has none.
-            prop_assert!(O::METHOD == "GET" && parts.content != Content::Absent, "not carried: {:?}", parts);
-            return Ok(());
-        };
-        let message = O::Request::decode(&message.encode_to_vec()[..]).unwrap();
-        let fields = O::request_from_message(&message).unwrap();
-        prop_assert!(fields.matches(&parts), "it does not say {:?}", parts);
-        prop_assert_eq!(fields.ingest(O::SPEC.limits.request).unwrap(), parts);
-        Ok(())
-    });
+    cases(
+        &law,
+        300,
+        &(O::requests(), O::contents()),
+        |(request, content)| async move {
+            let parts = EndpointParts {
+                content,
+                ..Endpoint::write(&request)
+            };
+            let Some(message) = O::request_to_message(&parts) else {
+                // A body where the specification has none.
+                prop_assert!(
+                    O::METHOD == "GET" && parts.content != Content::Absent,
+                    "not carried: {:?}",
+                    parts
+                );
+                return Ok(());
+            };
+            let message = O::Request::decode(&message.encode_to_vec()[..]).unwrap();
+            let fields = O::request_from_message(&message).unwrap();
+            prop_assert!(fields.matches(&parts), "it does not say {:?}", parts);
+            prop_assert_eq!(fields.ingest(O::SPEC.limits.request).unwrap(), parts);
+            Ok(())
+        },
+    );
 }
 
 /// A row of the table without a codec does not compile.

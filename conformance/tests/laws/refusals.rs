@@ -197,7 +197,13 @@ fn what_is_not_proven_is_refused_everywhere_alike() {
                         match &first {
                             None => first = Some((&wire.name, exchange.outcome)),
                             Some((other, outcome)) => {
-                                prop_assert_eq!(outcome, &exchange.outcome, "{} and {}", over, other);
+                                prop_assert_eq!(
+                                    outcome,
+                                    &exchange.outcome,
+                                    "{} and {}",
+                                    over,
+                                    other
+                                );
                             }
                         }
                     }
@@ -221,7 +227,9 @@ fn a_target_that_disagrees_with_the_message_is_refused() {
             let wires = &wires;
             async move {
                 let (said, signed) = (said.write().unwrap(), signed.write().unwrap());
-                if (&said.parts().path, &said.parts().query) == (&signed.parts().path, &signed.parts().query) {
+                if (&said.parts().path, &said.parts().query)
+                    == (&signed.parts().path, &signed.parts().query)
+                {
                     return Ok(());
                 }
                 let parts = said.parts().clone();
@@ -233,7 +241,11 @@ fn a_target_that_disagrees_with_the_message_is_refused() {
                     let call = Call::received(request, form.clone(), context);
                     let exchange = wire.exchange(call, Answer::Reply(reply.clone())).await;
                     if wire.typed {
-                        prop_assert!(exchange.seen.is_none(), "reached the handler over {}", wire.name);
+                        prop_assert!(
+                            exchange.seen.is_none(),
+                            "reached the handler over {}",
+                            wire.name
+                        );
                         let refused = matches!(
                             &exchange.outcome,
                             Err(Failure::Answer { http_status: 401, errcode, .. })
@@ -241,8 +253,18 @@ fn a_target_that_disagrees_with_the_message_is_refused() {
                         );
                         prop_assert!(refused, "over {}: {:?}", wire.name, exchange.outcome);
                     } else if let Some(seen) = exchange.seen {
-                        prop_assert_eq!(&seen.parts.path, &signed.parts().path, "over {}", wire.name);
-                        prop_assert_eq!(&seen.parts.query, &signed.parts().query, "over {}", wire.name);
+                        prop_assert_eq!(
+                            &seen.parts.path,
+                            &signed.parts().path,
+                            "over {}",
+                            wire.name
+                        );
+                        prop_assert_eq!(
+                            &seen.parts.query,
+                            &signed.parts().query,
+                            "over {}",
+                            wire.name
+                        );
                     }
                 }
                 Ok(())

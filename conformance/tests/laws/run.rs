@@ -39,7 +39,9 @@ where
     let mut runner = TestRunner::new_with_rng(config, rng(law, seed));
     let result = runner.run(strategy, |value| runtime().block_on(test(value)));
     if let Err(error) = result {
-        panic!("{law}\n{error}\nto see it again: COMITY_LAWS_SEED={seed} COMITY_LAWS_CASES={cases}");
+        panic!(
+            "{law}\n{error}\nto see it again: COMITY_LAWS_SEED={seed} COMITY_LAWS_CASES={cases}"
+        );
     }
 }
 

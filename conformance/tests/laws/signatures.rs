@@ -44,7 +44,13 @@ fn a_request_verifies_with_its_target_escaped_in_any_way() {
                     let call = Call::received(request.clone_box(), form.clone(), context);
                     let exchange = wire.exchange(call, Answer::Reply(reply.clone())).await;
                     let Some(seen) = exchange.seen else {
-                        prop_assert!(false, "{}: {} {:?}", wire.name, form.target(), exchange.outcome);
+                        prop_assert!(
+                            false,
+                            "{}: {} {:?}",
+                            wire.name,
+                            form.target(),
+                            exchange.outcome
+                        );
                         unreachable!()
                     };
                     prop_assert_eq!(seen.method, form.method(), "over {}", wire.name);
@@ -87,7 +93,11 @@ fn escaped_anew(request: &dyn AnyRequest, mut choices: Choices) -> EndpointForm 
             comity_core::endpoint::target::Segment::Literal(text) => target.push_str(text),
             comity_core::endpoint::target::Segment::Parameter(_) => {
                 // `+` is literal in a path.
-                choices.write(&mut target, parameters.next().unwrap(), "!$&'()*+,;=:@-._~[]");
+                choices.write(
+                    &mut target,
+                    parameters.next().unwrap(),
+                    "!$&'()*+,;=:@-._~[]",
+                );
             }
         }
     }

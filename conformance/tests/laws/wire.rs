@@ -48,6 +48,8 @@ pub(crate) struct Wire {
     pub(crate) typed: bool,
     /// Whether the body of an error travels only if it is small.
     pub(crate) bounds_error_bodies: bool,
+    /// Whether there is a gateway on the way.
+    pub(crate) relayed: bool,
     recorder: Recorder,
     signing: Client,
     bare: Client,
@@ -101,9 +103,9 @@ impl Wire {
     }
 
     /// A client that signs and takes turns with nobody: for one that is used alone.
-    pub(crate) fn client(&self, answer: Answer) -> (&Client, &Recorder) {
+    pub(crate) fn client(&self, answer: Answer) -> &Client {
         self.recorder.prepare(answer);
-        (&self.signing, &self.recorder)
+        &self.signing
     }
 }
 
@@ -171,8 +173,17 @@ async fn network(
     let names_destination = matches!(last, Binding::Grpc | Binding::GrpcInvoke);
     Wire {
         typed: *hops == [Binding::Grpc],
-        bounds_error_bodies: hops.iter().any(|hop| matches!(hop, Binding::Grpc | Binding::GrpcInvoke)),
-        ..wire(names.join("-"), transport.unwrap(), recorder, true, names_destination)
+        relayed: hops.len() > 1,
+        bounds_error_bodies: hops
+            .iter()
+            .any(|hop| matches!(hop, Binding::Grpc | Binding::GrpcInvoke)),
+        ..wire(
+            names.join("-"),
+            transport.unwrap(),
+            recorder,
+            true,
+            names_destination,
+        )
     }
 }
 
@@ -211,6 +222,7 @@ fn wire(
         names_destination,
         typed: false,
         bounds_error_bodies: false,
+        relayed: false,
         recorder,
         signing: Client::layered(transport.clone(), (layers(), sign)),
         bare: Client::layered(transport, layers()),
