@@ -278,7 +278,12 @@ pub(crate) fn bad_request(error: &CodecError) -> FederationError {
 }
 
 pub(crate) fn request_too_large(limit: usize) -> FederationError {
-    FederationError::too_large("the request", limit as u64, "receiver", "limits.request")
+    FederationError::too_large(
+        "request content",
+        limit as u64,
+        "receiver",
+        "limits.request",
+    )
 }
 
 /// Where both sides' lists of codes could part: gRPC's numbers are the kinds' own.

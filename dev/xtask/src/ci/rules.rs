@@ -26,7 +26,6 @@ const ENDS: &[&str] = &[
     "comity-cli",
     "comity-examples",
     "comity-bench",
-    "comity-laws",
     "comity-interop",
     "xtask",
 ];

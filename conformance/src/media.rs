@@ -1,0 +1,82 @@
+//! Media.
+
+use bytes::Bytes;
+use comity_core::{api::DownloadMedia, call::BlobSource, endpoint::Content};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::{any, prop_oneof},
+    sample::select,
+    strategy::{BoxedStrategy, Just, Strategy},
+};
+
+use crate::{BlobSample, ReplySample, Sample, extra_query, identifier, json, server::no_body};
+
+impl Sample for DownloadMedia {
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), option::of(any::<i64>()), extra_query())
+            .prop_map(|(media_id, timeout_ms, extra_query)| Self {
+                media_id,
+                timeout_ms,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        no_body()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        let metadata = json::hostile(Vec::new()).boxed();
+        let here = (
+            option::of(select(
+                &[
+                    "image/png",
+                    "text/plain; charset=utf-8",
+                    "application/octet-stream",
+                    "multipart/mixed; boundary=x",
+                    "x",
+                ][..],
+            )),
+            option::of(select(
+                &[
+                    "inline",
+                    "attachment; filename=\"a b.png\"",
+                    "attachment; filename*=utf-8''%C3%A9",
+                    "attachment; filename=\"\\\"\"",
+                ][..],
+            )),
+            vec(piece(), 0..4),
+        )
+            .prop_map(|(content_type, content_disposition, pieces)| {
+                let source = BlobSource::Here {
+                    content_type: content_type.map(str::to_owned),
+                    content_disposition: content_disposition.map(str::to_owned),
+                };
+                (source, pieces)
+            });
+        let elsewhere = "https://[a-z]{1,8}\\.example/[a-zA-Z0-9%/?=&]{0,24}"
+            .prop_map(|url| (BlobSource::Location(url), Vec::new()));
+        (metadata, prop_oneof![4 => here, 1 => elsewhere])
+            .prop_map(|(metadata, (source, pieces))| {
+                ReplySample::Blob(BlobSample {
+                    metadata,
+                    source,
+                    pieces,
+                })
+            })
+            .boxed()
+    }
+}
+
+/// Bytes: none, what looks like a boundary, random ones, and more than any buffer holds.
+fn piece() -> BoxedStrategy<Bytes> {
+    prop_oneof![
+        1 => Just(Bytes::new()),
+        2 => select(&["\r\n--", "--\r\n", "\r\n\r\n", "\r", "\n--x\r\n", "\r\n----\r\n"][..]).prop_map(|text| Bytes::from_static(text.as_bytes())),
+        3 => vec(any::<u8>(), 1..64).prop_map(Bytes::from),
+        1 => (any::<u8>(), 1usize..200_000).prop_map(|(byte, length)| Bytes::from(vec![byte; length])),
+    ]
+    .boxed()
+}

@@ -1,0 +1,162 @@
+//! A reply as a value that can be made again and compared.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use comity_core::{
+    call::{Blob, BlobSource, EventStream, Message, Part, Reply},
+    error::{CallError, Delivery, ErrorKind, TransportErrorKind},
+    json::Object,
+};
+use futures_util::{StreamExt, stream};
+
+/// A reply of any shape, read to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplySample {
+    /// One message.
+    Message(Object),
+    /// The parts of an event stream, in order.
+    Events(Vec<Part>),
+    /// Metadata and bytes.
+    Blob(BlobSample),
+}
+
+/// A blob. Equal whatever pieces its bytes come in.
+#[derive(Clone, Debug)]
+pub struct BlobSample {
+    /// The JSON object that precedes the bytes.
+    pub metadata: Object,
+    /// Where the bytes are.
+    pub source: BlobSource,
+    /// The bytes, in the pieces they are handed over in.
+    pub pieces: Vec<Bytes>,
+}
+
+impl BlobSample {
+    /// The bytes in one piece.
+    pub fn bytes(&self) -> Bytes {
+        self.pieces.concat().into()
+    }
+}
+
+impl PartialEq for BlobSample {
+    fn eq(&self, other: &Self) -> bool {
+        self.metadata == other.metadata
+            && self.source == other.source
+            && self.bytes() == other.bytes()
+    }
+}
+
+impl ReplySample {
+    /// The reply, as a handler would give it; `then` is an error that it breaks off with, if any. A message does not break off.
+    pub fn to_reply(&self, then: Option<CallError>) -> Reply {
+        match self {
+            Self::Message(content) => Reply::Message(Message::from_content(content.clone())),
+            Self::Events(parts) => {
+                let parts = parts.clone().into_iter().map(Ok).chain(then.map(Err));
+                Reply::Events(EventStream {
+                    parts: stream::iter(parts).boxed(),
+                })
+            }
+            Self::Blob(blob) => {
+                let pieces = blob.pieces.clone().into_iter().map(Ok);
+                Reply::Blob(Blob {
+                    metadata: blob.metadata.clone(),
+                    source: blob.source.clone(),
+                    bytes: stream::iter(pieces.chain(then.map(Err))).boxed(),
+                })
+            }
+        }
+    }
+
+    /// Reads a reply to its end: what came, and what it broke off with, if it did.
+    pub async fn read(reply: Reply) -> (Self, Option<CallError>) {
+        let mut broken = None;
+        let read = match reply {
+            Reply::Message(mut message) => Self::Message(message.content().clone()),
+            Reply::Events(mut events) => {
+                let mut parts = Vec::new();
+                while let Some(part) = events.parts.next().await {
+                    match part {
+                        Ok(part) => parts.push(part),
+                        Err(error) => broken = Some(error),
+                    }
+                }
+                Self::Events(parts)
+            }
+            Reply::Blob(mut blob) => {
+                let mut bytes = BytesMut::new();
+                while let Some(piece) = blob.bytes.next().await {
+                    match piece {
+                        Ok(piece) => bytes.extend_from_slice(&piece),
+                        Err(error) => broken = Some(error),
+                    }
+                }
+                Self::Blob(BlobSample {
+                    metadata: blob.metadata,
+                    source: blob.source,
+                    pieces: vec![bytes.freeze()],
+                })
+            }
+        };
+        (read, broken)
+    }
+
+    /// Whether this is what a reply that was broken off may have given of `whole`.
+    pub fn begins(&self, whole: &Self) -> bool {
+        match (self, whole) {
+            (Self::Events(some), Self::Events(all)) => all.starts_with(some),
+            (Self::Blob(some), Self::Blob(all)) => all.bytes().starts_with(&some.bytes()),
+            _ => false,
+        }
+    }
+}
+
+/// How a call ended, as a value that can be compared across bindings.
+pub type Outcome = Result<ReplySample, Failure>;
+
+/// A call that failed, without what a binding may say in its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The peer answered so.
+    Answer {
+        /// The closed kind.
+        kind: ErrorKind,
+        /// HTTP status.
+        http_status: u16,
+        /// Matrix errcode.
+        errcode: Option<String>,
+        /// The least time to wait.
+        retry_after: Option<Duration>,
+        /// The body, byte for byte.
+        body: Bytes,
+    },
+    /// Something happened on the way.
+    Transport {
+        /// What.
+        kind: TransportErrorKind,
+        /// How far the call got.
+        delivery: Delivery,
+        /// In words, for people; no binding's words are another's.
+        message: String,
+    },
+}
+
+impl From<&CallError> for Failure {
+    fn from(error: &CallError) -> Self {
+        match error {
+            CallError::Federation(error) => Self::Answer {
+                kind: error.kind(),
+                http_status: error.http_status(),
+                errcode: error.errcode().map(str::to_owned),
+                retry_after: error.retry_after(),
+                body: error.body().clone(),
+            },
+            CallError::Transport(error) => Self::Transport {
+                kind: error.kind(),
+                delivery: error.delivery(),
+                message: error.message().to_owned(),
+            },
+        }
+    }
+}

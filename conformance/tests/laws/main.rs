@@ -1,0 +1,24 @@
+//! The laws that hold for every operation of the table over every binding of this workspace.
+//!
+//! | File | Law |
+//! | --- | --- |
+//! | `identity` | canonical content crosses every binding and comes out the same, byte for byte, both ways |
+//! | `signatures` | a signature survives a change of transport, whatever way its target was escaped |
+//! | `equality` | the same call reaches the handler equal over every binding, and the same reply comes back |
+//! | `errors` | so does every error |
+//! | `refusals` | what does not prove its origin is refused everywhere, with the same error |
+//! | `malformed` | a malformed event spoils no other |
+//!
+//! `wire` sets up clients and servers on loopback, `recorder` is what stands behind them, `credentials` what they are shown, and `run`
+//! draws random cases. To see other cases than the fixed ones: `COMITY_LAWS_SEED=7`; more of them: `COMITY_LAWS_CASES=1000`.
+
+mod credentials;
+mod equality;
+mod errors;
+mod identity;
+mod malformed;
+mod recorder;
+mod refusals;
+mod run;
+mod signatures;
+mod wire;
