@@ -4,11 +4,15 @@
 //! text or finds the error. So nothing here can refuse what ought to be accepted, and all that has to hold is: what this pass
 //! accepts *is* canonical.
 
+use std::ops::Range;
+
 use super::Facts;
 use super::error::LARGEST_TEXT;
 use super::index::{ElementSpan, Index, Mark, MemberSpan};
 use super::nesting::Nesting;
-use super::scan::{Number, canonical_escape, compare_names, number, plain_run};
+use super::scan::{
+    Number, ascends, canonical_escape, compare_names, is_clean, number, string_run,
+};
 
 /// The text is not canonical (or no JSON at all).
 #[derive(Debug)]
@@ -37,8 +41,8 @@ impl Name {
     const NONE: Self = Self { start: 0, end: 0 };
 
     #[inline(always)]
-    fn text(self, text: &[u8]) -> &[u8] {
-        &text[self.start as usize..(self.end & !Self::ESCAPED) as usize]
+    fn range(self) -> Range<usize> {
+        self.start as usize..(self.end & !Self::ESCAPED) as usize
     }
 }
 
@@ -86,7 +90,7 @@ struct Pass<'a, const INDEX: bool> {
 
 impl<'a, const INDEX: bool> Pass<'a, INDEX> {
     fn new(text: &'a [u8]) -> Result<Self, NotCanonical> {
-        if text.len() > LARGEST_TEXT {
+        if text.len() > LARGEST_TEXT || !is_clean(text) {
             return Err(NotCanonical);
         }
         Ok(Self {
@@ -236,8 +240,13 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
         };
         let previous = self.previous;
         if previous.start != 0 {
-            let escapes = (previous.end | name.end) & Name::ESCAPED != 0;
-            if compare_names(previous.text(self.text), name.text(self.text), escapes).is_ge() {
+            let ascending = if (previous.end | name.end) & Name::ESCAPED == 0 {
+                ascends(self.text, previous.range(), name.range())
+            } else {
+                let text = |name: Name| &self.text[name.range()];
+                compare_names(text(previous), text(name), true).is_lt()
+            };
+            if !ascending {
                 return Err(NotCanonical);
             }
         }
@@ -256,8 +265,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
     /// A string with both its quotes; says whether it contains an escape.
     #[inline(always)]
     fn string(&mut self) -> Result<bool, NotCanonical> {
-        let start = self.at + 1;
-        let (mut at, mut high) = plain_run(self.text, start);
+        let mut at = string_run(self.text, self.at + 1);
         let mut escaped = false;
         loop {
             match self.text.get(at) {
@@ -268,12 +276,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
                 }
                 _ => return Err(NotCanonical),
             }
-            let (next, more) = plain_run(self.text, at);
-            at = next;
-            high |= more;
-        }
-        if high && std::str::from_utf8(&self.text[start..at]).is_err() {
-            return Err(NotCanonical);
+            at = string_run(self.text, at);
         }
         self.at = at + 1;
         Ok(escaped)
