@@ -20,12 +20,16 @@ pub(super) struct NotCanonical;
 
 /// Checks a text and finds its facts only.
 pub(super) fn check(text: &[u8]) -> Result<Facts, NotCanonical> {
-    Pass::<false>::new(text)?.run().map(|index| index.facts)
+    let mut index = Index::default();
+    Pass::<false>::run(text, &mut index)?;
+    Ok(index.facts)
 }
 
 /// Checks a text and finds its facts, members and elements.
 pub(super) fn check_and_index(text: &[u8]) -> Result<Index, NotCanonical> {
-    Pass::<true>::new(text)?.run()
+    let mut index = Index::default();
+    Pass::<true>::run(text, &mut index)?;
+    Ok(index)
 }
 
 /// The name before the current one in one open object: the text between its quotes. The top bit of `end` says "has an escape".
@@ -76,8 +80,8 @@ struct Pass<'a, const INDEX: bool> {
     /// Valid while the innermost container is an object.
     previous: Name,
     /// `previous` of the objects around the innermost container.
-    outer: Vec<Name>,
-    index: Index,
+    outer: &'a mut Vec<Name>,
+    index: &'a mut Index,
     /// The depth at which the values that have an index entry lie: 1, or 2 within an array that is a member's value.
     unit_depth: u32,
     /// Since the innermost indexed value began.
@@ -89,25 +93,28 @@ struct Pass<'a, const INDEX: bool> {
 }
 
 impl<'a, const INDEX: bool> Pass<'a, INDEX> {
-    fn new(text: &'a [u8]) -> Result<Self, NotCanonical> {
+    /// The lists that grow are not parts of the pass, so that all else of it can live in registers.
+    fn run(text: &'a [u8], index: &'a mut Index) -> Result<(), NotCanonical> {
         if text.len() > LARGEST_TEXT || !is_clean(text) {
             return Err(NotCanonical);
         }
-        Ok(Self {
+        let mut pass = Pass::<INDEX> {
             text,
             at: 0,
             nesting: Nesting::default(),
             previous: Name::NONE,
-            outer: Vec::new(),
-            index: Index::default(),
+            outer: &mut Vec::new(),
+            index,
             unit_depth: if INDEX { 1 } else { u32::MAX },
             unit: Seen::default(),
             elements: Seen::default(),
             whole: Seen::default(),
-        })
+        };
+        pass.pass()
     }
 
-    fn run(mut self) -> Result<Index, NotCanonical> {
+    #[inline(always)]
+    fn pass(&mut self) -> Result<(), NotCanonical> {
         loop {
             self.begin_unit();
             if self.value()? {
@@ -122,7 +129,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
                     }
                     self.whole.add(self.unit);
                     self.index.facts = self.whole.facts(0);
-                    return Ok(self.index);
+                    return Ok(());
                 }
                 match self.peek() {
                     Some(b',') => {
