@@ -12,17 +12,20 @@
 use super::error::{IngestError, IngestErrorKind};
 use super::nesting::Nesting;
 use super::scan::{
-    Number, canonical_escape, compare_names, hex4, is_space, number, plain_run, unescape_short,
+    Number, ascends, canonical_escape, compare_names, hex4, is_clean, is_space, number, plain_run,
+    string_run, unescape_short,
 };
 use super::text::{unescape, write_char};
 
 /// Writes the canonical text of the JSON value that `source` holds. The caller has checked its length.
 pub(super) fn normalise(source: &[u8]) -> Result<Vec<u8>, IngestError> {
-    if let Err(error) = std::str::from_utf8(source) {
+    let clean = is_clean(source);
+    if !clean && let Err(error) = std::str::from_utf8(source) {
         return Err(IngestError::new(IngestErrorKind::Utf8, error.valid_up_to()));
     }
     let mut rewrite = Rewrite {
         source,
+        clean,
         at: 0,
         run: 0,
         out: Vec::with_capacity(source.len()),
@@ -89,6 +92,8 @@ struct Disordered {
 
 struct Rewrite<'a> {
     source: &'a [u8],
+    /// Whether it has no control character, not even between values.
+    clean: bool,
     at: usize,
     /// What of the source is canonical as it stands but not yet copied begins here.
     run: usize,
@@ -275,13 +280,12 @@ impl Rewrite<'_> {
             .last_mut()
             .expect("a name is read only within an object");
         if object.name_start != 0 && object.ordered {
-            let previous =
-                &source[object.name_start as usize..(object.name_end & !ESCAPED) as usize];
-            let name = &source[name_start..name_end];
+            let previous = object.name_start as usize..(object.name_end & !ESCAPED) as usize;
+            let name = name_start..name_end;
             object.ordered = if (object.name_end | name_end_marked) & ESCAPED == 0 {
-                previous < name
+                ascends(source, previous, name)
             } else {
-                unescape(previous) < unescape(name)
+                unescape(&source[previous]) < unescape(&source[name])
             };
         }
         object.name_start = name_start as u32;
@@ -345,7 +349,11 @@ impl Rewrite<'_> {
         self.at += 1;
         let mut escaped = false;
         loop {
-            (self.at, _) = plain_run(self.source, self.at);
+            self.at = if self.clean {
+                string_run(self.source, self.at)
+            } else {
+                plain_run(self.source, self.at).0
+            };
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;

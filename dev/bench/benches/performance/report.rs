@@ -9,8 +9,6 @@ use crate::rounds::Spread;
 pub(crate) enum Need {
     AtMost(f64),
     AtLeast(f64),
-    /// Shown to explain another row.
-    Nothing,
 }
 
 /// One row.
@@ -96,7 +94,6 @@ impl Row {
         let (need, verdict) = match self.need {
             Need::AtMost(limit) => (format!("≤ {limit}"), verdict(median <= limit)),
             Need::AtLeast(limit) => (format!("≥ {limit}"), verdict(median >= limit)),
-            Need::Nothing => ("–".to_owned(), ""),
         };
         let unit = self.unit;
         let spread = if low == high {
@@ -108,7 +105,6 @@ impl Row {
             "| {} | {median:.places$}{unit} | {spread} | {need}{unit} | {verdict} | {} |",
             self.measure, self.detail
         )
-        .replace("–MiB", "–")
     }
 }
 
