@@ -294,6 +294,76 @@ mod tests {
     }
 
     #[test]
+    fn a_string_run_ends_at_the_first_quote_or_backslash_wherever_it_lies() {
+        for special in [b'"', b'\\'] {
+            for filler in [
+                b'a', 0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff,
+            ] {
+                for length in 0..120 {
+                    let mut text = vec![filler; length];
+                    text.push(special);
+                    text.extend(*b"\"\\abcdefgh");
+                    assert_eq!(string_run(&text, 0), length);
+                    assert_eq!(string_run(&text[..length], 0), length);
+                    assert_eq!(string_run(&text, length.min(7)), length);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn clean_is_utf8_without_control_characters_wherever_they_lie() {
+        for length in [0, 1, 7, 8, 127, 128, 129, 300] {
+            for at in 0..=length {
+                let with = |what: &[u8]| {
+                    let mut text = vec![b'a'; length];
+                    text.splice(at..at, what.iter().copied());
+                    is_clean(&text)
+                };
+                assert!(with(b"") && with("ü🙂".as_bytes()));
+                for dirt in [
+                    &b"\0"[..],
+                    b"\x1f",
+                    b"\n",
+                    b"\x80",
+                    b"\xc3",
+                    b"\xf0\x9f\x99",
+                    b"\xed\xa0\x80",
+                ] {
+                    assert!(!with(dirt), "{dirt:?} at {at} of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_ascend_as_their_bytes_do() {
+        let names = [
+            "",
+            "a",
+            "ab",
+            "abcdefg",
+            "abcdefgh",
+            "abcdefghi",
+            "abcdefgj",
+            "b",
+            " ",
+            "!",
+            "ü",
+        ];
+        for a in names {
+            for b in names {
+                for behind in ["\":1}", "\":\"padding\"}"] {
+                    let text = format!("\"{a}\":0,\"{b}{behind}");
+                    let second = a.len() + 6;
+                    let (a_at, b_at) = (1..1 + a.len(), second..second + b.len());
+                    assert_eq!(ascends(text.as_bytes(), a_at, b_at), a < b, "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn numbers_are_sorted_into_three_kinds() {
         let kinds = [
             ("0", Number::Canonical),
