@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Protobuf messages of Comity's gRPC binding, package `comity.federation.v1`. No logic.
+//!
+//! The schema stands in `comity/federation/v1/`, one file per group; `common.proto` says the rules that every message keeps.
+//! The code is generated and checked in: after a change of the schema run `cargo run -p xtask -- proto`.
+
+#[path = "generated/comity.federation.v1.rs"]
+#[rustfmt::skip]
+mod generated;
+
+pub use generated::*;
+
+/// Every message and service as an encoded `google.protobuf.FileDescriptorSet`, for reflection and for comparing releases.
+pub const DESCRIPTORS: &[u8] = include_bytes!("../descriptors.bin");

@@ -427,7 +427,7 @@ fn our_errors_are_canonical_json() {
     );
     assert_eq!(
         error.body(),
-        r#"{"errcode":"M_LIMIT_EXCEEDED","error":"Too many requests","retry_after_ms":1501}"#
+        r#"{"errcode":"M_LIMIT_EXCEEDED","error":"too many requests","retry_after_ms":1501}"#
     );
     assert_eq!(error.retry_after_header().as_deref(), Some("2"));
     assert_round_trip(&error);

@@ -1,1 +1,57 @@
-//! Placeholder.
+//! The gRPC binding `grpc/1` of the Matrix Federation API.
+//!
+//! [`GrpcTransport`] is its client, [`GrpcServer`] its server, and a [`GrpcCodec`] says how an operation's request and reply map to
+//! protobuf. The schema is `comity-proto`. A call that no typed message can carry travels through one generic method, `Invoke`.
+//!
+//! # Limits
+//!
+//! | what | limit | setting |
+//! | --- | --- | --- |
+//! | a request message | 16 MiB, and what the operation's content limit allows | `limits.request` of the operation's row |
+//! | a reply that is one message | 16 MiB, and what the operation's limit allows | `limits.message` |
+//! | one frame of a streamed reply | 16 MiB; 1 MiB is the most that is sent, unless one element alone is larger | – |
+//! | one element of a streamed reply; the reply in all | 1 MiB; 1 GiB | `limits.item`; `limits.stream` |
+//! | details of an error status | 4 KiB; the error's body is left out first | – |
+//! | a request's message has arrived | 60 s | [`GrpcServerOptions::read_timeout`] |
+//! | header list | 64 KiB | `comity-net` |
+//!
+//! Messages are not compressed.
+
+#![forbid(unsafe_code)]
+
+mod blob;
+mod chunks;
+mod client;
+mod codec;
+mod content;
+mod error;
+mod events;
+mod frames;
+mod framing;
+mod invoke;
+mod keys;
+mod media;
+mod membership;
+mod metadata;
+mod server;
+mod server_info;
+mod transactions;
+
+pub use client::GrpcTransport;
+pub use codec::{Codecs, GrpcCodec, ReplyCodec, ReplyMessage};
+pub use content::{CodecError, ContentFields, Fields, QueryReader, RequestFields};
+pub use server::{GrpcServer, GrpcServerOptions, is_grpc};
+
+/// The binding's name and version.
+pub const BINDING: &str = "grpc/1";
+
+/// Most bytes of one message, either way: 16 MiB.
+pub const MAX_MESSAGE: usize = 16 << 20;
+
+/// Most bytes of a message whose content may have `content` bytes: a list of tiny elements is larger in protobuf than in JSON.
+fn message_limit(content: usize) -> usize {
+    content
+        .saturating_mul(2)
+        .saturating_add(64 << 10)
+        .min(MAX_MESSAGE)
+}

@@ -182,17 +182,15 @@ impl Connections {
         dialling.wait().await
     }
 
-    /// Takes in the outcome of a shared dial.
-    pub(super) fn dial_ended(&self, route: &Route, dialled: Option<&Dialled>) {
-        if let Some(dialled) = dialled {
-            self.learn(dialled);
-        }
+    /// A shared dial is no longer to be waited for.
+    pub(super) fn dial_ended(&self, route: &Route) {
         lock(&self.shared)
             .dialling
             .retain(|dialling| !dialling.is_for(route));
     }
 
-    fn learn(&self, dialled: &Dialled) {
+    /// Takes in a connection that was dialled.
+    pub(super) fn learn(&self, dialled: &Dialled) {
         let http1 = matches!(dialled, Dialled::Http1(_));
         self.speaks_http1.store(http1, Ordering::Relaxed);
         if let Dialled::Http2(connection) = dialled {

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use super::connections::{Connections, Http1, Http2};
 use crate::{Connected, Connector, HEADER_LIST, Protocol, http2_settings as h2};
 
-/// Most bytes of a response that hyper reads ahead of its reader, HTTP/1.1. Its own default of 400 KiB makes several such pieces of each
+/// Most bytes of a response that hyper reads ahead of its reader, HTTP/1.1: no less than a head needs. Its own default of 400 KiB makes several such pieces of each
 /// reply that is read as a stream.
-const READ_BUFFER: usize = 2 * HEADER_LIST;
+const READ_BUFFER: usize = HEADER_LIST + (8 << 10);
 
 /// A connection that was dialled, for one caller or for all that wait.
 #[derive(Clone, Debug)]
@@ -103,11 +103,16 @@ impl Dialling {
     ) -> Self {
         let addresses = route.addresses.as_slice().into();
         let (connector, route) = (connector.clone(), route.clone());
-        let connections = Arc::clone(connections);
+        let pending = Pending {
+            connections: Arc::clone(connections),
+            route,
+        };
         // A task of its own: the callers may come and go.
         let task = tokio::spawn(async move {
-            let dialled = dial(&connector, &route, protocol).await;
-            connections.dial_ended(&route, dialled.as_ref().ok());
+            let dialled = dial(&connector, &pending.route, protocol).await;
+            if let Ok(dialled) = &dialled {
+                pending.connections.learn(dialled);
+            }
             dialled
         });
         let outcome = task.map(|joined| match joined {
@@ -137,6 +142,18 @@ impl fmt::Debug for Dialling {
         f.debug_struct("Dialling")
             .field("addresses", &self.addresses)
             .finish_non_exhaustive()
+    }
+}
+
+/// A dial that is under way; nobody is to wait for it when it ended, in whatever way.
+struct Pending {
+    connections: Arc<Connections>,
+    route: Route,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.connections.dial_ended(&self.route);
     }
 }
 

@@ -1,5 +1,10 @@
 //! Behaviour of dialling and accepting, on real sockets of the loopback interface.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml exempts test functions, not what they call"
+)]
+
 mod aborts;
 mod delivery;
 mod listener;

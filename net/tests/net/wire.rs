@@ -11,7 +11,7 @@ use crate::setting::{
 };
 
 /// Targets that some library on the way might want to improve.
-const TARGETS: [&str; 12] = [
+const TARGETS: [&str; 13] = [
     "/",
     "/?",
     "/_matrix/federation/v1/send/1?",
@@ -22,8 +22,9 @@ const TARGETS: [&str; 12] = [
     "/it's/(a)*~test;x=1,2",
     "/p?q='x'&r=a+b&r=%20&&=",
     "/p?a=b?c=d/e",
-    "/p?{\"json\":[1]}",
-    "/[::1]:8448@x|y\\z^",
+    "/{json}/\"q\"?x={a:[1]}",
+    "/[::1]:8448@x|y",
+    "/p?x=|^`\\",
 ];
 
 #[tokio::test]
@@ -48,11 +49,6 @@ async fn http1_sends_and_receives_the_target_verbatim() {
     let pool = authority.pool(Protocol::Http1);
     let serving = Serving::start(ListenerOptions::with_tls(authority.server()), echo()).await;
     for target in TARGETS {
-        let Ok(uri) = target.parse::<http::Uri>() else {
-            assert!(target.contains('^'), "{target} is no URI of the http crate");
-            continue;
-        };
-        assert_eq!(uri.to_string(), target);
         ask(&pool, &route(peer.address), target).await.unwrap();
         let head = heads.lock().unwrap().pop().unwrap();
         assert!(
@@ -83,9 +79,6 @@ async fn http2_sends_and_receives_the_target_verbatim() {
     let pool = authority.pool(Protocol::Http1Or2);
     let serving = Serving::start(ListenerOptions::with_tls(authority.server()), echo()).await;
     for target in TARGETS {
-        if target.parse::<http::Uri>().is_err() {
-            continue;
-        }
         ask(&pool, &route(peer.address), target).await.unwrap();
         let head = heads.recv().await.unwrap();
         assert_eq!(head.uri.path_and_query().unwrap().as_str(), target);

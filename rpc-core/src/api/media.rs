@@ -24,7 +24,7 @@ impl Endpoint for DownloadMedia {
     fn write(&self) -> EndpointParts {
         let mut query = Query::default();
         if let Some(timeout) = self.timeout_ms {
-            query.push("timeout_ms", &timeout.to_string());
+            query.push("timeout_ms", timeout.to_string());
         }
         query.extend(&self.extra_query);
         EndpointParts {

@@ -97,10 +97,11 @@ impl Endpoint for SendTransaction {
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
         let object = parts.object()?;
         let mut reader = object.reader();
+        // Counted before they are taken out: a body of 16 MiB can hold millions of elements.
+        at_most("pdus", &object, Self::MAX_PDUS)?;
+        at_most("edus", &object, Self::MAX_EDUS)?;
         let pdus = reader.array("pdus")?;
         let edus = reader.array_opt("edus")?;
-        at_most("PDUs", pdus.len(), Self::MAX_PDUS)?;
-        at_most("EDUs", edus.as_ref().map_or(0, Vec::len), Self::MAX_EDUS)?;
         Ok(Self {
             transaction_id: parts.path_parameter(0).to_owned(),
             // Receivers in use check neither of these two; a value of another type stays among the unknown members.
@@ -114,13 +115,13 @@ impl Endpoint for SendTransaction {
     }
 }
 
-fn at_most(what: &str, count: usize, limit: usize) -> Result<(), FederationError> {
-    if count <= limit {
-        return Ok(());
+fn at_most(name: &str, object: &Object, limit: usize) -> Result<(), FederationError> {
+    match object.array(name).map(|elements| elements.len()) {
+        Some(count) if count > limit => Err(FederationError::bad_json(format!(
+            "`{name}` has {count} elements, over the limit of {limit} of a transaction"
+        ))),
+        _ => Ok(()),
     }
-    Err(FederationError::bad_json(format!(
-        "the transaction has {count} {what}, more than the limit of {limit}"
-    )))
 }
 
 /// What became of each PDU. The whole is a success, whatever the parts say.
@@ -145,9 +146,9 @@ impl SendTransactionReply {
     pub fn new(pdus: &BTreeMap<String, PduResult>) -> Self {
         let mut results = ObjectWriter::new();
         for (event_id, result) in pdus {
-            let mut object = ObjectWriter::new();
-            object.string_opt("error", result.error.as_deref());
-            results.value(event_id, &object.into_object().to_value());
+            results.object(event_id, |object| {
+                object.string_opt("error", result.error.as_deref());
+            });
         }
         Self {
             pdus: Json::from_value(results.into_object().to_value()),

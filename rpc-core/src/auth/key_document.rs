@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 
-use super::{KeyId, OldVerifyKey, SigningKey, server_keys::write_object};
-use crate::ServerName;
+use super::{KeyId, OldVerifyKey, SigningKey};
+use crate::{
+    ServerName,
+    json::{Members, ObjectWriter, Value},
+};
 
 /// The members that the document itself writes.
 const OWN_MEMBERS: [&str; 6] = [
@@ -24,7 +26,7 @@ pub struct KeyDocument {
     server_name: ServerName,
     valid_until_ts: i64,
     old_verify_keys: BTreeMap<KeyId, OldVerifyKey>,
-    members: BTreeMap<String, Box<RawValue>>,
+    members: Members,
 }
 
 impl KeyDocument {
@@ -36,7 +38,7 @@ impl KeyDocument {
             server_name,
             valid_until_ts,
             old_verify_keys: BTreeMap::new(),
-            members: BTreeMap::new(),
+            members: Members::new(),
         }
     }
 
@@ -47,11 +49,11 @@ impl KeyDocument {
         self
     }
 
-    /// Adds a member that the specification does not know, for the signature to cover. The value is canonical JSON.
+    /// Adds a member that the specification does not know, for the signature to cover.
     /// Plain values only: ASCII names, small integers, shallow; not every homeserver escapes object keys.
     #[must_use]
-    pub fn with_member(mut self, name: impl Into<String>, canonical: Box<RawValue>) -> Self {
-        self.members.insert(name.into(), canonical);
+    pub fn with_member(mut self, name: impl Into<String>, value: Value) -> Self {
+        self.members.insert(name.into(), value);
         self
     }
 
@@ -66,7 +68,7 @@ impl KeyDocument {
         }
         if let Some(name) = OWN_MEMBERS
             .iter()
-            .find(|name| self.members.contains_key(**name))
+            .find(|name| self.members.get(name).is_some())
         {
             return Err(KeyDocumentError::OwnMember(name));
         }
@@ -77,43 +79,38 @@ impl KeyDocument {
                 return Err(KeyDocumentError::DuplicateKey(id.clone()));
             }
         }
-        let verify_keys = object(current.iter().map(|(id, key)| {
-            let entry = format!(r#"{{"key":"{}"}}"#, key.verify_key().to_base64());
-            (id.as_str(), entry)
-        }));
-        let old_verify_keys = object(self.old_verify_keys.iter().map(|(id, old)| {
-            let key = old.key.to_base64();
-            let entry = format!(r#"{{"expired_ts":{},"key":"{key}"}}"#, old.expired_ts);
-            (id.as_str(), entry)
-        }));
-        let server_name = format!("\"{}\"", self.server_name);
-        let valid_until_ts = self.valid_until_ts.to_string();
-
-        let mut members: BTreeMap<&str, &str> = self
-            .members
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.get()))
-            .collect();
-        members.insert("old_verify_keys", &old_verify_keys);
-        members.insert("server_name", &server_name);
-        members.insert("valid_until_ts", &valid_until_ts);
-        members.insert("verify_keys", &verify_keys);
-        let signed = write_object(members.clone());
-
-        let by_key = object(current.iter().map(|(id, key)| {
-            let signature = format!("\"{}\"", key.sign(signed.as_bytes()).to_base64());
-            (id.as_str(), signature)
-        }));
-        let signatures = object([(self.server_name.as_str(), by_key)]);
-        members.insert("signatures", &signatures);
-        Ok(write_object(members).into())
+        let mut document = ObjectWriter::new();
+        document
+            .object("old_verify_keys", |keys| {
+                for (id, old) in &self.old_verify_keys {
+                    keys.object(id.as_str(), |entry| {
+                        entry
+                            .integer("expired_ts", old.expired_ts)
+                            .string("key", &old.key.to_base64());
+                    });
+                }
+            })
+            .string("server_name", self.server_name.as_str())
+            .integer("valid_until_ts", self.valid_until_ts)
+            .object("verify_keys", |keys| {
+                for (id, key) in &current {
+                    keys.object(id.as_str(), |entry| {
+                        entry.string("key", &key.verify_key().to_base64());
+                    });
+                }
+            })
+            .members(&self.members);
+        let signed = document.clone().into_object();
+        document.object("signatures", |signatures| {
+            signatures.object(self.server_name.as_str(), |by_key| {
+                for (id, key) in &current {
+                    let signature = key.sign(signed.text());
+                    by_key.string(id.as_str(), &signature.to_base64());
+                }
+            });
+        });
+        Ok(document.into_object().text().clone())
     }
-}
-
-/// As [`write_object`], from values made on the way.
-fn object<'a>(members: impl IntoIterator<Item = (&'a str, String)>) -> String {
-    let members: Vec<_> = members.into_iter().collect();
-    write_object(members.iter().map(|(name, value)| (*name, value.as_str())))
 }
 
 /// A key document cannot be made.

@@ -9,9 +9,11 @@ use serde_json::value::RawValue;
 use super::{
     KeyId, Signature, SigningKey, VerifyKey, VerifyKeyError,
     key_document::{KeyDocument, KeyDocumentError},
-    signed_request::escape,
 };
-use crate::{ServerName, ServerNameError};
+use crate::{
+    ServerName, ServerNameError,
+    json::{Members, Object},
+};
 
 #[cfg(test)]
 mod tests;
@@ -133,7 +135,7 @@ impl ServerKeys {
         let valid = self.signatures.iter().any(|(id, signature)| {
             self.verify_keys
                 .get(id)
-                .is_some_and(|key| key.verify(signed.as_bytes(), signature))
+                .is_some_and(|key| key.verify(&signed, signature))
         });
         valid.then_some(()).ok_or(ServerKeysError::NotSelfSigned)
     }
@@ -254,28 +256,11 @@ fn own_signatures(raw: &RawValue) -> Result<BTreeMap<KeyId, Signature>, ServerKe
 
 /// The text that signatures cover: the object without `signatures` and `unsigned` (Appendices, "Signing JSON").
 /// Nested text is copied as it stands, so that what is verified is what was sent.
-fn signed_text(canonical: &[u8]) -> Result<String, ServerKeysError> {
-    let mut members: BTreeMap<String, &RawValue> =
-        serde_json::from_slice(canonical).map_err(ServerKeysError::shape)?;
+fn signed_text(canonical: &Bytes) -> Result<Bytes, ServerKeysError> {
+    let document = Object::parse(canonical.clone(), canonical.len())
+        .map_err(|error| ServerKeysError::Shape(error.to_string()))?;
+    let mut members = Members::from_object(&document);
     members.remove("signatures");
     members.remove("unsigned");
-    Ok(write_object(
-        members.iter().map(|(name, raw)| (name.as_str(), raw.get())),
-    ))
-}
-
-/// A canonical object of members that come in canonical order, each value canonical text.
-pub(super) fn write_object<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut out = String::from("{");
-    for (name, value) in members {
-        if out.len() > 1 {
-            out.push(',');
-        }
-        out.push('"');
-        out.push_str(&escape(name));
-        out.push_str("\":");
-        out.push_str(value);
-    }
-    out.push('}');
-    out
+    Ok(members.to_object().text().clone())
 }

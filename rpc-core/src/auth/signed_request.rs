@@ -1,9 +1,7 @@
 //! The object that a request signs (Server-Server API, "Request Authentication").
 
-use std::borrow::Cow;
-
 use super::{Signature, SigningKey, VerifyKey, XMatrix};
-use crate::ServerName;
+use crate::{ServerName, json::write_string};
 
 /// What a request's signature covers.
 ///
@@ -61,51 +59,32 @@ impl SignedRequest<'_> {
 
     /// Calls `f` with the pieces of the signed text, in order.
     pub fn with_slices<R>(&self, f: impl FnOnce(&[&[u8]]) -> R) -> R {
-        let destination = escape(self.destination);
-        let method = escape(self.method);
-        let uri = escape(self.uri);
+        let destination = quoted(self.destination);
+        let method = quoted(self.method);
+        let uri = quoted(self.uri);
         let (start, content, next): (&[u8], &[u8], &[u8]) = match self.content {
-            Some(content) => (b"{\"content\":", content, b",\"destination\":\""),
-            None => (b"{", b"", b"\"destination\":\""),
+            Some(content) => (b"{\"content\":", content, b",\"destination\":"),
+            None => (b"{", b"", b"\"destination\":"),
         };
         f(&[
             start,
             content,
             next,
-            destination.as_bytes(),
-            b"\",\"method\":\"",
-            method.as_bytes(),
-            b"\",\"origin\":\"",
+            &destination,
+            b",\"method\":",
+            &method,
+            b",\"origin\":\"",
             // A server name has no character that JSON escapes.
             self.origin.as_str().as_bytes(),
-            b"\",\"uri\":\"",
-            uri.as_bytes(),
-            b"\"}",
+            b"\",\"uri\":",
+            &uri,
+            b"}",
         ])
     }
 }
 
-/// The inside of a canonical JSON string (Appendices, "Canonical JSON"). Borrowed in all but odd cases.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
-    let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
-    let Some(first) = text.bytes().position(|b| !plain(b)) else {
-        return Cow::Borrowed(text);
-    };
-    let mut escaped = String::with_capacity(text.len() + 16);
-    // Everything that is escaped is ASCII, so `first` is a character boundary.
-    escaped.push_str(&text[..first]);
-    for c in text[first..].chars() {
-        match c {
-            '"' => escaped.push_str("\\\""),
-            '\\' => escaped.push_str("\\\\"),
-            '\u{8}' => escaped.push_str("\\b"),
-            '\t' => escaped.push_str("\\t"),
-            '\n' => escaped.push_str("\\n"),
-            '\u{c}' => escaped.push_str("\\f"),
-            '\r' => escaped.push_str("\\r"),
-            '\0'..='\u{1f}' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => escaped.push(c),
-        }
-    }
-    Cow::Owned(escaped)
+fn quoted(text: &str) -> Vec<u8> {
+    let mut quoted = Vec::with_capacity(text.len() + 2);
+    write_string(&mut quoted, text);
+    quoted
 }

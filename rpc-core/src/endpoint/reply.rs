@@ -113,12 +113,15 @@ fn head(status: u16, content_type: Option<String>) -> ReplyHead {
 struct EventWriter {
     parts: PartStream,
     writer: Option<StreamWriter>,
+    /// What ends the reply once the bytes before it are out.
+    error: Option<CallError>,
 }
 
 fn write_events(events: EventStream) -> ByteStream {
     Box::pin(EventWriter {
         parts: events.parts,
         writer: Some(StreamWriter::new()),
+        error: None,
     })
 }
 
@@ -129,7 +132,7 @@ impl Stream for EventWriter {
         let this = &mut *self;
         loop {
             let Some(writer) = this.writer.as_mut() else {
-                return Poll::Ready(None);
+                return Poll::Ready(this.error.take().map(Err));
             };
             let part = match this.parts.as_mut().poll_next(cx) {
                 Poll::Ready(part) => part,
@@ -139,26 +142,23 @@ impl Stream for EventWriter {
                 }
                 Poll::Pending => return Poll::Pending,
             };
-            match part {
+            let written = match part {
                 None => {
                     writer.finish();
                     let last = writer.take();
                     this.writer = None;
                     return Poll::Ready(Some(Ok(last)));
                 }
-                Some(Err(error)) => {
-                    this.writer = None;
-                    return Poll::Ready(Some(Err(error)));
+                Some(part) => part.and_then(|part| write_part(writer, part)),
+            };
+            if let Err(error) = written {
+                let before = writer.take();
+                (this.writer, this.error) = (None, Some(error));
+                if !before.is_empty() {
+                    return Poll::Ready(Some(Ok(before)));
                 }
-                Some(Ok(part)) => {
-                    if let Err(error) = write_part(writer, part) {
-                        this.writer = None;
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    if writer.buffered() >= CHUNK {
-                        return Poll::Ready(Some(Ok(writer.take())));
-                    }
-                }
+            } else if writer.buffered() >= CHUNK {
+                return Poll::Ready(Some(Ok(writer.take())));
             }
         }
     }

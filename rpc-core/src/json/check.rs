@@ -4,13 +4,11 @@
 //! text or finds the error. So nothing here can refuse what ought to be accepted, and all that has to hold is: what this pass
 //! accepts *is* canonical.
 
-use std::ops::Range;
-
 use super::Facts;
 use super::error::LARGEST_TEXT;
 use super::index::{ElementSpan, Index, Mark, MemberSpan};
 use super::nesting::Nesting;
-use super::scan::{Number, ascends, canonical_escape, compare_names, is_clean, number, string_run};
+use super::scan::{Number, canonical_escape, compare_names, number, plain_run};
 
 /// A transaction's list takes up to 100 (SS "Transactions").
 const USUAL_ELEMENTS: usize = 100;
@@ -21,33 +19,32 @@ pub(super) struct NotCanonical;
 
 /// Checks a text and finds its facts only.
 pub(super) fn check(text: &[u8]) -> Result<Facts, NotCanonical> {
-    let mut index = Index::default();
-    Pass::<false>::run(text, &mut index)?;
-    Ok(index.facts)
+    Pass::<false>::new(text)?.run().map(|index| index.facts)
 }
 
 /// Checks a text and finds its facts, members and elements.
 pub(super) fn check_and_index(text: &[u8]) -> Result<Index, NotCanonical> {
-    let mut index = Index::default();
-    Pass::<true>::run(text, &mut index)?;
-    Ok(index)
+    Pass::<true>::new(text)?.run()
 }
 
-/// The name before the current one in one open object: the text between its quotes. The top bit of `end` says "has an escape".
+/// The name before the current one in one open object, as the text between its quotes: start, "has an escape", end, in one word
+/// (that is stored and loaded at once).
 #[derive(Clone, Copy)]
-struct Name {
-    start: u32,
-    end: u32,
-}
+struct Name(u64);
 
 impl Name {
-    const ESCAPED: u32 = 1 << 31;
-    /// No name yet: no real name can end before the opening brace.
-    const NONE: Self = Self { start: 0, end: 0 };
+    const ESCAPED: u64 = 1 << 31;
+    /// No name yet: no real name begins where the text does.
+    const NONE: Self = Self(0);
 
     #[inline(always)]
-    fn range(self) -> Range<usize> {
-        self.start as usize..(self.end & !Self::ESCAPED) as usize
+    fn new(start: usize, end: usize, escaped: bool) -> Self {
+        Self((start as u64) << 32 | if escaped { Self::ESCAPED } else { 0 } | end as u64)
+    }
+
+    #[inline(always)]
+    fn text(self, text: &[u8]) -> &[u8] {
+        &text[(self.0 >> 32) as usize..(self.0 & (Self::ESCAPED - 1)) as usize]
     }
 }
 
@@ -81,8 +78,8 @@ struct Pass<'a, const INDEX: bool> {
     /// Valid while the innermost container is an object.
     previous: Name,
     /// `previous` of the objects around the innermost container.
-    outer: &'a mut Vec<Name>,
-    index: &'a mut Index,
+    outer: Vec<Name>,
+    index: Index,
     /// The depth at which the values that have an index entry lie: 1, or 2 within an array that is a member's value.
     unit_depth: u32,
     /// Since the innermost indexed value began.
@@ -94,28 +91,25 @@ struct Pass<'a, const INDEX: bool> {
 }
 
 impl<'a, const INDEX: bool> Pass<'a, INDEX> {
-    /// The lists that grow are not parts of the pass, so that all else of it can live in registers.
-    fn run(text: &'a [u8], index: &'a mut Index) -> Result<(), NotCanonical> {
-        if text.len() > LARGEST_TEXT || !is_clean(text) {
+    fn new(text: &'a [u8]) -> Result<Self, NotCanonical> {
+        if text.len() > LARGEST_TEXT {
             return Err(NotCanonical);
         }
-        let mut pass = Pass::<INDEX> {
+        Ok(Self {
             text,
             at: 0,
             nesting: Nesting::default(),
             previous: Name::NONE,
-            outer: &mut Vec::new(),
-            index,
+            outer: Vec::new(),
+            index: Index::default(),
             unit_depth: if INDEX { 1 } else { u32::MAX },
             unit: Seen::default(),
             elements: Seen::default(),
             whole: Seen::default(),
-        };
-        pass.pass()
+        })
     }
 
-    #[inline(always)]
-    fn pass(&mut self) -> Result<(), NotCanonical> {
+    fn run(mut self) -> Result<Index, NotCanonical> {
         loop {
             self.begin_unit();
             if self.value()? {
@@ -130,7 +124,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
                     }
                     self.whole.add(self.unit);
                     self.index.facts = self.whole.facts(0);
-                    return Ok(());
+                    return Ok(self.index);
                 }
                 match self.peek() {
                     Some(b',') => {
@@ -246,19 +240,11 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
             return Err(NotCanonical);
         }
         self.at += 1;
-        let name = Name {
-            start: start as u32,
-            end: end as u32 | if escaped { Name::ESCAPED } else { 0 },
-        };
+        let name = Name::new(start, end, escaped);
         let previous = self.previous;
-        if previous.start != 0 {
-            let ascending = if (previous.end | name.end) & Name::ESCAPED == 0 {
-                ascends(self.text, previous.range(), name.range())
-            } else {
-                let text = |name: Name| &self.text[name.range()];
-                compare_names(text(previous), text(name), true).is_lt()
-            };
-            if !ascending {
+        if previous.0 != 0 {
+            let escapes = (previous.0 | name.0) & Name::ESCAPED != 0;
+            if compare_names(previous.text(self.text), name.text(self.text), escapes).is_ge() {
                 return Err(NotCanonical);
             }
         }
@@ -277,7 +263,8 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
     /// A string with both its quotes; says whether it contains an escape.
     #[inline(always)]
     fn string(&mut self) -> Result<bool, NotCanonical> {
-        let mut at = string_run(self.text, self.at + 1);
+        let start = self.at + 1;
+        let (mut at, mut high) = plain_run(self.text, start);
         let mut escaped = false;
         loop {
             match self.text.get(at) {
@@ -288,7 +275,12 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
                 }
                 _ => return Err(NotCanonical),
             }
-            at = string_run(self.text, at);
+            let (next, more) = plain_run(self.text, at);
+            at = next;
+            high |= more;
+        }
+        if high && std::str::from_utf8(&self.text[start..at]).is_err() {
+            return Err(NotCanonical);
         }
         self.at = at + 1;
         Ok(escaped)

@@ -1,6 +1,6 @@
 //! Finds where a JSON value ends, without judging it, in pieces of any size.
 
-use super::scan::{is_space, plain_run};
+use super::scan::plain_run;
 
 /// Where is the end of the value that began? It counts brackets and knows strings, nothing more: whoever gets the text checks it
 /// strictly. That is sound, because a value that is well-formed ends exactly where this says.
@@ -50,9 +50,7 @@ impl Delimiter {
                 }
                 Within::Word => {
                     let &byte = piece.get(at)?;
-                    if is_space(byte)
-                        || matches!(byte, b',' | b']' | b'}' | b'[' | b'{' | b'"' | b':')
-                    {
+                    if !byte.is_ascii_alphanumeric() && !matches!(byte, b'+' | b'-' | b'.') {
                         return Some(at);
                     }
                     at += 1;

@@ -22,7 +22,7 @@
 //! | `normalise` | the slow pass: any JSON to canonical JSON, or the error |
 //! | `value`, `object` | canonical text in the hands of a user |
 //! | `members`, `reader`, `writer` | typed access that keeps what it does not know |
-//! | `stream_reader`, `delimit`, `validate`, `stream_writer` | one object that is larger than memory should be |
+//! | `stream_reader`, `pieces`, `delimit`, `validate`, `stream_writer` | one object that is larger than memory should be |
 
 mod check;
 mod delimit;
@@ -32,6 +32,7 @@ mod members;
 mod nesting;
 mod normalise;
 mod object;
+mod pieces;
 mod reader;
 mod scan;
 mod stream_reader;

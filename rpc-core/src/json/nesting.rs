@@ -26,7 +26,7 @@ impl Nesting {
     #[inline(always)]
     pub(super) fn open(&mut self, object: bool) {
         if self.depth.is_multiple_of(64) && self.depth != 0 {
-            self.spill();
+            self.spilt.push(self.newest);
         }
         self.newest = (self.newest << 1) | u64::from(object);
         self.depth += 1;
@@ -38,26 +38,11 @@ impl Nesting {
         self.newest >>= 1;
         self.depth -= 1;
         if self.depth.is_multiple_of(64) && self.depth != 0 {
-            self.refill();
+            self.newest = self
+                .spilt
+                .pop()
+                .expect("64 levels were spilt when they were opened");
         }
-    }
-
-    // Both take the list out and put it back: no pointer into this struct escapes, so the rest of it can live in registers.
-
-    #[inline(always)]
-    fn spill(&mut self) {
-        let mut spilt = std::mem::take(&mut self.spilt);
-        spilt.push(self.newest);
-        self.spilt = spilt;
-    }
-
-    #[inline(always)]
-    fn refill(&mut self) {
-        let mut spilt = std::mem::take(&mut self.spilt);
-        self.newest = spilt
-            .pop()
-            .expect("64 levels were spilt when they were opened");
-        self.spilt = spilt;
     }
 }
 

@@ -12,20 +12,17 @@
 use super::error::{IngestError, IngestErrorKind};
 use super::nesting::Nesting;
 use super::scan::{
-    Number, ascends, canonical_escape, compare_names, hex4, is_clean, is_space, number, plain_run,
-    string_run, unescape_short,
+    Number, canonical_escape, compare_names, hex4, is_space, number, plain_run, unescape_short,
 };
 use super::text::{unescape, write_char};
 
 /// Writes the canonical text of the JSON value that `source` holds. The caller has checked its length.
 pub(super) fn normalise(source: &[u8]) -> Result<Vec<u8>, IngestError> {
-    let clean = is_clean(source);
-    if !clean && let Err(error) = std::str::from_utf8(source) {
+    if let Err(error) = std::str::from_utf8(source) {
         return Err(IngestError::new(IngestErrorKind::Utf8, error.valid_up_to()));
     }
     let mut rewrite = Rewrite {
         source,
-        clean,
         at: 0,
         run: 0,
         out: Vec::with_capacity(source.len()),
@@ -92,8 +89,6 @@ struct Disordered {
 
 struct Rewrite<'a> {
     source: &'a [u8],
-    /// Whether it has no control character, not even between values.
-    clean: bool,
     at: usize,
     /// What of the source is canonical as it stands but not yet copied begins here.
     run: usize,
@@ -280,12 +275,13 @@ impl Rewrite<'_> {
             .last_mut()
             .expect("a name is read only within an object");
         if object.name_start != 0 && object.ordered {
-            let previous = object.name_start as usize..(object.name_end & !ESCAPED) as usize;
-            let name = name_start..name_end;
+            let previous =
+                &source[object.name_start as usize..(object.name_end & !ESCAPED) as usize];
+            let name = &source[name_start..name_end];
             object.ordered = if (object.name_end | name_end_marked) & ESCAPED == 0 {
-                ascends(source, previous, name)
+                compare_names(previous, name, false).is_lt()
             } else {
-                unescape(&source[previous]) < unescape(&source[name])
+                unescape(previous) < unescape(name)
             };
         }
         object.name_start = name_start as u32;
@@ -349,11 +345,7 @@ impl Rewrite<'_> {
         self.at += 1;
         let mut escaped = false;
         loop {
-            self.at = if self.clean {
-                string_run(self.source, self.at)
-            } else {
-                plain_run(self.source, self.at).0
-            };
+            (self.at, _) = plain_run(self.source, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;

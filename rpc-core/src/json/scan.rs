@@ -1,7 +1,6 @@
 //! The lexical rules that all passes share: where a string's plain run ends, what an escape means, what a number is.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 
 const ONES: u64 = u64::from_le_bytes([0x01; 8]);
 const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
@@ -20,6 +19,16 @@ pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
 pub(super) fn plain_run(text: &[u8], start: usize) -> (usize, bool) {
     let mut at = start;
     let mut seen = 0u64;
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let stop = block.iter().fold(false, |stop, &byte| {
+            stop | (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+        });
+        if stop {
+            break;
+        }
+        seen |= u64::from(!block.is_ascii()) << 63;
+        at += 16;
+    }
     while let Some(chunk) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let word = u64::from_le_bytes(*chunk);
         // The three constants are ASCII, so `!word` clears the false hits of non-ASCII bytes for all of them.
@@ -44,64 +53,6 @@ pub(super) fn plain_run(text: &[u8], start: usize) -> (usize, bool) {
         at += 1;
     }
     (at, high)
-}
-
-/// As [`plain_run`] for a text that is known to hold no control character: where the first `"` or `\` is (or the end of `text`).
-///
-/// Most strings are names and types of a few bytes, for which a call would cost more than the search; the rest are IDs, hashes,
-/// signatures and messages, for which `memchr` has vectors.
-#[inline(always)]
-pub(super) fn string_run(text: &[u8], start: usize) -> usize {
-    // Lowest hit exact, as in `plain_run`.
-    let special = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        ((word ^ QUOTES).wrapping_sub(ONES) | (word ^ BACKSLASHES).wrapping_sub(ONES))
-            & !word
-            & HIGHS
-    };
-    let mut rest = text.get(start..).unwrap_or_default();
-    for _ in 0..SHORT_STRING / 8 {
-        let Some((word, next)) = rest.split_first_chunk() else {
-            break;
-        };
-        let hits = special(word);
-        if hits != 0 {
-            return text.len() - rest.len() + (hits.trailing_zeros() / 8) as usize;
-        }
-        rest = next;
-    }
-    text.len() - rest.len() + memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
-}
-
-/// Up to about this length a string is searched faster by words than by a call.
-const SHORT_STRING: usize = 48;
-
-/// Is this text UTF-8 without any control character? Canonical JSON has none, not even between values.
-pub(super) fn is_clean(text: &[u8]) -> bool {
-    let is_utf8 = |range: Range<usize>| std::str::from_utf8(&text[range]).is_ok();
-    // Behind the last block that was all ASCII: UTF-8 is checked from there to the next such block, and a sequence that either of
-    // them cuts short is wrong anyway.
-    let mut unchecked = 0;
-    let (words, rest) = text.as_chunks::<8>();
-    for (number, block) in words.chunks(16).enumerate() {
-        // A fold without a branch for each word, which the compiler makes vector instructions of. As in `plain_run`, a byte below
-        // 0x20 sets its high bit, and what it borrows from the next changes nothing about there being one.
-        let (controls, bits) = block.iter().fold((0, 0), |(controls, bits), word| {
-            let word = u64::from_le_bytes(*word);
-            (controls | word.wrapping_sub(SPACES) & !word, bits | word)
-        });
-        if controls & HIGHS != 0 {
-            return false;
-        }
-        if bits & HIGHS == 0 {
-            let at = number * 128;
-            if unchecked < at && !is_utf8(unchecked..at) {
-                return false;
-            }
-            unchecked = at + block.len() * 8;
-        }
-    }
-    rest.iter().all(|&byte| byte >= 0x20) && is_utf8(unchecked..text.len())
 }
 
 /// The length of the escape at `text[at] == '\\'` if canonical JSON spells it so, else `None`.
@@ -202,31 +153,21 @@ pub(super) fn is_space(byte: u8) -> bool {
 
 /// Compares two member names, given as the canonical text between their quotes, by the code points that they stand for.
 /// The bytes of UTF-8 sort like code points; an escape sorts as what it means (`"\n"` before `"A"`).
-#[inline]
+#[inline(always)]
 pub(super) fn compare_names(a: &[u8], b: &[u8], escapes: bool) -> Ordering {
     if escapes {
-        CanonicalBytes(a).cmp(CanonicalBytes(b))
-    } else {
-        a.cmp(b)
+        return compare_decoded(a, b);
+    }
+    match (a.first(), b.first()) {
+        // Neighbours mostly differ here, and a call of memcmp costs more than this.
+        (Some(x), Some(y)) if x != y => x.cmp(y),
+        _ => a.cmp(b),
     }
 }
 
-/// Does the name at `text[a]` come before the one at `text[b]`, as [`compare_names`] has it? For names without escapes.
-///
-/// Nearly all names differ within their first eight bytes, and comparing those as one number needs no call.
-#[inline(always)]
-pub(super) fn ascends(text: &[u8], a: Range<usize>, b: Range<usize>) -> bool {
-    let start = |name: &Range<usize>| {
-        let chunk = text.get(name.start..)?.first_chunk::<8>()?;
-        Some(u64::from_be_bytes(*chunk))
-    };
-    if let (Some(first), Some(second)) = (start(&a), start(&b)) {
-        let differ = ((first ^ second).leading_zeros() / 8) as usize;
-        if differ < 8 && differ < a.len().min(b.len()) {
-            return first < second;
-        }
-    }
-    text[a] < text[b]
+#[cold]
+fn compare_decoded(a: &[u8], b: &[u8]) -> Ordering {
+    CanonicalBytes(a).cmp(CanonicalBytes(b))
 }
 
 /// The decoded bytes of a canonical string: there, every escape stands for one ASCII character.
@@ -288,76 +229,6 @@ mod tests {
                     text.push(special);
                     text.extend([b'x'; 9]);
                     assert_eq!(plain_run(&text, 0), (length, true));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_string_run_ends_at_the_first_quote_or_backslash_wherever_it_lies() {
-        for special in [b'"', b'\\'] {
-            for filler in [
-                b'a', 0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff,
-            ] {
-                for length in 0..120 {
-                    let mut text = vec![filler; length];
-                    text.push(special);
-                    text.extend(*b"\"\\abcdefgh");
-                    assert_eq!(string_run(&text, 0), length);
-                    assert_eq!(string_run(&text[..length], 0), length);
-                    assert_eq!(string_run(&text, length.min(7)), length);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn clean_is_utf8_without_control_characters_wherever_they_lie() {
-        for length in [0, 1, 7, 8, 127, 128, 129, 300] {
-            for at in 0..=length {
-                let with = |what: &[u8]| {
-                    let mut text = vec![b'a'; length];
-                    text.splice(at..at, what.iter().copied());
-                    is_clean(&text)
-                };
-                assert!(with(b"") && with("ü🙂".as_bytes()));
-                for dirt in [
-                    &b"\0"[..],
-                    b"\x1f",
-                    b"\n",
-                    b"\x80",
-                    b"\xc3",
-                    b"\xf0\x9f\x99",
-                    b"\xed\xa0\x80",
-                ] {
-                    assert!(!with(dirt), "{dirt:?} at {at} of {length}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn names_ascend_as_their_bytes_do() {
-        let names = [
-            "",
-            "a",
-            "ab",
-            "abcdefg",
-            "abcdefgh",
-            "abcdefghi",
-            "abcdefgj",
-            "b",
-            " ",
-            "!",
-            "ü",
-        ];
-        for a in names {
-            for b in names {
-                for behind in ["\":1}", "\":\"padding\"}"] {
-                    let text = format!("\"{a}\":0,\"{b}{behind}");
-                    let second = a.len() + 6;
-                    let (a_at, b_at) = (1..1 + a.len(), second..second + b.len());
-                    assert_eq!(ascends(text.as_bytes(), a_at, b_at), a < b, "{text}");
                 }
             }
         }

@@ -1,12 +1,12 @@
 //! Reads one JSON object in pieces, element by element.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use super::delimit::Delimiter;
 use super::error::{IngestError, IngestErrorKind, LARGEST_TEXT};
-use super::scan::is_space;
+use super::pieces::{Pieces, TooLarge};
 use super::validate::Validator;
 use super::value::Value;
 
@@ -15,8 +15,8 @@ use super::value::Value;
 pub struct StreamLimits {
     /// The largest array element that is read. Larger ones are skipped and reported. Default: 1 MiB, sixteen times the largest event.
     pub item: usize,
-    /// The largest member that is read as a whole, and the bound on all names together. Beyond it the document is refused.
-    /// Default: 16 MiB.
+    /// The largest member that is read as a whole, and (but no less than 64 KiB) what all names together may cost. Beyond it the
+    /// document is refused. Default: 16 MiB.
     pub member: usize,
     /// The largest document. Default: no bound.
     pub total: u64,
@@ -79,13 +79,9 @@ pub enum StreamPart {
 pub struct StreamReader {
     arrays: &'static [&'static str],
     limits: StreamLimits,
-    pieces: VecDeque<Bytes>,
-    /// The offset of the first unread byte in the document.
-    offset: u64,
+    pieces: Pieces,
     pushed: u64,
     state: State,
-    /// What earlier pieces hold of the name or value that is being read.
-    partial: Vec<u8>,
     names: BTreeSet<String>,
     names_cost: usize,
     failed: Option<IngestError>,
@@ -146,17 +142,18 @@ enum Step {
 /// What one name costs beside its text.
 const NAME_OVERHEAD: usize = 64;
 
+/// What all names together may always cost.
+const LEAST_NAMES: usize = 64 << 10;
+
 impl StreamReader {
     /// Expects an object, some of whose members are large arrays: those named in `arrays`.
     pub fn new(arrays: &'static [&'static str], limits: StreamLimits) -> Self {
         Self {
             arrays,
             limits,
-            pieces: VecDeque::new(),
-            offset: 0,
+            pieces: Pieces::default(),
             pushed: 0,
             state: State::Start,
-            partial: Vec::new(),
             names: BTreeSet::new(),
             names_cost: 0,
             failed: None,
@@ -166,8 +163,8 @@ impl StreamReader {
     /// Adds the bytes that come next.
     pub fn push(&mut self, piece: Bytes) {
         self.pushed = self.pushed.saturating_add(piece.len() as u64);
-        if !piece.is_empty() && self.failed.is_none() {
-            self.pieces.push_back(piece);
+        if self.failed.is_none() {
+            self.pieces.push(piece);
         }
     }
 
@@ -187,7 +184,6 @@ impl StreamReader {
         if let Err(error) = &part {
             self.failed = Some(error.clone());
             self.pieces.clear();
-            self.partial = Vec::new();
         }
         part
     }
@@ -246,7 +242,7 @@ impl StreamReader {
                 validator,
             } => self.skip(array, index, bytes, validator),
             // States between tokens.
-            between => match self.peek_token() {
+            between => match self.pieces.peek_token() {
                 Some(byte) => self.between(between, byte),
                 None => Ok(Step::Wait(between)),
             },
@@ -257,26 +253,26 @@ impl StreamReader {
     fn between(&mut self, state: State, byte: u8) -> Result<Step, IngestError> {
         Ok(Step::To(match (state, byte) {
             (State::Start, b'{') => {
-                self.consume(1);
+                self.pieces.consume(1);
                 State::NameOrEnd
             }
             (State::Start, b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
                 return Err(self.error(IngestErrorKind::NotAnObject));
             }
             (State::NameOrEnd | State::AfterMember, b'}') => {
-                self.consume(1);
+                self.pieces.consume(1);
                 State::Done
             }
             (State::NameOrEnd | State::Name, b'"') => State::InName(Delimiter::default()),
             (State::Colon { name }, b':') => {
-                self.consume(1);
+                self.pieces.consume(1);
                 State::Value { name }
             }
             (State::Value { name }, byte) => {
                 let array = self.arrays.iter().position(|array| *array == name);
                 match array.filter(|_| byte == b'[') {
                     Some(array) => {
-                        self.consume(1);
+                        self.pieces.consume(1);
                         return Ok(Step::Report(
                             State::ItemOrEnd { array },
                             StreamPart::ArrayStart { array },
@@ -292,16 +288,16 @@ impl StreamReader {
                 }
             }
             (State::AfterMember, b',') => {
-                self.consume(1);
+                self.pieces.consume(1);
                 State::Name
             }
             (State::ItemOrEnd { .. } | State::AfterItem { .. }, b']') => {
-                self.consume(1);
+                self.pieces.consume(1);
                 State::AfterMember
             }
             (State::ItemOrEnd { array }, _) => State::Item { array, index: 0 },
             (State::AfterItem { array, index }, b',') => {
-                self.consume(1);
+                self.pieces.consume(1);
                 State::Item {
                     array,
                     index: index + 1,
@@ -343,8 +339,9 @@ impl StreamReader {
             name: name.to_owned(),
             limit: limit as u64,
         };
-        let start = self.offset - self.partial.len() as u64;
+        let start = self.pieces.value_start();
         let Some(text) = self
+            .pieces
             .collect(&mut delimiter, limit)
             .map_err(|_| self.error_at(too_large(""), start))?
         else {
@@ -353,7 +350,7 @@ impl StreamReader {
         let value = self.ingest(text, start)?;
         let name = value.as_str().unwrap_or_default().into_owned();
         self.names_cost = self.names_cost.saturating_add(name.len() + NAME_OVERHEAD);
-        if self.names_cost > limit.saturating_add(NAME_OVERHEAD) {
+        if self.names_cost > limit.max(LEAST_NAMES) {
             return Err(self.error_at(too_large(&name), start));
         }
         if !self.names.insert(name.clone()) {
@@ -364,8 +361,8 @@ impl StreamReader {
 
     fn in_member(&mut self, name: String, mut delimiter: Delimiter) -> Result<Step, IngestError> {
         let limit = self.limits.member;
-        let start = self.offset - self.partial.len() as u64;
-        match self.collect(&mut delimiter, limit) {
+        let start = self.pieces.value_start();
+        match self.pieces.collect(&mut delimiter, limit) {
             Ok(Some(text)) => {
                 let value = self.ingest(text, start)?;
                 Ok(Step::Report(
@@ -390,8 +387,8 @@ impl StreamReader {
         index: u64,
         mut delimiter: Delimiter,
     ) -> Result<Step, IngestError> {
-        let start = self.offset - self.partial.len() as u64;
-        match self.collect(&mut delimiter, self.limits.item) {
+        let start = self.pieces.value_start();
+        match self.pieces.collect(&mut delimiter, self.limits.item) {
             Ok(Some(text)) => {
                 let value = self.ingest(text, start)?;
                 let part = StreamPart::Item {
@@ -409,7 +406,7 @@ impl StreamReader {
             Err(TooLarge) => {
                 let depth = u32::try_from(self.limits.item.saturating_mul(8)).unwrap_or(u32::MAX);
                 let mut validator = Box::new(Validator::new(depth));
-                let held = std::mem::take(&mut self.partial);
+                let held = self.pieces.take_partial();
                 // The delimiter has found no end in what is held; if the validator has, a word goes on behind it ("nullx").
                 match validator.read(&held) {
                     Ok(None) => {}
@@ -440,11 +437,15 @@ impl StreamReader {
         while let Some(piece) = self.pieces.front() {
             let end = validator
                 .read(piece)
-                .map_err(|(kind, at)| self.error_at(kind, self.offset + at as u64))?;
+                .map_err(|(kind, at)| self.error_at(kind, self.pieces.offset() + at as u64))?;
             let read = end.unwrap_or(piece.len());
             bytes += read as u64;
-            self.consume(read);
+            self.pieces.consume(read);
             if end.is_some() {
+                if bytes <= self.limits.item as u64 {
+                    // Only a word that goes on behind its end ("nullx") made it look oversized.
+                    return Err(self.error(IngestErrorKind::Syntax("',' or ']'")));
+                }
                 let part = StreamPart::OversizedItem {
                     array,
                     index,
@@ -459,34 +460,6 @@ impl StreamReader {
             bytes,
             validator,
         }))
-    }
-
-    /// Reads on until the value ends: its whole text, or `None` if more bytes are needed. Nothing more of it is consumed if it is
-    /// larger than `limit`.
-    fn collect(
-        &mut self,
-        delimiter: &mut Delimiter,
-        limit: usize,
-    ) -> Result<Option<Bytes>, TooLarge> {
-        while let Some(piece) = self.pieces.front_mut() {
-            let end = delimiter.find_end(piece, 0);
-            let length = end.unwrap_or(piece.len());
-            if self.partial.len() + length > limit {
-                return Err(TooLarge);
-            }
-            if end.is_some() && self.partial.is_empty() {
-                let text = piece.split_to(length);
-                self.offset += length as u64;
-                self.drop_empty();
-                return Ok(Some(text));
-            }
-            self.partial.extend_from_slice(&piece[..length]);
-            self.consume(length);
-            if end.is_some() {
-                return Ok(Some(Bytes::from(std::mem::take(&mut self.partial))));
-            }
-        }
-        Ok(None)
     }
 
     /// Checks a text that begins at `start` in the document.
@@ -504,42 +477,11 @@ impl StreamReader {
         })
     }
 
-    /// The first byte that is no white space, which stays unread.
-    fn peek_token(&mut self) -> Option<u8> {
-        while let Some(piece) = self.pieces.front() {
-            let spaces = piece.iter().take_while(|&&byte| is_space(byte)).count();
-            let token = piece.get(spaces).copied();
-            self.consume(spaces);
-            if token.is_some() {
-                return token;
-            }
-        }
-        None
-    }
-
-    /// Drops the next `count` bytes, all in the first piece.
-    fn consume(&mut self, count: usize) {
-        if let Some(piece) = self.pieces.front_mut() {
-            piece.advance(count);
-            self.offset += count as u64;
-        }
-        self.drop_empty();
-    }
-
-    fn drop_empty(&mut self) {
-        if self.pieces.front().is_some_and(Bytes::is_empty) {
-            self.pieces.pop_front();
-        }
-    }
-
     fn error(&self, kind: IngestErrorKind) -> IngestError {
-        self.error_at(kind, self.offset)
+        self.error_at(kind, self.pieces.offset())
     }
 
     fn error_at(&self, kind: IngestErrorKind, offset: u64) -> IngestError {
         IngestError::new(kind, usize::try_from(offset).unwrap_or(usize::MAX))
     }
 }
-
-/// A value is larger than the limit that it was read with.
-struct TooLarge;

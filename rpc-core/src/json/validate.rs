@@ -46,7 +46,7 @@ enum State {
     LowU {
         name: bool,
     },
-    Number(Digits),
+    Number(NumberPart),
     Literal {
         rest: &'static [u8],
         expected: &'static str,
@@ -56,7 +56,7 @@ enum State {
 
 /// How far a number is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Digits {
+enum NumberPart {
     Minus,
     Zero,
     Integer,
@@ -255,9 +255,9 @@ impl Validator {
                 self.open(false)?;
                 State::ValueOrEnd
             }
-            b'-' => State::Number(Digits::Minus),
-            b'0' => State::Number(Digits::Zero),
-            b'1'..=b'9' => State::Number(Digits::Integer),
+            b'-' => State::Number(NumberPart::Minus),
+            b'0' => State::Number(NumberPart::Zero),
+            b'1'..=b'9' => State::Number(NumberPart::Integer),
             b't' => State::Literal {
                 rest: b"rue",
                 expected: "'true'",
@@ -289,7 +289,7 @@ impl Validator {
     }
 }
 
-impl Digits {
+impl NumberPart {
     /// `Ok(None)`: the number is complete and `byte` is not part of it.
     fn next(self, byte: u8) -> Result<Option<Self>, &'static str> {
         const MISSING: &str = "a digit";

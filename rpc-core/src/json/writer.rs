@@ -148,6 +148,13 @@ impl ObjectWriter {
         }
     }
 
+    /// Adds an object, written by `write`.
+    pub fn object(&mut self, name: &str, write: impl FnOnce(&mut Self)) -> &mut Self {
+        let mut object = Self::new();
+        write(&mut object);
+        self.value(name, &object.into_object().to_value())
+    }
+
     /// Adds all of these members.
     pub fn members(&mut self, members: &Members) -> &mut Self {
         for (name, value) in members.iter() {

@@ -45,9 +45,9 @@ proptest! {
 
     #[test]
     fn parsing_bytes_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Credentials::from_headers([bytes.as_slice()]);
+        let _ = XMatrixCredentials::from_headers([bytes.as_slice()]);
         let ours = [b"X-Matrix ", bytes.as_slice()].concat();
-        let _ = Credentials::from_headers([ours.as_slice()]);
+        let _ = XMatrixCredentials::from_headers([ours.as_slice()]);
     }
 
     #[test]

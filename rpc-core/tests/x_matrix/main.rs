@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use comity_core::{
     ServerName,
     auth::{
-        Credentials, KeyId, MAX_CREDENTIALS, MAX_HEADER_BYTES, Parsed, Signature, SignatureError,
-        SignedRequest, SigningKey, SigningKeyError, VerifyKey, VerifyKeyError, XMatrix,
+        KeyId, MAX_CREDENTIALS, MAX_HEADER_BYTES, Parsed, Signature, SignatureError, SignedRequest,
+        SigningKey, SigningKeyError, VerifyKey, VerifyKeyError, XMatrix, XMatrixCredentials,
         XMatrixError,
     },
 };
@@ -110,6 +110,6 @@ fn header_of(origin: &str, key: &str) -> String {
     format!(r#"X-Matrix origin="{origin}",key="{key}",sig="{SIG}",destination="b.example""#)
 }
 
-fn from_headers(headers: &[&str]) -> Result<Credentials, XMatrixError> {
-    Credentials::from_headers(headers.iter().map(|header| header.as_bytes()))
+fn from_headers(headers: &[&str]) -> Result<XMatrixCredentials, XMatrixError> {
+    XMatrixCredentials::from_headers(headers.iter().map(|header| header.as_bytes()))
 }

@@ -80,11 +80,11 @@ fn bytes_that_are_no_text_matter_only_in_our_scheme() {
     let mut header = header_of("a.example", "ed25519:k1").into_bytes();
     header.extend(b",x=\"\xff\"");
     assert!(matches!(
-        Credentials::from_headers([header.as_slice()]),
+        XMatrixCredentials::from_headers([header.as_slice()]),
         Err(XMatrixError::Syntax { .. })
     ));
     assert_eq!(
-        Credentials::from_headers([b"Bearer \xff".as_slice()]),
+        XMatrixCredentials::from_headers([b"Bearer \xff".as_slice()]),
         Err(XMatrixError::Missing)
     );
 }

@@ -1,0 +1,176 @@
+//! `cargo xtask ci`: every check of the project, in one process, the same at home and on a CI machine.
+//!
+//! The order is cheap before dear, and it follows what cargo can reuse: clippy, the documentation and the checks of single features
+//! share the metadata of the dependencies; the tests and the examples share their objects. Only the demo is a release build.
+
+mod cargo;
+mod command;
+mod features;
+mod files;
+mod graph;
+mod licences;
+mod readme;
+mod rules;
+
+use std::{
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::proto;
+use command::Command;
+
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
+
+/// One check: its name for the command line, what it makes sure of, and how.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    check: fn(&Path) -> Outcome,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        about: "the code is formatted",
+        check: |root| Command::cargo(root, "fmt --all --check").run(),
+    },
+    Step {
+        name: "files",
+        about: "no committed file names a machine; long files are listed",
+        check: files::check,
+    },
+    Step {
+        name: "dependencies",
+        about: "the workspace's arrows, one crypto provider, one curve crate",
+        check: |root| found(rules::check(&cargo::metadata(root)?)),
+    },
+    Step {
+        name: "licences",
+        about: "every dependency's licence is on the list",
+        check: |root| found(licences::check(&cargo::metadata(root)?)),
+    },
+    Step {
+        name: "proto",
+        about: "the generated protobuf code is what the schema gives",
+        check: |_| proto::run(proto::Mode::Check),
+    },
+    Step {
+        name: "clippy",
+        about: "no warning from rustc or clippy",
+        check: |root| Command::cargo(root, "clippy --workspace --all-targets -- -D warnings").run(),
+    },
+    Step {
+        name: "docs",
+        about: "no warning from rustdoc",
+        check: |root| {
+            Command::cargo(root, "doc --workspace --no-deps")
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .run()
+        },
+    },
+    Step {
+        name: "features",
+        about: "each cargo feature builds alone",
+        check: features::check,
+    },
+    Step {
+        name: "test",
+        about: "README.md's test command",
+        check: |root| from_readme(root, "test"),
+    },
+    Step {
+        name: "examples",
+        about: "each example runs to its end",
+        check: run_examples,
+    },
+    Step {
+        name: "demo",
+        about: "README.md's demo command",
+        check: |root| from_readme(root, "demo"),
+    },
+];
+
+/// Longest run of one example, in which it has to end by itself.
+const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// Names the steps.
+pub(crate) fn list() -> Outcome {
+    for step in STEPS {
+        println!("{:<14}{}", step.name, step.about);
+    }
+    Ok(())
+}
+
+/// Runs the steps of these names, or all of them.
+pub(crate) fn run(names: &[&str]) -> Outcome {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !STEPS.iter().any(|step| step.name == **name))
+    {
+        return Err(
+            format!("there is no step `{unknown}`; `cargo xtask ci --list` names them").into(),
+        );
+    }
+    let root = root();
+    let start = Instant::now();
+    for step in STEPS {
+        if !names.is_empty() && !names.contains(&step.name) {
+            continue;
+        }
+        println!("ci: {}: {}", step.name, step.about);
+        let step_start = Instant::now();
+        (step.check)(&root).map_err(|error| format!("ci: {} FAILED: {error}", step.name))?;
+        println!("ci: {}: passed in {}", step.name, seconds(step_start));
+    }
+    println!("ci: all passed in {}", seconds(start));
+    Ok(())
+}
+
+fn root() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask
+        .ancestors()
+        .nth(2)
+        .expect("xtask lies two folders below the workspace's root")
+        .to_owned()
+}
+
+fn seconds(since: Instant) -> String {
+    format!("{:.1} s", since.elapsed().as_secs_f64())
+}
+
+/// Findings of a pure check as one error.
+fn found(findings: Vec<String>) -> Outcome {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(format!("\n  {}", findings.join("\n  ")).into())
+}
+
+fn from_readme(root: &Path, mark: &str) -> Outcome {
+    let readme = fs::read_to_string(root.join("README.md"))?;
+    for line in readme::commands(&readme, mark)? {
+        Command::shell(root, &line).run()?;
+    }
+    Ok(())
+}
+
+fn run_examples(root: &Path) -> Outcome {
+    let metadata = cargo::metadata(root)?;
+    for (package, target) in metadata.examples() {
+        let arguments = format!("--package {package} --example {}", target.name);
+        let features = match &target.required_features[..] {
+            [] => String::new(),
+            features => format!(" --features {}", features.join(",")),
+        };
+        // Built apart from the run, so that the limit is on the run alone.
+        Command::cargo(root, &format!("build --quiet {arguments}{features}")).run()?;
+        Command::cargo(root, &format!("run --quiet {arguments}{features}"))
+            .limit(EXAMPLE_LIMIT)
+            .run()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! What people who work on Comity run: `cargo xtask <command>`.
+
+mod ci;
+mod proto;
+
+use std::{env, process::ExitCode};
+
+const USAGE: &str = "usage: cargo xtask <command>
+
+commands:
+  ci               run every check, as the project's CI does; stop at the first that fails
+  ci <step>...     run only these steps; `ci --list` names them
+  proto            write the generated code and the descriptors from proto/**/*.proto
+  proto --check    fail if they differ from what would be written";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["ci", "--list"] => ci::list(),
+        ["ci", ref steps @ ..] => ci::run(steps),
+        ["proto"] => proto::run(proto::Mode::Write),
+        ["proto", "--check"] => proto::run(proto::Mode::Check),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

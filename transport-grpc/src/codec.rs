@@ -1,0 +1,196 @@
+//! Which message carries which operation.
+
+use std::{any::TypeId, collections::HashMap, fmt};
+
+use bytes::Bytes;
+use comity_core::{
+    call::{Endpoint, Op, ReplyShape, operation},
+    endpoint::EndpointParts,
+    json::Object,
+};
+use prost::Message;
+
+use crate::{
+    content::{CodecError, ContentFields, RequestFields},
+    framing::frame,
+};
+
+/// How an operation's request and reply map to protobuf.
+///
+/// The law: for every `parts` whose content is canonical, the fields of `request_to_message(parts)` stand for these very parts,
+/// byte for byte. What a field cannot hold goes to `extra_json`; `None` says that the message cannot carry it at all, and the call
+/// goes through `Invoke`. A sender checks the law for each message before it sends it.
+#[diagnostic::on_unimplemented(
+    message = "operation `{Self}` has no gRPC message",
+    note = "write it in proto/ and implement `GrpcCodec` in transport-grpc/src/<group>.rs"
+)]
+pub trait GrpcCodec: Endpoint {
+    /// Full name of the rpc: `comity.federation.v1.Transactions/SendTransaction`.
+    const RPC: &'static str;
+    /// The request's message.
+    type Request: Message + Default;
+    /// The reply's message, or [`ReplyCodec::STREAM`] for a reply that is no message.
+    const REPLY: ReplyCodec;
+
+    /// The request as a message; `None` if no message can carry it.
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request>;
+
+    /// What the message's fields stand for.
+    ///
+    /// # Errors
+    /// The fields contradict one another.
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError>;
+}
+
+/// A message that is a whole reply.
+pub trait ReplyMessage: Message + Default {
+    /// The reply as a message. Total: what no field can hold goes to `extra_json`.
+    fn from_content(content: &Object) -> Self;
+
+    /// What the message's fields stand for.
+    ///
+    /// # Errors
+    /// The fields contradict one another.
+    fn content(&self) -> Result<ContentFields<'_>, CodecError>;
+}
+
+/// How a reply maps to protobuf.
+#[derive(Clone, Copy)]
+pub struct ReplyCodec(Option<ReplyRow>);
+
+#[derive(Clone, Copy)]
+struct ReplyRow {
+    encode: fn(&Object) -> Bytes,
+    decode: fn(Bytes, usize) -> Result<Object, CodecError>,
+}
+
+impl ReplyCodec {
+    /// Events or a blob: frames that are the same for every operation.
+    pub const STREAM: Self = Self(None);
+
+    /// One message of type `M`.
+    pub const fn message<M: ReplyMessage>() -> Self {
+        Self(Some(ReplyRow {
+            encode: |content| frame(&M::from_content(content)),
+            decode: |bytes, limit| {
+                let message = M::decode(bytes)?;
+                let content = message.content()?.ingest(limit)?;
+                Ok(content.unwrap_or_else(Object::empty))
+            },
+        }))
+    }
+
+    /// The reply as a framed message.
+    pub(crate) fn encode(self, content: &Object) -> Option<Bytes> {
+        self.0.map(|row| (row.encode)(content))
+    }
+
+    /// The content of a reply message.
+    pub(crate) fn decode(self, message: Bytes, limit: usize) -> Option<Result<Object, CodecError>> {
+        self.0.map(|row| (row.decode)(message, limit))
+    }
+
+    const fn is_message(self) -> bool {
+        self.0.is_some()
+    }
+}
+
+impl fmt::Debug for ReplyCodec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_message() {
+            "message"
+        } else {
+            "stream"
+        })
+    }
+}
+
+/// One operation's codec, its types erased.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) op: Op,
+    /// Full name of the rpc.
+    pub(crate) method: &'static str,
+    pub(crate) encode: fn(&EndpointParts) -> Option<Bytes>,
+    pub(crate) decode: fn(Bytes, usize) -> Result<EndpointParts, CodecError>,
+    pub(crate) reply: ReplyCodec,
+}
+
+/// The codecs of a set of operations.
+#[derive(Clone, Debug, Default)]
+pub struct Codecs {
+    by_operation: HashMap<TypeId, Row>,
+    by_method: HashMap<&'static str, TypeId>,
+}
+
+impl Codecs {
+    /// No codec: every call goes through `Invoke`.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Adds an operation's codec. One for the same operation is replaced.
+    ///
+    /// Does not compile if the codec's reply is not of the shape that the operation's row says.
+    #[must_use]
+    pub fn with<O: GrpcCodec>(mut self) -> Self {
+        const {
+            assert!(
+                matches!(O::SPEC.reply, ReplyShape::Message) == O::REPLY.is_message(),
+                "the codec's reply is not of the shape that the operation's row says"
+            );
+        }
+        let row = Row {
+            op: operation::<O>(),
+            method: O::RPC,
+            encode: encode::<O>,
+            decode: decode::<O>,
+            reply: O::REPLY,
+        };
+        self.by_operation.insert(TypeId::of::<O>(), row);
+        self.by_method.insert(row.method, TypeId::of::<O>());
+        self
+    }
+
+    pub(crate) fn of_operation(&self, op: Op) -> Option<&Row> {
+        self.by_operation.get(&op.id())
+    }
+
+    pub(crate) fn of_method(&self, method: &str) -> Option<&Row> {
+        self.by_operation.get(self.by_method.get(method)?)
+    }
+}
+
+/// The framed message, if its fields stand for exactly these parts.
+fn encode<O: GrpcCodec>(parts: &EndpointParts) -> Option<Bytes> {
+    let message = O::request_to_message(parts)?;
+    let same = O::request_from_message(&message).is_ok_and(|fields| fields.matches(parts));
+    same.then(|| frame(&message))
+}
+
+fn decode<O: GrpcCodec>(bytes: Bytes, limit: usize) -> Result<EndpointParts, CodecError> {
+    let message = O::Request::decode(bytes)?;
+    O::request_from_message(&message)?.ingest(limit)
+}
+
+/// A row of the table without a codec does not compile.
+macro_rules! federation_codecs {
+    ($(
+        $(#[$group_doc:meta])*
+        group $Group:ident $routes:ident {
+            $(
+                $(#[$doc:meta])*
+                $auth:ident $method:ident: $Request:ty => $Reply:ty { $($facts:tt)* }
+            )*
+        }
+    )*) => {
+        impl Codecs {
+            /// The codec of every operation of the table in [`comity_core::api`].
+            pub fn federation() -> Self {
+                Self::none() $($( .with::<$Request>() )*)*
+            }
+        }
+    };
+}
+
+comity_core::operations!(federation_codecs);

@@ -1,0 +1,389 @@
+//! The server.
+
+use std::{any::Any, convert::Infallible, fmt, sync::Arc, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use comity_core::{
+    Boxed, CallService, Operations,
+    call::{Authentication, Call, CallContext, Reply, ReplyShape},
+    endpoint::{Content, EndpointForm, EndpointParts, federation_error, read_content, write_reply},
+    error::{CallError, FederationError},
+};
+use comity_net::{Body, ConnectionInfo, HttpService};
+use comity_proto::InvokeRequest;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+};
+use prost::Message as _;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::Status;
+use tower::{Service, ServiceExt, util::BoxCloneSyncService};
+
+use crate::{
+    MAX_MESSAGE, blob, chunks,
+    client::is_grpc_type,
+    codec::{Codecs, Row},
+    error::{bad_request, request_too_large, to_status},
+    framing::{FrameError, MessageReader, ReplyBody},
+    invoke, message_limit, metadata,
+    metadata::Signed,
+};
+
+/// Answers calls that arrive over gRPC: an HTTP service for a `comity-net` listener.
+///
+/// It proves no origin: what stands in `authorization` reaches the service's verify layer as it arrived, beside the method and
+/// target that were signed. Those are routed here, and a message that disagrees with them is refused.
+#[derive(Clone)]
+pub struct GrpcServer {
+    shared: Arc<Shared>,
+    service: CallService,
+}
+
+struct Shared {
+    operations: Operations,
+    codecs: Codecs,
+    options: GrpcServerOptions,
+}
+
+/// Settings of a [`GrpcServer`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GrpcServerOptions {
+    /// How long a request's message may take to arrive. 60 s unless set.
+    pub read_timeout: Duration,
+}
+
+impl Default for GrpcServerOptions {
+    fn default() -> Self {
+        Self {
+            read_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl GrpcServerOptions {
+    /// Sets how long a request's message may take to arrive.
+    #[must_use]
+    pub fn with_read_timeout(mut self, limit: Duration) -> Self {
+        self.read_timeout = limit;
+        self
+    }
+}
+
+/// Whether a request is gRPC's: a predicate for `comity_net::Dispatch`.
+pub fn is_grpc(head: &Parts) -> bool {
+    is_grpc_type(&head.headers)
+}
+
+/// Why a request gets no reply.
+enum Refusal {
+    /// The answer, with our detail.
+    Answer(FederationError),
+    /// There is no such method: a status without our detail, so the caller knows that nothing was done.
+    Lacks(String),
+}
+
+impl From<FederationError> for Refusal {
+    fn from(error: FederationError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        Self::Answer(federation_error(error))
+    }
+}
+
+impl GrpcServer {
+    /// A server that decodes `operations` and hands the calls to `service`.
+    ///
+    /// `codecs` may know more operations or fewer: those that both know have a typed method, the others of `operations` are
+    /// reached through `Invoke`.
+    pub fn new(
+        operations: Operations,
+        codecs: Codecs,
+        service: CallService,
+        options: GrpcServerOptions,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                operations,
+                codecs,
+                options,
+            }),
+            service,
+        }
+    }
+
+    /// Boxed for a `comity_net::Dispatch`.
+    pub fn into_service(self) -> HttpService {
+        BoxCloneSyncService::new(self)
+    }
+
+    async fn answer(self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        if !is_grpc(&head) {
+            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        }
+        if head.method != Method::POST {
+            return plain(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        match self.reply(&head, body).await {
+            Ok(body) => response(body),
+            Err(Refusal::Answer(error)) => status_response(&to_status(&error)),
+            Err(Refusal::Lacks(what)) => status_response(&Status::unimplemented(what)),
+        }
+    }
+
+    async fn reply(self, head: &Parts, body: Body) -> Result<Body, Refusal> {
+        let path = head.uri.path();
+        let method = path.strip_prefix('/').unwrap_or(path);
+        if method == invoke::METHOD {
+            return self.invoke(head, body).await;
+        }
+        let row = self
+            .shared
+            .codecs
+            .of_method(method)
+            .filter(|row| self.has(row))
+            .copied()
+            .ok_or_else(|| Refusal::Lacks(format!("there is no method `{method}`")))?;
+        self.typed(&row, head, body).await
+    }
+
+    fn has(&self, row: &Row) -> bool {
+        self.shared.operations.by_name(row.op.spec().name) == Some(row.op)
+    }
+
+    async fn typed(self, row: &Row, head: &Parts, body: Body) -> Result<Body, Refusal> {
+        let spec = row.op.spec();
+        let (context, signed) = context(head)?;
+        let deadline = context.deadline;
+        let limit = spec.limits.request;
+        let message = self
+            .message(deadline, body, message_limit(limit), limit)
+            .await?;
+        let parts = (row.decode)(message, limit).map_err(|error| bad_request(&error))?;
+        let form = self.form(row, signed, parts)?;
+        let request = row.op.read(form.parts())?;
+        let call = Call::received(request, form, context);
+        let reply = within(deadline, self.service.oneshot(call)).await??;
+        if !reply.has_shape(spec.reply) {
+            return Err(FederationError::internal(
+                "the handler's reply is not of the operation's shape",
+            )
+            .into());
+        }
+        Ok(match (reply, spec.reply) {
+            (Reply::Events(events), ReplyShape::Events { arrays }) => {
+                ReplyBody::stream(chunks::write(events.parts, arrays), deadline)
+            }
+            (Reply::Blob(blob), _) => ReplyBody::stream(blob::write(blob), deadline),
+            (Reply::Message(mut message), _) => ReplyBody::one(
+                row.reply
+                    .encode(message.content())
+                    .expect("a codec's reply has the shape of its operation's row"),
+            ),
+            (Reply::Events(_), _) => unreachable!("the shape was checked"),
+        })
+    }
+
+    /// The request's one message, if it arrives in time.
+    async fn message(
+        &self,
+        deadline: Option<Instant>,
+        body: Body,
+        framed: usize,
+        limit: usize,
+    ) -> Result<Bytes, Refusal> {
+        let read_timeout = self.shared.options.read_timeout;
+        let reading = timeout(read_timeout, only_message(body, framed, limit));
+        within(deadline, reading).await?.unwrap_or_else(|_| {
+            let message =
+                format!("the request took longer than {read_timeout:?} (setting: read_timeout)");
+            Err(FederationError::new(408, "M_UNKNOWN", message).into())
+        })
+    }
+
+    /// What was signed, if it agrees with the message; our own writing of the message, if nothing was said.
+    fn form(
+        &self,
+        row: &Row,
+        signed: Option<Signed>,
+        parts: EndpointParts,
+    ) -> Result<EndpointForm, Refusal> {
+        let Some(Signed { method, target }) = signed else {
+            if row.op.spec().authentication == Authentication::Server {
+                return Err(FederationError::unauthorized(
+                    "metadata `x-matrix-method` and `x-matrix-uri-bin` are missing",
+                )
+                .into());
+            }
+            let own = EndpointForm::from_parts(row.op.method(), row.op.path(), parts);
+            return own.map_err(|error| {
+                FederationError::invalid_param(format!("the message has no target: {error}")).into()
+            });
+        };
+        let agrees = match self.shared.operations.route(&method, &target) {
+            Ok((op, routed)) => {
+                op == row.op && routed.path == parts.path && routed.query == parts.query
+            }
+            // A target that no wire should carry is refused for what it is.
+            Err(error) if matches!(error.http_status(), 400 | 414) => return Err(error.into()),
+            Err(_) => false,
+        };
+        if !agrees {
+            return Err(FederationError::unauthorized("target does not match the message").into());
+        }
+        Ok(EndpointForm::received(method.into(), target, parts))
+    }
+
+    async fn invoke(self, head: &Parts, body: Body) -> Result<Body, Refusal> {
+        let (context, signed) = context(head)?;
+        let deadline = context.deadline;
+        let message = self
+            .message(deadline, body, MAX_MESSAGE, MAX_MESSAGE)
+            .await?;
+        let request = InvokeRequest::decode(message).map_err(|error| bad_request(&error.into()))?;
+        let result = match self.read_invoked(request, signed, context) {
+            Ok(call) => match within(deadline, self.service.oneshot(call)).await {
+                Ok(result) => result,
+                Err(late) => Err(late.into()),
+            },
+            Err(error) => Err(error.into()),
+        };
+        Ok(ReplyBody::stream(
+            invoke::write_reply(write_reply(result)),
+            deadline,
+        ))
+    }
+
+    fn read_invoked(
+        &self,
+        request: InvokeRequest,
+        signed: Option<Signed>,
+        context: CallContext,
+    ) -> Result<Call, FederationError> {
+        let target = String::from_utf8(request.target.into())
+            .map_err(|_| FederationError::invalid_param("the target is not ASCII"))?;
+        let own = Signed {
+            method: request.method,
+            target,
+        };
+        if signed.is_some_and(|signed| signed != own) {
+            return Err(FederationError::unauthorized(
+                "target does not match the message",
+            ));
+        }
+        let (content, content_type) = (request.content, request.content_type);
+        self.shared
+            .operations
+            .read(own.method.into(), own.target, context, |op| {
+                let limit = op.spec().limits.request;
+                match (content, content_type) {
+                    (None, _) => Ok(Content::Absent),
+                    (Some(bytes), None) => read_content(bytes, limit),
+                    (Some(bytes), Some(_)) if bytes.len() > limit => Err(request_too_large(limit)),
+                    (Some(bytes), Some(content_type)) => Ok(Content::Opaque {
+                        content_type,
+                        bytes,
+                    }),
+                }
+            })
+    }
+}
+
+/// What the metadata says, and the connection it came on.
+fn context(head: &Parts) -> Result<(CallContext, Option<Signed>), FederationError> {
+    let (mut context, signed) = metadata::read(&head.headers)?;
+    if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
+        context.connection = Some(info.clone() as Arc<dyn Any + Send + Sync>);
+    }
+    Ok((context, signed))
+}
+
+/// Bounds a step by the caller's deadline. Dropping the step cancels it.
+async fn within<T>(
+    deadline: Option<Instant>,
+    step: impl Future<Output = T>,
+) -> Result<T, FederationError> {
+    let Some(deadline) = deadline else {
+        return Ok(step.await);
+    };
+    let late = || FederationError::deadline_exceeded("the caller's deadline passed");
+    if deadline <= Instant::now() {
+        return Err(late());
+    }
+    timeout_at(deadline, step).await.map_err(|_| late())
+}
+
+/// The one message of a request. `limit` is what the refusal names, `framed` the same in protobuf.
+async fn only_message(body: Body, framed: usize, limit: usize) -> Result<Bytes, Refusal> {
+    let mut messages = MessageReader::new(body, framed);
+    let refused = |what: &str| Err(FederationError::bad_json(what).into());
+    let message = match messages.next().await {
+        Some(Ok(message)) => message,
+        Some(Err(FrameError::TooLarge { .. })) => return Err(request_too_large(limit).into()),
+        Some(Err(FrameError::Compressed)) => {
+            return Err(Refusal::Lacks(
+                "compressed requests are not supported".to_owned(),
+            ));
+        }
+        Some(Err(FrameError::Truncated | FrameError::Carrier(_))) => {
+            return refused("the request ended within its message");
+        }
+        None => return refused("the request has no message"),
+    };
+    match messages.next().await {
+        None => Ok(message),
+        Some(_) => refused("the request has more than one message"),
+    }
+}
+
+fn response(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc+proto"),
+    );
+    response
+}
+
+/// A status and no message: it stands in the head.
+fn status_response(status: &Status) -> Response<Body> {
+    let mut response = response(comity_net::body::empty());
+    // Fails only for metadata that is no header; a status of ours has none.
+    let _ = status.add_header(response.headers_mut());
+    response
+}
+
+fn plain(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(comity_net::body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+impl Service<Request<Body>> for GrpcServer {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Boxed<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let server = self.clone();
+        Box::pin(async move { Ok(server.answer(request).await) })
+    }
+}
+
+impl fmt::Debug for GrpcServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcServer")
+            .field("operations", &self.shared.operations)
+            .field("options", &self.shared.options)
+            .finish_non_exhaustive()
+    }
+}

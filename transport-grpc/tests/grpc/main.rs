@@ -1,0 +1,13 @@
+//! The gRPC binding over real connections: HTTP/2 and TLS on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod calls;
+mod codecs;
+mod errors;
+mod interop;
+mod limits;
+mod setting;
+mod streams;
+mod third_party;
+mod wire;
