@@ -92,9 +92,7 @@ fn measure() {
          permits, trace, clocks, verification with a key ring, run to end, router. ruma is `ruma-federation-api`: \
          `XMatrix::verify_http_request` and `try_from_http_request` on hyper.",
     );
-    report.note(
-        "Not measured here: gRPC (its binding is not in this workspace yet), a gateway pair.",
-    );
+    report.note("Not measured yet: gRPC, HTTP/2, a gateway pair.");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
     std::fs::write(path, report.write(pinned)).expect("the results can be written");
     step("done; see dev/bench/RESULTS.md");
