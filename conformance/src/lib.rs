@@ -4,18 +4,24 @@
 //! those of the whole table with their types erased, so a law over all operations is a loop. An operation joins every law by
 //! being in the table; without a sample it does not compile:
 //!
-//! ```compile_fail
-//! use comity_core::api::{GetVersion, GetVersionReply};
-//! # #[derive(Clone, Debug, PartialEq)] struct GetWeather;
+//! ```compile_fail,E0277
+//! # use comity_core::{api::GetVersionReply, call::{self, Endpoint}, endpoint::{EndpointParts, PathTemplate}, error::FederationError};
+//! # #[derive(Clone, Debug, PartialEq)] pub struct GetWeather;
 //! # comity_core::define_operations! {
 //! #     /// A family of calls of someone else.
 //! #     group Weather weather {
 //! #         /// Says how warm it is.
 //! #         none get_weather: GetWeather => GetVersionReply {
 //! #             idempotency: Safe, flow: Concurrent, reply: Message,
-//! #             limits: comity_core::call::SizeLimits::SMALL, clocks: comity_core::call::Clocks::DEFAULT,
+//! #             limits: call::SizeLimits::SMALL, clocks: call::Clocks::DEFAULT,
 //! #         }
 //! #     }
+//! # }
+//! # impl Endpoint for GetWeather {
+//! #     const METHOD: &'static str = "GET";
+//! #     const PATH: PathTemplate = PathTemplate::new("/_example/weather");
+//! #     fn write(&self) -> EndpointParts { EndpointParts::default() }
+//! #     fn read(_: &EndpointParts) -> Result<Self, FederationError> { Ok(Self) }
 //! # }
 //! // error: operation `GetWeather` has no conformance sample
 //! let sample = comity_conformance::AnySample::of::<GetWeather>();

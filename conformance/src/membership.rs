@@ -108,7 +108,7 @@ fn stream(
                     }))
                     .collect(),
             ),
-            None if order % 3 == 0 => pieces.push(vec![odd]),
+            None if order.is_multiple_of(3) => pieces.push(vec![odd]),
             None => {}
         }
     }

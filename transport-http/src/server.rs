@@ -10,8 +10,8 @@ use comity_core::{
     error::{CallError, FederationError},
 };
 use comity_net::{Body, ConnectionInfo, HttpService, body};
-use http::{Request, Response};
-use http_body::Body as HttpBody;
+use http::{Request, Response, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 
@@ -81,20 +81,28 @@ impl HttpServer {
     }
 
     async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {
-        let (head, body) = request.into_parts();
-        let routed = route(&self.operations, &head, &self.options.peer)?;
-        let bytes = self.read_body(body, &routed).await?;
-        let mut call = routed.with_body(bytes)?;
+        let (head, mut body) = request.into_parts();
+        let read = match route(&self.operations, &head, &self.options.peer) {
+            Ok(routed) => self
+                .read_body(&mut body, &routed)
+                .await
+                .and_then(|bytes| routed.with_body(bytes)),
+            Err(error) => Err(error),
+        };
+        if read.is_err() && head.version < Version::HTTP_2 && !body.is_end_stream() {
+            tokio::spawn(discard(body));
+        }
+        let mut call = read?;
         if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
             call.context_mut().connection = Some(info.clone());
         }
         Ok(call)
     }
 
-    async fn read_body(&self, mut body: Body, routed: &Routed) -> Result<Bytes, FederationError> {
+    async fn read_body(&self, body: &mut Body, routed: &Routed) -> Result<Bytes, FederationError> {
         let limit = routed.limit();
         // A length that the peer announced is believed up to a point: no larger body is reserved for before it comes.
-        let announced = HttpBody::size_hint(&body).lower();
+        let announced = body.size_hint().lower();
         let announced = usize::try_from(announced).map_or(MAX_RESERVED, |n| n.min(MAX_RESERVED));
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
@@ -153,6 +161,24 @@ impl HttpServer {
             rest.freeze()
         })
     }
+}
+
+/// Reads on in a body that was refused. An HTTP/1 client that is still writing when the connection closes finds it reset, and with that
+/// loses the answer (RFC 9112 §9.6).
+async fn discard(mut body: Body) {
+    const MOST: usize = 16 << 20;
+    const LINGER: Duration = Duration::from_secs(5);
+    let reading = async {
+        let mut left = MOST;
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(less) => left = less,
+                None => break,
+            }
+        }
+    };
+    // Whoever is slower than that has had time to read the answer.
+    let _ = tokio::time::timeout(LINGER, reading).await;
 }
 
 impl Service<Request<Body>> for HttpServer {

@@ -61,7 +61,8 @@ pub struct ErrorParts {
 /// - [`kind`](Self::kind) follows from errcode and status;
 /// - writing it to HTTP and reading it back with [`from_http`](Self::from_http) keeps status,
 ///   errcode, body and wait;
-/// - the status is no success: 300 to 999, or 202 without a body. Written to HTTP it cannot be
+/// - the status is no success: 300 to 999, or 202 without a body; 304 without a body too, as HTTP
+///   sends none with it (RFC 9110 §15.4.5). Written to HTTP it cannot be
 ///   taken for a result.
 #[derive(Clone)]
 pub struct FederationError(Box<Inner>);
@@ -418,7 +419,10 @@ fn write_line(f: &mut fmt::Formatter<'_>, text: &str, most: usize) -> fmt::Resul
 }
 
 fn is_error_status(http_status: u16, bodiless: bool) -> bool {
-    (300..=999).contains(&http_status) || (http_status == 202 && bodiless)
+    match http_status {
+        202 | 304 => bodiless,
+        _ => (300..=999).contains(&http_status),
+    }
 }
 
 /// At most [`BODY_LIMIT`] bytes; a copy if it is cut, lest it keep the rest in memory.
