@@ -75,6 +75,7 @@ fn play(role: &[&str]) {
 
 fn measure() {
     let begun = Instant::now();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let pinned = process::pin(Core::Client);
     let runtime = runtime();
     let mut report = Report::default();
@@ -94,6 +95,6 @@ fn measure() {
     );
     report.note("Not measured yet: gRPC, HTTP/2, a gateway pair.");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
-    std::fs::write(path, report.write(pinned)).expect("the results can be written");
+    std::fs::write(path, report.write(cores, pinned)).expect("the results can be written");
     step("done; see dev/bench/RESULTS.md");
 }

@@ -54,13 +54,12 @@ impl Report {
         self.notes.push(note.into());
     }
 
-    /// The whole as Markdown.
-    pub(crate) fn write(&self, pinned: bool) -> String {
+    /// The whole as Markdown. `cores` is how many there were before this process was pinned to one.
+    pub(crate) fn write(&self, cores: usize, pinned: bool) -> String {
         let mut text = String::from(
             "# Performance\n\n\
              Written by `cargo bench -p comity-bench`; do not edit.\n\n",
         );
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let pinned = if pinned {
             "server pinned to one core, client to another"
         } else {
@@ -68,7 +67,8 @@ impl Report {
         };
         let _ = write!(
             text,
-            "{}. {}, {cores} cores, {pinned}; {}; mimalloc on both sides; thin LTO.\n\n\
+            "{}. {}, {cores} cores, {pinned}; {}; mimalloc on both sides; thin LTO; \
+             load average at the end {}.\n\n\
              Values are ratios of CPU time within this run unless a unit says otherwise: medians of alternating rounds, with the \
              tenth and ninetieth percentile. 16 requests in flight. Bodies: 1 PDU 1,675 bytes, 50 PDUs 74 kB, `send_join` 20,000 \
              and 200,000 state events and a tenth as many of the auth chain.\n\n\
@@ -76,6 +76,7 @@ impl Report {
             httpdate::fmt_http_date(SystemTime::now()),
             processor(),
             compiler(),
+            load(),
         );
         for row in &self.rows {
             let _ = writeln!(text, "{}", row.write());
@@ -110,6 +111,12 @@ impl Row {
 
 fn verdict(pass: bool) -> &'static str {
     if pass { "pass" } else { "**FAIL**" }
+}
+
+/// A machine with other work to do gives wide spreads.
+fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or("unknown").to_owned()
 }
 
 fn compiler() -> String {
