@@ -12,6 +12,7 @@ use prost::Message;
 
 use crate::{
     content::{CodecError, ContentFields, RequestFields},
+    elements,
     framing::frame,
 };
 
@@ -73,6 +74,7 @@ impl ReplyCodec {
         Self(Some(ReplyRow {
             encode: |content| frame(&M::from_content(content)),
             decode: |bytes, limit| {
+                elements::check(&bytes)?;
                 let message = M::decode(bytes)?;
                 let content = message.content()?.ingest(limit)?;
                 Ok(content.unwrap_or_else(Object::empty))
@@ -169,6 +171,7 @@ fn encode<O: GrpcCodec>(parts: &EndpointParts) -> Option<Bytes> {
 }
 
 fn decode<O: GrpcCodec>(bytes: Bytes, limit: usize) -> Result<EndpointParts, CodecError> {
+    elements::check(&bytes)?;
     let message = O::Request::decode(bytes)?;
     O::request_from_message(&message)?.ingest(limit)
 }

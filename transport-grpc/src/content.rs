@@ -51,6 +51,12 @@ pub enum CodecError {
         /// The member, or the field.
         name: String,
     },
+    /// The lists of the message together have too many elements.
+    #[error("the message has more than {limit} elements")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
     /// The content is over its limit.
     #[error("the content is over the limit of {limit} bytes")]
     TooLarge {

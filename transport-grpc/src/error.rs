@@ -267,6 +267,7 @@ pub(crate) fn over_limit(what: &str, limit: u64, setting: &str) -> TransportErro
 pub(crate) fn bad_request(error: &CodecError) -> FederationError {
     match error {
         CodecError::TooLarge { limit } => request_too_large(*limit),
+        CodecError::TooMany { .. } => FederationError::new(413, "M_TOO_LARGE", error.to_string()),
         error => {
             let cause = error
                 .source()

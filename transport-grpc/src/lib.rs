@@ -8,6 +8,7 @@
 //! | what | limit | setting |
 //! | --- | --- | --- |
 //! | a request message | 16 MiB, and what the operation's content limit allows | `limits.request` of the operation's row |
+//! | elements of all lists of one message | 100,000 | – |
 //! | a reply that is one message | 16 MiB, and what the operation's limit allows | `limits.message` |
 //! | one frame of a streamed reply | 16 MiB; 1 MiB is the most that is sent, unless one element alone is larger | – |
 //! | one element of a streamed reply; the reply in all | 1 MiB; 1 GiB | `limits.item`; `limits.stream` |
@@ -24,6 +25,7 @@ mod chunks;
 mod client;
 mod codec;
 mod content;
+mod elements;
 mod error;
 mod events;
 mod frames;
