@@ -11,7 +11,7 @@ use comity_core::{
 };
 use comity_net::{Body, ConnectionInfo, HttpService, body};
 use http::{Request, Response, Version};
-use http_body::Body as _;
+use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 
@@ -19,6 +19,9 @@ use crate::{
     reply,
     request::{PeerHeaders, Routed, route},
 };
+
+/// Most memory that is set aside for a body on the word of its `Content-Length`, in bytes.
+const MAX_RESERVED: usize = 1 << 20;
 
 /// How an [`HttpServer`] behaves.
 #[derive(Debug, Clone)]
@@ -98,6 +101,9 @@ impl HttpServer {
 
     async fn read_body(&self, body: &mut Body, routed: &Routed) -> Result<Bytes, FederationError> {
         let limit = routed.limit();
+        // A length that the peer announced is believed up to a point: no larger body is reserved for before it comes.
+        let announced = HttpBody::size_hint(body).lower();
+        let announced = usize::try_from(announced).map_or(MAX_RESERVED, |n| n.min(MAX_RESERVED));
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
         loop {
@@ -138,7 +144,12 @@ impl HttpServer {
                 first = chunk;
             } else {
                 if rest.is_empty() {
-                    rest.reserve((first.len() + chunk.len()) * 2);
+                    let arrived = first.len() + chunk.len();
+                    rest.reserve(if announced >= arrived {
+                        announced
+                    } else {
+                        arrived * 2
+                    });
                     rest.extend_from_slice(&std::mem::take(&mut first));
                 }
                 rest.extend_from_slice(&chunk);

@@ -1,1 +1,5 @@
-//! Placeholder.
+//! What the measurements are made of. The measurements themselves are run by `cargo bench -p comity-bench`.
+
+#![forbid(unsafe_code)]
+
+pub mod bodies;

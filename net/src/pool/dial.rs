@@ -17,6 +17,10 @@ use tokio::time::Instant;
 use super::connections::{Connections, Http1, Http2};
 use crate::{Connected, Connector, HEADER_LIST, Protocol, http2_settings as h2};
 
+/// Most bytes of a response that hyper reads ahead of its reader, HTTP/1.1: no less than a head needs. Its own default of 400 KiB makes several such pieces of each
+/// reply that is read as a stream.
+const READ_BUFFER: usize = HEADER_LIST + (8 << 10);
+
 /// A connection that was dialled, for one caller or for all that wait.
 #[derive(Clone, Debug)]
 pub(super) enum Dialled {
@@ -59,6 +63,7 @@ pub(super) async fn dial(
     }
     let (sender, connection) = http1::Builder::new()
         .max_header_size(HEADER_LIST)
+        .max_buf_size(READ_BUFFER)
         .handshake(io)
         .await
         .map_err(no_http)?;

@@ -10,6 +10,9 @@ use super::index::{ElementSpan, Index, Mark, MemberSpan};
 use super::nesting::Nesting;
 use super::scan::{Number, canonical_escape, compare_names, number, plain_run};
 
+/// A transaction's list takes up to 100 (SS "Transactions").
+const USUAL_ELEMENTS: usize = 100;
+
 /// The text is not canonical (or no JSON at all).
 #[derive(Debug)]
 pub(super) struct NotCanonical;
@@ -203,6 +206,10 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
             // An array as a member of the top-level object.
             self.unit_depth = 2;
             self.elements = self.unit;
+            // 1 KiB at most, where a list of events would otherwise grow step by step.
+            if self.index.elements.capacity() == 0 && self.text.len() > USUAL_ELEMENTS * 64 {
+                self.index.elements.reserve(USUAL_ELEMENTS);
+            }
         }
         self.at += 1;
     }

@@ -57,7 +57,7 @@ impl Around for Flow {
             return inner.call(call).await;
         };
         let lane = self.lane(&destination, spec.name);
-        let permit = tokio::time::timeout(self.wait, lane.clone().acquire_owned())
+        let permit = tokio::time::timeout(self.wait, lane.acquire_owned())
             .await
             .map_err(|_| {
                 TransportError::new(
@@ -71,19 +71,13 @@ impl Around for Flow {
             })?
             .expect("the semaphore is never closed");
         let reply = inner.call(call).await?;
-        stream::watch(
-            reply,
-            Held {
-                _permit: permit,
-                _lane: lane,
-            },
-        )
+        stream::watch(reply, Held { _permit: permit })
     }
 }
 
+/// The permit keeps its lane alive.
 struct Held {
     _permit: OwnedSemaphorePermit,
-    _lane: Arc<Semaphore>,
 }
 
 impl stream::Watch for Held {}

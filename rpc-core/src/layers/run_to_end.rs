@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Around, AroundLayer, Inner, around};
+use super::{Around, AroundLayer, Inner, around, stream};
 use crate::{
     call::{Call, Idempotency, Reply},
     error::{CallError, FederationError},
 };
 
 /// Runs the handler of every call that is not safe on a task of its own, so that it ends even if the caller stops waiting,
-/// and a retry finds the result. The handler of a safe call is dropped with its caller. The number of tasks is bounded.
+/// and a retry finds the result. The handler of a safe call is dropped with its caller. The number of
+/// tasks, and of replies that still stream, is bounded.
 #[derive(Debug)]
 pub struct RunToEnd {
     limit: usize,
@@ -48,9 +49,8 @@ impl Around for RunToEnd {
             .into());
         };
         let task = tokio::spawn(async move {
-            let reply = inner.call(call).await;
-            drop(permit);
-            reply
+            let reply = inner.call(call).await?;
+            stream::watch(reply, Held { _permit: permit })
         });
         task.await.unwrap_or_else(|panic| {
             tracing::error!(%panic, "a handler panicked");
@@ -58,3 +58,10 @@ impl Around for RunToEnd {
         })
     }
 }
+
+/// A streamed reply counts until it has ended.
+struct Held {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl stream::Watch for Held {}

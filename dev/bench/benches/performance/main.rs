@@ -1,0 +1,99 @@
+//! What Comity's calls cost: `cargo bench -p comity-bench`.
+//!
+//! Everything is a ratio of CPU time between two things that are measured in turn within one run, because absolute values drift.
+//! Prints the table while it is measured and writes it to `dev/bench/RESULTS.md`. A row that fails says so; nothing is tested here.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `ingest` | reading bodies, canonical and not |
+//! | `outgoing` | from stored events to a signed request |
+//! | `transactions` | a server's CPU for each verified transaction |
+//! | `join` | memory of a client that streams a room's state |
+//! | `ours`, `plain` | the servers |
+//! | `process`, `rounds`, `report`, `setting` | how it is measured and shown |
+
+#![forbid(unsafe_code)]
+
+mod ingest;
+mod join;
+mod ours;
+mod outgoing;
+mod plain;
+mod process;
+mod report;
+mod rounds;
+mod setting;
+mod transactions;
+
+use std::time::Instant;
+
+use plain::Answer;
+use process::Core;
+use report::Report;
+use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match &arguments[..] {
+        ["--role", role @ ..] => play(role),
+        // `cargo test --all-targets` runs this, too, and wants no timing.
+        measured if measured.contains(&"--bench") => measure(),
+        _ => eprintln!("nothing is measured without `cargo bench`"),
+    }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts")
+}
+
+fn play(role: &[&str]) {
+    let core = if role[0] == "join" {
+        Core::Client
+    } else {
+        Core::Server
+    };
+    process::pin(core);
+    let tls = role[1] == "tls";
+    let number: usize = role[2].parse().expect("the parent writes a number");
+    runtime().block_on(async {
+        match role[0] {
+            "ours" => ours::serve(tls).await,
+            "floor" => plain::serve(Answer::floor(number), tls).await,
+            "ruma" => plain::serve(Answer::ruma(), tls).await,
+            "join" => join::read(role[1].parse().expect("a port"), number as u64).await,
+            other => panic!("no role {other}"),
+        }
+    });
+}
+
+fn measure() {
+    let begun = Instant::now();
+    let pinned = process::pin(Core::Client);
+    let runtime = runtime();
+    let mut report = Report::default();
+    let step = |what: &str| eprintln!("[{:>3} s] {what}", begun.elapsed().as_secs());
+    step("reading bodies");
+    ingest::measure(&mut report);
+    step("writing a transaction");
+    outgoing::measure(&mut report);
+    step("transactions over HTTP");
+    transactions::measure(&runtime, &mut report);
+    step("memory of send_join");
+    join::measure(&mut report);
+    report.note(
+        "The floor is hyper reading the body, then one ed25519 verification of the same bytes. Ours has every layer of a server: \
+         permits, trace, clocks, verification with a key ring, run to end, router. ruma is `ruma-federation-api`: \
+         `XMatrix::verify_http_request` and `try_from_http_request` on hyper.",
+    );
+    report.note("Not measured yet: gRPC, HTTP/2, a gateway pair.");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
+    std::fs::write(path, report.write(pinned)).expect("the results can be written");
+    step("done; see dev/bench/RESULTS.md");
+}

@@ -1,0 +1,131 @@
+//! Our server, with every layer that stands between a wire and a handler, and a key ring that fetched its keys.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use comity_bench::bodies::{STATE_EVENT, event};
+use comity_core::{
+    Client, Operations, Router,
+    api::{
+        GetServerKeys, GetServerKeysReply, Keys, Membership, SendJoin, SendJoinMembers,
+        SendJoinReply, SendTransaction, SendTransactionReply, Transactions, keys, membership,
+        transactions,
+    },
+    auth::{KeyDocument, KeyRing, KeyRingOptions, Verify, XMatrixAuthenticator},
+    call::{Authenticated, CallContext},
+    error::FederationError,
+    event::Pdu,
+    json::{Object, Value},
+    layers::{Clocks, Permits, RunToEnd, Side, Trace},
+    transport::{MemoryMode, MemoryTransport},
+};
+use comity_http::HttpServer;
+use comity_net::{Dispatch, Listener, ListenerOptions, Protocol, ServerTls};
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+
+use crate::{
+    process::report_cpu,
+    setting::{certificate, destination, origin, signing_key},
+};
+
+#[derive(Debug)]
+struct Handlers;
+
+#[async_trait]
+impl Transactions for Handlers {
+    async fn send_transaction(
+        &self,
+        _: &Authenticated,
+        _: SendTransaction,
+    ) -> Result<SendTransactionReply, FederationError> {
+        Ok(SendTransactionReply::new(&Default::default()))
+    }
+}
+
+#[async_trait]
+impl Membership for Handlers {
+    /// The room ID says how many state events there are: `!20000`.
+    async fn send_join(
+        &self,
+        _: &Authenticated,
+        request: SendJoin,
+    ) -> Result<SendJoinReply, FederationError> {
+        let state: u64 = request.room_id[1..]
+            .parse()
+            .map_err(|_| FederationError::not_found("the room is a number of events"))?;
+        // Writing and checking an event for each is the server's cost, which nobody measures here.
+        let events = |count| {
+            (0..count).map(|number| {
+                let text = Bytes::from(event(number, STATE_EVENT));
+                let value = Value::parse(text, usize::MAX).expect("it is canonical");
+                Pdu::judge(value).expect("it is an event")
+            })
+        };
+        Ok(SendJoinReply::new(
+            vec![("auth_chain", events(state / 10)), ("state", events(state))],
+            SendJoinMembers::default(),
+        ))
+    }
+}
+
+/// The sender's own server, as far as its keys are concerned.
+#[derive(Debug)]
+struct Sender;
+
+#[async_trait]
+impl Keys for Sender {
+    async fn get_server_keys(
+        &self,
+        _: &CallContext,
+        _: GetServerKeys,
+    ) -> Result<GetServerKeysReply, FederationError> {
+        let document = KeyDocument::new(origin(), i64::MAX >> 11)
+            .sign(&[&signing_key()])
+            .expect("one key signs");
+        let document = Object::parse(document, usize::MAX).expect("a document is JSON");
+        Ok(GetServerKeysReply { document })
+    }
+}
+
+fn key_ring() -> KeyRing {
+    let sender = Router::new().with(keys(Arc::new(Sender)));
+    let transport = MemoryTransport::new(
+        Operations::federation(),
+        BoxCloneSyncService::new(sender),
+        MemoryMode::ByValue,
+    );
+    KeyRing::new(Client::new(Arc::new(transport)), KeyRingOptions::default())
+}
+
+/// Serves transactions and joins until the parent is gone.
+pub(crate) async fn serve(tls: bool) {
+    let verify = XMatrixAuthenticator::new(destination(), Arc::new(key_ring()));
+    let service = Router::new()
+        .with(transactions(Arc::new(Handlers)))
+        .with(membership(Arc::new(Handlers)))
+        .layered(
+            ServiceBuilder::new()
+                .layer(Permits::layer(Side::Server, 1024, Duration::from_secs(1)))
+                .layer(Trace::layer(Side::Server))
+                .layer(Clocks::layer(Side::Server))
+                .layer(Verify::layer(Arc::new(verify)))
+                .layer(RunToEnd::layer(1024)),
+        );
+    let options = ListenerOptions {
+        tls: tls.then(|| {
+            let (chain, key) = certificate();
+            ServerTls::from_pem(chain.as_bytes(), key.as_bytes()).expect("made as PEM")
+        }),
+        protocol: Protocol::Http1,
+        ..ListenerOptions::default()
+    };
+    let listener = Listener::bind(("127.0.0.1", 0), options)
+        .await
+        .expect("a port is free");
+    report_cpu(listener.local_addr().port());
+    let http = HttpServer::new(Operations::federation(), service).boxed();
+    listener
+        .serve(Dispatch::new(http), std::future::pending())
+        .await;
+}

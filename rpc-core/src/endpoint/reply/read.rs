@@ -1,0 +1,236 @@
+//! Replies as they come in.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures_core::Stream;
+use futures_util::StreamExt;
+
+use super::{JSON, ReplyHead, blob::read_blob};
+use crate::{
+    call::{ByteStream, EventStream, Message, OperationSpec, Part, PartStream, Reply, ReplyShape},
+    endpoint::multipart::MultipartReader,
+    error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
+    json::{Object, StreamLimits, StreamPart, StreamReader},
+};
+
+/// Reads the reply to a call of the operation with facts `spec`.
+///
+/// # Errors
+/// Another status than 2xx, or an empty 202, is the peer's answer: [`FederationError`]. A 2xx reply that is not what the
+/// operation replies is a [`TransportError`] of kind `Protocol`; over a limit, `LimitExceeded`, naming it.
+pub async fn read_reply(
+    spec: &'static OperationSpec,
+    head: ReplyHead,
+    mut body: ByteStream,
+) -> Result<Reply, CallError> {
+    if !(200..300).contains(&head.status) {
+        let body = read_error_body(&mut body).await;
+        return Err(
+            FederationError::from_http(head.status, head.retry_after.as_deref(), body).into(),
+        );
+    }
+    let media_type = head
+        .content_type
+        .as_deref()
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    match spec.reply {
+        ReplyShape::Message => {
+            let bytes = read_whole(&mut body, spec).await?;
+            if bytes.is_empty() && head.status == 202 {
+                return Err(
+                    FederationError::from_http(202, head.retry_after.as_deref(), bytes).into(),
+                );
+            }
+            require_json(media_type)?;
+            let content = Object::parse(bytes, spec.limits.message)
+                .map_err(|error| protocol("the reply is not a JSON object").with_source(error))?;
+            Ok(Reply::Message(Message::from_content(content)))
+        }
+        ReplyShape::Events { arrays } => {
+            require_json(media_type)?;
+            Ok(Reply::Events(EventStream {
+                parts: read_events(body, arrays, spec),
+            }))
+        }
+        ReplyShape::Blob => {
+            let content_type = head.content_type.unwrap_or_default();
+            let reader = MultipartReader::from_content_type(&content_type)
+                .map_err(|error| protocol("the reply is not multipart/mixed").with_source(error))?;
+            read_blob(reader, body, spec).await
+        }
+    }
+}
+
+fn require_json(media_type: &str) -> Result<(), CallError> {
+    if media_type.eq_ignore_ascii_case(JSON) {
+        return Ok(());
+    }
+    Err(protocol(format!(
+        "the reply's media type is `{media_type}`, not `{JSON}`"
+    ))
+    .into())
+}
+
+pub(super) fn protocol(message: impl Into<String>) -> TransportError {
+    TransportError::new(
+        TransportErrorKind::Protocol,
+        Delivery::MaybeProcessed,
+        message,
+    )
+}
+
+pub(super) fn over_limit(what: &str, limit: u64, setting: &str) -> CallError {
+    TransportError::new(
+        TransportErrorKind::LimitExceeded,
+        Delivery::MaybeProcessed,
+        format!(
+            "{what} is over the limit of {limit} bytes on the caller's side (setting `{setting}`)"
+        ),
+    )
+    .into()
+}
+
+/// As much of an error's body as is kept. A body that breaks off is an answer all the same.
+async fn read_error_body(body: &mut ByteStream) -> Bytes {
+    const KEPT: usize = 64 << 10;
+    let mut kept = BytesMut::new();
+    while let Some(Ok(chunk)) = body.next().await {
+        let room = KEPT - kept.len();
+        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if kept.len() == KEPT {
+            break;
+        }
+    }
+    kept.freeze()
+}
+
+async fn read_whole(body: &mut ByteStream, spec: &OperationSpec) -> Result<Bytes, CallError> {
+    let limit = spec.limits.message;
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk?;
+        let length = first.as_ref().map_or(0, Bytes::len) + rest.len() + chunk.len();
+        if length > limit {
+            return Err(over_limit("the reply", limit as u64, "limits.message"));
+        }
+        match &first {
+            // One chunk is the normal case, and needs no copy.
+            None => first = Some(chunk),
+            Some(head) => {
+                if rest.is_empty() {
+                    rest.extend_from_slice(head);
+                    first = Some(Bytes::new());
+                }
+                rest.extend_from_slice(&chunk);
+            }
+        }
+    }
+    Ok(if rest.is_empty() {
+        first.unwrap_or_default()
+    } else {
+        rest.freeze()
+    })
+}
+
+/// Parts of an object as its bytes arrive.
+struct EventReader {
+    body: Option<ByteStream>,
+    reader: StreamReader,
+    arrays: &'static [&'static str],
+    ended: bool,
+}
+
+fn read_events(
+    body: ByteStream,
+    arrays: &'static [&'static str],
+    spec: &'static OperationSpec,
+) -> PartStream {
+    let limits = StreamLimits {
+        item: spec.limits.item,
+        member: spec.limits.message,
+        total: spec.limits.stream,
+    };
+    Box::pin(EventReader {
+        body: Some(body),
+        reader: StreamReader::new(arrays, limits),
+        arrays,
+        ended: false,
+    })
+}
+
+impl Stream for EventReader {
+    type Item = Result<Part, CallError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            match this.reader.next() {
+                Ok(Some(part)) => return Poll::Ready(Some(Ok(named(part, this.arrays)))),
+                Ok(None) => {}
+                Err(error) => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Err(protocol("the streamed reply is malformed")
+                        .with_source(error)
+                        .into())));
+                }
+            }
+            let Some(body) = this.body.as_mut() else {
+                this.ended = true;
+                return Poll::Ready(None);
+            };
+            match ready!(body.as_mut().poll_next(cx)) {
+                Some(Ok(chunk)) => this.reader.push(chunk),
+                Some(Err(error)) => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => {
+                    this.body = None;
+                    if let Err(error) = this.reader.finish() {
+                        this.ended = true;
+                        return Poll::Ready(Some(Err(protocol(
+                            "the streamed reply is incomplete",
+                        )
+                        .with_source(error)
+                        .into())));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn named(part: StreamPart, arrays: &'static [&'static str]) -> Part {
+    match part {
+        StreamPart::ArrayStart { array } => Part::Array(arrays[array]),
+        StreamPart::Item {
+            array,
+            index,
+            value,
+        } => Part::Item {
+            array: arrays[array],
+            index,
+            value,
+        },
+        StreamPart::OversizedItem {
+            array,
+            index,
+            bytes,
+        } => Part::Oversized {
+            array: arrays[array],
+            index,
+            bytes,
+        },
+        StreamPart::Member { name, value } => Part::Member { name, value },
+    }
+}
