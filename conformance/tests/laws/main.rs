@@ -12,6 +12,11 @@
 //! `wire` sets up clients and servers on loopback, `recorder` is what stands behind them, `credentials` what they are shown, and `run`
 //! draws random cases. To see other cases than the fixed ones: `COMITY_LAWS_SEED=7`; more of them: `COMITY_LAWS_CASES=1000`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml exempts test functions, not what they call"
+)]
+
 mod credentials;
 mod equality;
 mod errors;

@@ -101,22 +101,22 @@ fn escaped_anew(request: &dyn AnyRequest, mut choices: Choices) -> EndpointForm 
             }
         }
     }
-    if operation.trailing_slash() == TrailingSlash::Accept && choices.next() % 4 == 0 {
+    if operation.trailing_slash() == TrailingSlash::Accept && choices.next().is_multiple_of(4) {
         target.push('/');
     }
-    if !query.is_empty() || choices.next() % 4 == 0 {
+    if !query.is_empty() || choices.next().is_multiple_of(4) {
         target.push('?');
     }
     for (index, (name, value)) in query.iter().enumerate() {
         if index > 0 {
             target.push('&');
         }
-        if choices.next() % 8 == 0 {
+        if choices.next().is_multiple_of(8) {
             // An empty piece means nothing.
             target.push('&');
         }
         choices.write_form(&mut target, name);
-        if !value.is_empty() || name.is_empty() || choices.next() % 2 == 0 {
+        if !value.is_empty() || name.is_empty() || choices.next().is_multiple_of(2) {
             target.push('=');
             choices.write_form(&mut target, value);
         }
@@ -157,7 +157,11 @@ impl Choices {
     fn write_form(&mut self, out: &mut String, text: &str) {
         for (index, piece) in text.split(' ').enumerate() {
             if index > 0 {
-                out.push_str(if self.next() % 2 == 0 { "+" } else { "%20" });
+                out.push_str(if self.next().is_multiple_of(2) {
+                    "+"
+                } else {
+                    "%20"
+                });
             }
             self.write(out, piece, "!$'()*,;:@/?-._~[]");
         }
