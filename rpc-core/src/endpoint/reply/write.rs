@@ -22,7 +22,7 @@ const CHUNK: usize = 32 << 10;
 
 /// Writes a reply or error.
 ///
-/// A [`TransportError`] (a gateway could not reach the next hop) becomes 502, or 504 if time ran out, `M_UNKNOWN`.
+/// A [`TransportError`](crate::error::TransportError) (a gateway could not reach the next hop) becomes 502, or 504 if time ran out, `M_UNKNOWN`.
 pub fn write_reply(result: Result<Reply, CallError>) -> WireReply {
     match result {
         Ok(Reply::Message(mut message)) => WireReply {
