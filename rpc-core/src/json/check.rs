@@ -279,7 +279,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
             at = next;
             high |= more;
         }
-        if high && std::str::from_utf8(&self.text[start..at]).is_err() {
+        if high && simdutf8::basic::from_utf8(&self.text[start..at]).is_err() {
             return Err(NotCanonical);
         }
         self.at = at + 1;

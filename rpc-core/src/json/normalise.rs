@@ -18,7 +18,7 @@ use super::text::{unescape, write_char};
 
 /// Writes the canonical text of the JSON value that `source` holds. The caller has checked its length.
 pub(super) fn normalise(source: &[u8]) -> Result<Vec<u8>, IngestError> {
-    if let Err(error) = std::str::from_utf8(source) {
+    if let Err(error) = simdutf8::compat::from_utf8(source) {
         return Err(IngestError::new(IngestErrorKind::Utf8, error.valid_up_to()));
     }
     let mut rewrite = Rewrite {

@@ -2,11 +2,7 @@
 
 use std::cmp::Ordering;
 
-const ONES: u64 = u64::from_le_bytes([0x01; 8]);
-const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-const QUOTES: u64 = u64::from_le_bytes([b'"'; 8]);
-const BACKSLASHES: u64 = u64::from_le_bytes([b'\\'; 8]);
-const SPACES: u64 = u64::from_le_bytes([0x20; 8]);
+use wide::u8x16;
 
 /// The largest integer of canonical JSON: 2^53-1.
 pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
@@ -16,67 +12,24 @@ pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
 #[inline(always)]
 pub(super) fn plain_run(text: &[u8], start: usize) -> (usize, bool) {
     let mut at = start;
-    let mut seen = 0u64;
-    // Most names and many values end within two words; only what is longer pays for the set-up of wide blocks.
-    for _ in 0..2 {
-        let Some(word) = word_at(text, at) else {
-            return plain_tail(text, at, seen);
-        };
-        let hits = hits(word);
-        if hits != 0 {
-            return first_hit(at, word, hits, seen);
+    let mut seen = u8x16::splat(0);
+    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<16>()) {
+        let block = u8x16::new(*block);
+        let ends = block.simd_eq(u8x16::splat(b'"'))
+            | block.simd_eq(u8x16::splat(b'\\'))
+            | block.simd_eq(block.min(u8x16::splat(0x1f)));
+        let ends = ends.to_bitmask();
+        if ends != 0 {
+            // Only what stands before the first end belongs to the run.
+            let before = block.to_bitmask() & ends.wrapping_sub(1) & !ends;
+            let end = at + ends.trailing_zeros() as usize;
+            return (end, seen.to_bitmask() | before != 0);
         }
-        seen |= word;
-        at += 8;
+        seen |= block;
+        at += 16;
     }
-    while let Some(block) = text.get(at..).and_then(|rest| rest.first_chunk::<32>()) {
-        let stop = block.iter().fold(false, |stop, &byte| {
-            stop | (byte == b'"') | (byte == b'\\') | (byte < 0x20)
-        });
-        if stop {
-            break;
-        }
-        seen |= u64::from(!block.is_ascii()) << 63;
-        at += 32;
-    }
-    while let Some(word) = word_at(text, at) {
-        let hits = hits(word);
-        if hits != 0 {
-            return first_hit(at, word, hits, seen);
-        }
-        seen |= word;
-        at += 8;
-    }
-    plain_tail(text, at, seen)
-}
-
-#[inline(always)]
-fn word_at(text: &[u8], at: usize) -> Option<u64> {
-    let chunk = text.get(at..)?.first_chunk::<8>()?;
-    Some(u64::from_le_bytes(*chunk))
-}
-
-/// The high bits of the bytes that end a run; the lowest one is exact, because subtracting borrows out of a byte only if that byte
-/// is itself a hit. The three constants are ASCII, so `!word` clears the false hits of non-ASCII bytes for all of them.
-#[inline(always)]
-fn hits(word: u64) -> u64 {
-    ((word ^ QUOTES).wrapping_sub(ONES)
-        | (word ^ BACKSLASHES).wrapping_sub(ONES)
-        | word.wrapping_sub(SPACES))
-        & !word
-        & HIGHS
-}
-
-#[inline(always)]
-fn first_hit(at: usize, word: u64, hits: u64, seen: u64) -> (usize, bool) {
-    let before = word & hits.wrapping_sub(1) & !hits;
-    let end = at + (hits.trailing_zeros() / 8) as usize;
-    (end, (seen | before) & HIGHS != 0)
-}
-
-/// The last bytes of the text, fewer than a word.
-fn plain_tail(text: &[u8], mut at: usize, seen: u64) -> (usize, bool) {
-    let mut high = seen & HIGHS != 0;
+    let mut high = seen.to_bitmask() != 0;
+    // The last bytes of the text.
     while let Some(&byte) = text.get(at) {
         if byte == b'"' || byte == b'\\' || byte < 0x20 {
             break;
