@@ -176,7 +176,7 @@ async fn a_stream_over_its_limit_is_cut_and_the_limit_named() {
     assert_eq!(parts.len(), 33);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_with_effects_runs_to_its_end_and_a_safe_one_is_dropped() {
     let ended = Arc::new(AtomicUsize::new(0));
     let count = ended.clone();
