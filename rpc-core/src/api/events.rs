@@ -4,8 +4,8 @@ use crate::{
     call::{Endpoint, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::FederationError,
-    event::{Listed, Pdu, judge_all},
-    json::{Members, Object, ObjectWriter, ReadError, Value},
+    event::{Listed, Pdu, judge_all, listed_values},
+    json::{Members, Object, ObjectWriter, ReadError},
 };
 
 /// Asks for the events between those the caller has and those it was told of.
@@ -89,11 +89,7 @@ impl GetMissingEventsReply {
 impl MessageForm for GetMissingEventsReply {
     fn write(&self) -> Object {
         let mut object = ObjectWriter::new();
-        let events = self.events.iter().filter_map(|event| match event {
-            Ok(pdu) => Some(pdu.value().clone()),
-            Err(bad) => bad.value.clone(),
-        });
-        object.array("events", events.collect::<Vec<Value>>());
+        object.array("events", listed_values(&self.events, Pdu::value));
         object.members(&self.extra);
         object.into_object()
     }

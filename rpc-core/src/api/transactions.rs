@@ -8,8 +8,8 @@ use crate::{
     call::{Endpoint, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query, TrailingSlash},
     error::FederationError,
-    event::{BadEvent, Edu, Listed, Pdu, judge_all},
-    json::{Json, Members, Object, ObjectWriter, ReadError, Value},
+    event::{Edu, Listed, Pdu, judge_all, listed_values},
+    json::{Json, Members, Object, ObjectWriter, ReadError},
 };
 
 /// Pushes events to a server.
@@ -56,18 +56,6 @@ impl SendTransaction {
             extra_query: Query::default(),
         }
     }
-}
-
-/// What stood in the list, good or bad. A bad element that was too large to keep cannot be written again; a request has none,
-/// because a request is read whole.
-fn listed_values<'a, T: 'a>(
-    list: &'a [Listed<T>],
-    value: fn(&T) -> &Value,
-) -> impl Iterator<Item = Value> + 'a {
-    list.iter().filter_map(move |item| match item {
-        Ok(event) => Some(value(event).clone()),
-        Err(BadEvent { value, .. }) => value.clone(),
-    })
 }
 
 impl Endpoint for SendTransaction {

@@ -130,3 +130,15 @@ pub fn judge_all<T>(
         })
         .collect()
 }
+
+/// What stood in a list, good or bad, to write it again. An element that was too large to keep is left out; a request or message
+/// has none, because it is read whole.
+pub(crate) fn listed_values<'a, T: 'a>(
+    list: &'a [Listed<T>],
+    value: fn(&T) -> &Value,
+) -> impl Iterator<Item = Value> + 'a {
+    list.iter().filter_map(move |item| match item {
+        Ok(event) => Some(value(event).clone()),
+        Err(bad) => bad.value.clone(),
+    })
+}
