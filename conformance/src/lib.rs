@@ -14,6 +14,7 @@
 //! #         none get_weather: GetWeather => GetVersionReply {
 //! #             idempotency: Safe, flow: Concurrent, reply: Message,
 //! #             limits: call::SizeLimits::SMALL, clocks: call::Clocks::DEFAULT,
+//! #             errors: [], editions: [],
 //! #         }
 //! #     }
 //! # }

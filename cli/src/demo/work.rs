@@ -263,7 +263,7 @@ impl Join<'_> {
             Some(Arrival::Bad { array, bad }) => {
                 Err(format!("element {} of `{array}` {}", bad.index, bad.fault))
             }
-            Some(Arrival::Event { array, pdu }) => {
+            Some(Arrival::Item { array, item: pdu }) => {
                 let arrived = self.arrived.entry(array).or_default();
                 let places = self.room.array(array);
                 let place = places.get(*arrived).ok_or_else(|| {

@@ -253,7 +253,7 @@ fn a_bad_event_of_a_stream_spoils_no_other() {
                         let mut judged: Vec<Listed<Pdu>> = Vec::new();
                         for _ in &list {
                             judged.push(match events.next().await.unwrap().unwrap() {
-                                Arrival::Event { pdu, .. } => Ok(pdu),
+                                Arrival::Item { item, .. } => Ok(item),
                                 Arrival::Bad { bad, .. } => Err(bad),
                             });
                         }

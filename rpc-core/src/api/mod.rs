@@ -36,6 +36,8 @@ macro_rules! operations {
                     reply: Message,
                     limits: $crate::call::SizeLimits::SMALL,
                     clocks: $crate::call::Clocks::short(10),
+                    errors: [],
+                    editions: [Matrix],
                 }
             }
 
@@ -48,6 +50,8 @@ macro_rules! operations {
                     reply: Message,
                     limits: $crate::call::SizeLimits::SMALL,
                     clocks: $crate::call::Clocks::short(10),
+                    errors: [],
+                    editions: [Matrix],
                 }
             }
 
@@ -60,6 +64,8 @@ macro_rules! operations {
                     reply: Message,
                     limits: $crate::call::SizeLimits::DEFAULT,
                     clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    editions: [Matrix, Ietf],
                 }
             }
 
@@ -72,6 +78,8 @@ macro_rules! operations {
                     reply: Message,
                     limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    editions: [Matrix, Ietf],
                 }
             }
 
@@ -84,6 +92,8 @@ macro_rules! operations {
                     reply: Events { arrays: $crate::api::SendJoin::ARRAYS },
                     limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks { head: ::core::time::Duration::from_secs(600), ..$crate::call::Clocks::DEFAULT },
+                    errors: [400 M_INVALID_PARAM, 400 M_MISSING_PARAM, 400 M_UNABLE_TO_AUTHORISE_JOIN, 400 M_UNABLE_TO_GRANT_JOIN, 403 M_FORBIDDEN],
+                    editions: [Matrix, Ietf],
                 }
             }
 
@@ -96,6 +106,8 @@ macro_rules! operations {
                     reply: Blob,
                     limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [429 M_LIMIT_EXCEEDED, 502 M_TOO_LARGE, 504 M_NOT_YET_UPLOADED],
+                    editions: [Matrix],
                 }
             }
         }
@@ -117,7 +129,9 @@ macro_rules! define_operations {
                     flow: $flow:ident,
                     reply: $shape:ident $({ $($arrays:tt)* })?,
                     limits: $limits:expr,
-                    clocks: $clocks:expr $(,)?
+                    clocks: $clocks:expr,
+                    errors: [$($status:literal $errcode:ident),* $(,)?],
+                    editions: [$($edition:ident),* $(,)?] $(,)?
                 }
             )*
         }
@@ -134,6 +148,11 @@ macro_rules! define_operations {
                     reply: $crate::call::ReplyShape::$shape $({ $($arrays)* })?,
                     limits: $limits,
                     clocks: $clocks,
+                    errors: &[$( $crate::call::DocumentedError {
+                        http_status: $status,
+                        errcode: stringify!($errcode),
+                    } ),*],
+                    editions: &[$( $crate::call::Edition::$edition ),*],
                 };
             }
         )*)*

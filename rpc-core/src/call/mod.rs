@@ -11,7 +11,10 @@ pub use reply::{
     AnyMessage, Arrival, Blob, BlobSource, ByteStream, EventReply, EventStream, Message,
     MessageForm, Part, PartStream, Reply, ReplyForm,
 };
-pub use spec::{Authentication, Clocks, Flow, Idempotency, OperationSpec, ReplyShape, SizeLimits};
+pub use spec::{
+    Authentication, Clocks, DocumentedError, Edition, Flow, Idempotency, OperationSpec, ReplyShape,
+    SizeLimits,
+};
 
 use crate::{ServerName, endpoint::EndpointForm, error::CallError};
 

@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 use super::{Operation, ReplyShape};
 use crate::{
     error::{CallError, Delivery, TransportError, TransportErrorKind},
-    event::{BadEvent, EventFault, Pdu},
+    event::{BadEvent, Element, EventFault, Pdu},
     json::{Members, Object, ReadError, Value},
 };
 
@@ -179,31 +179,31 @@ impl Debug for EventStream {
     }
 }
 
-/// A streamed reply whose other members are of type `M`.
+/// A streamed reply: arrays of `T` (events, or event IDs), and other members of type `M`.
 ///
-/// Arrays come as events, judged one by one; the members may stand before, between or behind them, so they are
+/// The elements of the arrays are judged one by one; the members may stand before, between or behind them, so they are
 /// given by [`EventReply::finish`] when the end has come. Dropping it ends the call.
-pub struct EventReply<M> {
+pub struct EventReply<M, T = Pdu> {
     parts: PartStream,
     members: Members,
     member_bytes: usize,
-    _members: PhantomData<fn() -> M>,
+    _types: PhantomData<fn() -> (M, T)>,
 }
 
 /// Bound on all members beside the arrays together, in bytes.
 const MAX_MEMBER_BYTES: usize = 16 << 20;
 
-/// One event of a streamed reply as it arrives.
+/// One element of a streamed reply as it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Arrival {
-    /// A well-formed event.
-    Event {
+pub enum Arrival<T = Pdu> {
+    /// A well-formed one.
+    Item {
         /// Which array it stood in.
         array: &'static str,
-        /// The event.
-        pdu: Pdu,
+        /// The element.
+        item: T,
     },
-    /// An element that is no event. The others are untouched.
+    /// One that is none. The others are untouched.
     Bad {
         /// Which array it stood in.
         array: &'static str,
@@ -212,41 +212,41 @@ pub enum Arrival {
     },
 }
 
-impl<M: MessageForm> EventReply<M> {
+impl<M: MessageForm, T: Element> EventReply<M, T> {
     /// A reply made of parts.
     pub fn from_parts(parts: PartStream) -> Self {
         Self {
             parts,
             members: Members::new(),
             member_bytes: 0,
-            _members: PhantomData,
+            _types: PhantomData,
         }
     }
 
-    /// A reply made of a lazily produced list of events for each array, and the members, which are written last.
+    /// A reply made of a lazily produced list of elements for each array, and the members, which are written last.
     pub fn new<I>(arrays: Vec<(&'static str, I)>, members: M) -> Self
     where
-        I: IntoIterator<Item = Pdu> + Send + 'static,
+        I: IntoIterator<Item = T> + Send + 'static,
         I::IntoIter: Send,
     {
         let events = arrays.into_iter().flat_map(|(array, events)| {
-            std::iter::once(Part::Array(array)).chain((0..).zip(events).map(move |(index, pdu)| {
-                Part::Item {
+            std::iter::once(Part::Array(array)).chain((0..).zip(events).map(
+                move |(index, item)| Part::Item {
                     array,
                     index,
-                    value: pdu.into_value(),
-                }
-            }))
+                    value: item.into_value(),
+                },
+            ))
         });
         let parts = events.chain(member_parts(&members.write()));
         Self::from_parts(stream::iter(parts.map(Ok)).boxed())
     }
 
-    /// The next event, or `None` at the end. Dropping the future loses nothing.
+    /// The next element, or `None` at the end. Dropping the future loses nothing.
     ///
     /// # Errors
     /// The reply broke off or is malformed as a whole; what came before stays good.
-    pub async fn next(&mut self) -> Option<Result<Arrival, CallError>> {
+    pub async fn next(&mut self) -> Option<Result<Arrival<T>, CallError>> {
         while let Some(part) = self.parts.next().await {
             match part {
                 Err(error) => return Some(Err(error)),
@@ -270,8 +270,8 @@ impl<M: MessageForm> EventReply<M> {
                     index,
                     value,
                 }) => {
-                    return Some(Ok(match Pdu::judge(value.clone()) {
-                        Ok(pdu) => Arrival::Event { array, pdu },
+                    return Some(Ok(match T::judge(value.clone()) {
+                        Ok(item) => Arrival::Item { array, item },
                         Err(fault) => Arrival::Bad {
                             array,
                             bad: BadEvent {
@@ -303,7 +303,7 @@ impl<M: MessageForm> EventReply<M> {
         None
     }
 
-    /// Reads to the end, dropping what events are left, and gives the members beside the arrays.
+    /// Reads to the end, dropping what elements are left, and gives the members beside the arrays.
     ///
     /// # Errors
     /// The reply broke off, or a member is missing or of another type.
@@ -327,7 +327,7 @@ fn member_parts(object: &Object) -> VecDeque<Part> {
         .collect()
 }
 
-impl<M> Debug for EventReply<M> {
+impl<M, T> Debug for EventReply<M, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventReply")
             .field("members", &self.members)
@@ -335,7 +335,7 @@ impl<M> Debug for EventReply<M> {
     }
 }
 
-impl<M: MessageForm> ReplyForm for EventReply<M> {
+impl<M: MessageForm, T: Element> ReplyForm for EventReply<M, T> {
     fn into_reply(self) -> Reply {
         let Self { parts, members, .. } = self;
         // Members that were read already go first, so that a reply can be looked into and passed on.

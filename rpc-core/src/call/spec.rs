@@ -1,6 +1,6 @@
 //! The facts about an operation that every binding and layer obeys. They stand in its row and are never inferred.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// Everything that is known about an operation besides the shape of its request and reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,37 @@ pub struct OperationSpec {
     pub limits: SizeLimits,
     /// How long a caller waits for what.
     pub clocks: Clocks,
+    /// The errors that the specification documents for it, beside those that any call may be answered with.
+    pub errors: &'static [DocumentedError],
+    /// The editions of the protocol that have it. Empty for a third party's own.
+    pub editions: &'static [Edition],
+}
+
+/// An error that an operation's specification names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentedError {
+    /// The status that HTTP gives it; other bindings carry it along.
+    pub http_status: u16,
+    /// The error code: `M_FORBIDDEN`.
+    pub errcode: &'static str,
+}
+
+/// Who publishes a version of the protocol, or of a room (MSC3923): one server may speak several editions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Edition {
+    /// The Matrix specification.
+    Matrix,
+    /// The IETF's drafts (draft-ralston-mimi-matrix-framework).
+    Ietf,
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Matrix => "Matrix",
+            Self::Ietf => "IETF",
+        })
+    }
 }
 
 /// Who has to prove what before the handler runs.

@@ -85,6 +85,9 @@ pub enum EventFault {
     /// Some other JSON value.
     #[error("is not a JSON object")]
     NotAnObject,
+    /// Where the ID of an event is expected, some other JSON value than a string.
+    #[error("is not a JSON string")]
+    NotAnId,
     /// Beyond [`MAX_EVENT_BYTES`], or beyond the limit of a streamed reply's elements.
     #[error("has {size} bytes, more than the limit of {MAX_EVENT_BYTES}")]
     TooLarge {
@@ -112,6 +115,42 @@ pub struct BadEvent {
 
 /// An element of a list of events: good, or bad without harm to the others.
 pub type Listed<T> = Result<T, BadEvent>;
+
+/// What an array of a streamed reply holds: events, or the IDs of events.
+pub trait Element: Sized + Send + 'static {
+    /// Judges a value as such an element.
+    ///
+    /// # Errors
+    /// It is none. Its neighbours are untouched.
+    fn judge(value: Value) -> Result<Self, EventFault>;
+
+    /// The element as a value again.
+    fn into_value(self) -> Value;
+}
+
+impl Element for Pdu {
+    fn judge(value: Value) -> Result<Self, EventFault> {
+        Self::judge(value)
+    }
+
+    fn into_value(self) -> Value {
+        self.into_value()
+    }
+}
+
+/// The ID of an event.
+impl Element for String {
+    fn judge(value: Value) -> Result<Self, EventFault> {
+        value
+            .as_str()
+            .map(std::borrow::Cow::into_owned)
+            .ok_or(EventFault::NotAnId)
+    }
+
+    fn into_value(self) -> Value {
+        Value::string(&self)
+    }
+}
 
 /// Judges the elements of a list one by one.
 pub fn judge_all<T>(

@@ -49,7 +49,7 @@ async fn six_operations_arrive_by_value_and_through_the_codec() {
         let mut arrays = Vec::new();
         while let Some(arrival) = reply.next().await {
             match arrival.unwrap() {
-                Arrival::Event { array, .. } => arrays.push(array),
+                Arrival::Item { array, .. } => arrays.push(array),
                 Arrival::Bad { bad, .. } => panic!("{bad:?}"),
             }
         }

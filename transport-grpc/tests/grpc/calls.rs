@@ -199,9 +199,9 @@ async fn a_streamed_reply_crosses_in_order() {
             let arrival = reply.next().await.unwrap().unwrap();
             assert_eq!(
                 arrival,
-                Arrival::Event {
+                Arrival::Item {
                     array: "state",
-                    pdu: pdu(number),
+                    item: pdu(number),
                 }
             );
         }

@@ -234,9 +234,9 @@ async fn our_client_reads_tonics_stream() {
     let arrival = reply.next().await.unwrap().unwrap();
     assert_eq!(
         arrival,
-        Arrival::Event {
+        Arrival::Item {
             array: "state",
-            pdu: pdu(1),
+            item: pdu(1),
         }
     );
     assert!(reply.next().await.is_none());

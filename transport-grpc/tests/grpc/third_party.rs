@@ -35,6 +35,8 @@ impl Operation for Greet {
             head: Duration::from_secs(5),
             ..Clocks::DEFAULT
         },
+        errors: &[],
+        editions: &[],
     };
 }
 

@@ -71,12 +71,9 @@ async fn events_arrive_while_the_reply_is_being_made() {
         let first = tokio::time::timeout(Duration::from_secs(5), reply.next())
             .await
             .unwrap();
-        assert!(matches!(first, Some(Ok(Arrival::Event { .. }))));
+        assert!(matches!(first, Some(Ok(Arrival::Item { .. }))));
         go.send(true).unwrap();
-        assert!(matches!(
-            reply.next().await,
-            Some(Ok(Arrival::Event { .. }))
-        ));
+        assert!(matches!(reply.next().await, Some(Ok(Arrival::Item { .. }))));
         assert!(reply.next().await.is_none());
     }
 }
@@ -266,7 +263,7 @@ async fn one_bad_event_of_a_stream_spoils_no_other() {
     let mut reply = client.send_join(&destination(), join()).await.unwrap();
     let mut outcomes = Vec::new();
     while let Some(arrival) = reply.next().await {
-        outcomes.push(matches!(arrival.unwrap(), Arrival::Event { .. }));
+        outcomes.push(matches!(arrival.unwrap(), Arrival::Item { .. }));
     }
     assert_eq!(outcomes, [true, false, false, true, true]);
     assert_eq!(reply.finish().await.unwrap().members_omitted, Some(true));

@@ -70,7 +70,7 @@ async fn join(client: &Client, state: u64) -> u64 {
     let mut arrived = 0;
     while let Some(arrival) = reply.next().await {
         match arrival.expect("the reply is whole") {
-            Arrival::Event { .. } => arrived += 1,
+            Arrival::Item { .. } => arrived += 1,
             Arrival::Bad { bad, .. } => panic!("not an event: {bad:?}"),
         }
     }
