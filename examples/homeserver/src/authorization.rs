@@ -33,7 +33,8 @@ pub(crate) fn check_auth_events<'a>(
     create: Option<&'a Arc<Event>>,
     find: impl Fn(&EventId) -> Option<&'a Arc<Event>>,
 ) -> Result<(), Unauthorized> {
-    check_state_independent_auth_rules(rules, event, |id| find(id)).map_err(Unauthorized::AuthEvents)?;
+    check_state_independent_auth_rules(rules, event, |id| find(id))
+        .map_err(Unauthorized::AuthEvents)?;
     let mut cited: HashMap<StateKey, &Arc<Event>> = event
         .authorising()
         .iter()

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use comity_core::event::Pdu;
+use bytes::Bytes;
+use comity_core::{event::Pdu, json::Value};
 use ruma_common::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
 };
@@ -42,6 +43,7 @@ impl Event {
     /// # Errors
     /// [`UnreadableEvent`] names the member that is not what the specification asks for.
     pub fn read(id: &str, pdu: Pdu) -> Result<Self, UnreadableEvent> {
+        let pdu = apart(&pdu).ok_or(UnreadableEvent("content"))?;
         let content = pdu.get("content").ok_or(UnreadableEvent("content"))?;
         let room_id = match pdu.room_id() {
             Some(id) => Some(RoomId::parse(id).map_err(|_| UnreadableEvent("room_id"))?),
@@ -131,6 +133,13 @@ impl Event {
         let user = UserId::parse(self.state_key.as_deref()?).ok()?;
         Some((user, RoomMemberEvent::new(self).membership().ok()?))
     }
+}
+
+/// The same event in memory of its own: the text of one that arrived is part of a whole request, which it would keep alive.
+fn apart(pdu: &Pdu) -> Option<Pdu> {
+    let text = Bytes::copy_from_slice(pdu.value().as_bytes());
+    let size = text.len();
+    Pdu::judge(Value::parse(text, size).ok()?).ok()
 }
 
 fn event_ids(ids: Vec<String>) -> Option<Vec<OwnedEventId>> {

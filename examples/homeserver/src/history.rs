@@ -1,7 +1,7 @@
 //! Walks along the edges of a room's graph.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -18,7 +18,11 @@ pub(crate) fn auth_chain<'a, 'b>(
     let mut chain: Vec<Arc<Event>> = Vec::new();
     let mut left: Vec<&'a Arc<Event>> = Vec::new();
     let cited = |event: &Event| -> Vec<&'a Arc<Event>> {
-        event.authorising().iter().filter_map(|id| find(id)).collect()
+        event
+            .authorising()
+            .iter()
+            .filter_map(|id| find(id))
+            .collect()
     };
     for event in events {
         left.extend(cited(event));
@@ -30,6 +34,38 @@ pub(crate) fn auth_chain<'a, 'b>(
         }
     }
     chain
+}
+
+/// All of these events, each behind those that it cites, as far as they are among them.
+pub(crate) fn in_auth_order(events: &HashMap<OwnedEventId, Arc<Event>>) -> Vec<Arc<Event>> {
+    // How many events each one still waits for, and who waits for it.
+    let mut missing: HashMap<&EventId, usize> = HashMap::new();
+    let mut citing: HashMap<&EventId, Vec<&Arc<Event>>> = HashMap::new();
+    for event in events.values() {
+        let cited = event.authorising().iter();
+        for cited in cited.filter(|id| events.contains_key(*id)) {
+            *missing.entry(event.id()).or_default() += 1;
+            citing.entry(cited).or_default().push(event);
+        }
+    }
+    let free = events.values();
+    let mut ordered: Vec<Arc<Event>> = free
+        .filter(|event| !missing.contains_key(event.id()))
+        .cloned()
+        .collect();
+    let mut done = 0;
+    while let Some(event) = ordered.get(done).cloned() {
+        done += 1;
+        for waiting in citing.get(event.id()).into_iter().flatten() {
+            let missing = missing.entry(waiting.id()).or_default();
+            *missing -= 1;
+            if *missing == 0 {
+                ordered.push(Arc::clone(waiting));
+            }
+        }
+    }
+    // IDs are hashes of what they stand for, so that no two events cite each other and none is left.
+    ordered
 }
 
 /// A walk against time, breadth first: what [`Backfill`](comity_core::api::Backfill) and

@@ -8,7 +8,7 @@ use std::{
 use comity_core::{
     ServerName,
     auth::SigningKey,
-    event::{EventError, Pdu, sign_event},
+    event::{Pdu, room_version::EventError, sign_event},
     json::{Object, ObjectWriter},
 };
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
@@ -173,11 +173,18 @@ impl Room {
     }
 
     /// The auth chain of some events of the room.
-    pub fn auth_chain<'a>(&self, events: impl IntoIterator<Item = &'a Arc<Event>>) -> Vec<Arc<Event>> {
+    pub fn auth_chain<'a>(
+        &self,
+        events: impl IntoIterator<Item = &'a Arc<Event>>,
+    ) -> Vec<Arc<Event>> {
         auth_chain(events, |id| self.event(id))
     }
 
-    pub(crate) fn walk(&self, walk: &Walk, start: impl IntoIterator<Item = OwnedEventId>) -> Vec<Arc<Event>> {
+    pub(crate) fn walk(
+        &self,
+        walk: &Walk,
+        start: impl IntoIterator<Item = OwnedEventId>,
+    ) -> Vec<Arc<Event>> {
         walk.from(start, |id| self.event(id))
     }
 
@@ -230,17 +237,23 @@ impl Room {
         check_state(rules, event, before)
     }
 
+    /// Checks an event of our own as others will, without taking it in.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub(crate) fn check_own(&self, event: &Event) -> Result<(), Refused> {
+        let before = self.state_after(event.previous())?;
+        Ok(self.check(event, &before)?)
+    }
+
     /// Checks what a user of another server would send, before it is signed.
     ///
     /// # Errors
     /// [`Refused`].
-    pub(crate) fn check_draft(&self, draft: &Draft, unsigned: &Object) -> Result<(), Refused> {
+    pub(crate) fn check_template(&self, unsigned: &Object) -> Result<(), Refused> {
         let pdu = Pdu::judge(unsigned.to_value()).map_err(|_| UnreadableEvent("content"))?;
-        debug_assert_eq!(pdu.event_type().as_ref(), Some(&draft.kind));
         // Its ID will be the hash of what it becomes, and is not looked at.
-        let event = Event::read("$template", pdu)?;
-        let before = self.state_after(event.previous())?;
-        Ok(self.check(&event, &before)?)
+        self.check_own(&Event::read("$template", pdu)?)
     }
 
     fn place(&mut self, event: Arc<Event>, before: State, is_head: bool) -> Result<(), Refused> {
@@ -293,7 +306,9 @@ impl Room {
         let mut states: Vec<State> = Vec::new();
         for id in ids {
             let place = self.events.get(id).and_then(|node| node.place.as_ref());
-            let after = &place.ok_or_else(|| Refused::MissingPrevious(id.clone()))?.after;
+            let after = &place
+                .ok_or_else(|| Refused::MissingPrevious(id.clone()))?
+                .after;
             // Branches of messages alone have one state.
             if !states.iter().any(|state| state.is_shared_with(after)) {
                 states.push(after.clone());
@@ -311,7 +326,8 @@ impl Room {
     /// [`Refused`] if the draft's content is malformed.
     pub(crate) fn compose(&self, draft: &Draft, now: i64) -> Result<Object, Refused> {
         // More heads than fit are joined by the events after this one.
-        let mut heads: Vec<&Arc<Event>> = self.heads.iter().filter_map(|id| self.event(id)).collect();
+        let mut heads: Vec<&Arc<Event>> =
+            self.heads.iter().filter_map(|id| self.event(id)).collect();
         heads.sort_by_key(|event| std::cmp::Reverse(event.depth()));
         heads.truncate(MAX_PREVIOUS);
         let depth = heads.first().map_or(0, |event| event.depth());
@@ -359,7 +375,7 @@ impl Room {
         now: i64,
     ) -> Result<Event, AppendError> {
         let unsigned = self.compose(draft, now)?;
-        let (id, pdu) = sign_event(&*self.version.format, unsigned, server, key)?;
+        let (id, pdu) = sign_event(&*self.version.format, &unsigned, server, key)?;
         Ok(Event::read(&id, pdu).map_err(Refused::from)?)
     }
 

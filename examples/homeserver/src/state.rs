@@ -88,11 +88,7 @@ impl State {
 
     /// Discounts the user whose membership stands at `key`.
     fn forget_membership(&mut self, key: &StateKey) {
-        let Some(server) = self
-            .events
-            .get(key)
-            .and_then(|event| joined_server(event))
-        else {
+        let Some(server) = self.events.get(key).and_then(|event| joined_server(event)) else {
             return;
         };
         match self.joined.get(&server).copied() {
