@@ -25,6 +25,7 @@ mod chunks;
 mod client;
 mod codec;
 mod content;
+mod devices;
 mod elements;
 mod error;
 mod events;
@@ -35,13 +36,16 @@ mod keys;
 mod media;
 mod membership;
 mod metadata;
+mod parameters;
+mod queries;
 mod server;
 mod server_info;
 mod transactions;
 
 pub use client::GrpcTransport;
 pub use codec::{Codecs, GrpcCodec, ReplyCodec, ReplyMessage};
-pub use content::{CodecError, ContentFields, Fields, QueryReader, RequestFields};
+pub use content::{CodecError, ContentFields, Fields, RequestFields};
+pub use parameters::QueryReader;
 pub use server::{GrpcServer, GrpcServerOptions, is_grpc};
 
 /// The binding's name and version.

@@ -11,6 +11,9 @@ use crate::{
     json::{Json, Members, Object, ObjectWriter, ReadError, Value},
 };
 
+/// Something of each device: by user ID and device ID.
+pub type ByDevice<T> = BTreeMap<String, BTreeMap<String, T>>;
+
 /// Asks for the device keys of some of the server's users.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueryKeys {
@@ -52,7 +55,7 @@ impl Endpoint for QueryKeys {
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueryKeysReply {
     /// Device keys by user ID and device ID.
-    pub device_keys: Json<BTreeMap<String, BTreeMap<String, Value>>>,
+    pub device_keys: Json<ByDevice<Value>>,
     /// Master cross-signing keys by user ID.
     pub master_keys: Option<Json<BTreeMap<String, Value>>>,
     /// Self-signing keys by user ID.
@@ -90,7 +93,7 @@ impl MessageForm for QueryKeysReply {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimKeys {
     /// The wanted algorithm by user ID and device ID.
-    pub one_time_keys: Json<BTreeMap<String, BTreeMap<String, String>>>,
+    pub one_time_keys: Json<ByDevice<String>>,
     /// Members that the operation does not know.
     pub extra: Members,
     /// Query parameters that the operation does not know.
@@ -127,7 +130,7 @@ impl Endpoint for ClaimKeys {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimKeysReply {
     /// Keys by user ID, device ID, and algorithm with key ID (`signed_curve25519:AAAAHg`).
-    pub one_time_keys: Json<BTreeMap<String, BTreeMap<String, BTreeMap<String, Value>>>>,
+    pub one_time_keys: Json<ByDevice<BTreeMap<String, Value>>>,
     /// Members that the operation does not know.
     pub extra: Members,
 }

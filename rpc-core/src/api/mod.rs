@@ -14,7 +14,7 @@ mod queries;
 mod server;
 mod transactions;
 
-pub use devices::{ClaimKeys, ClaimKeysReply, QueryKeys, QueryKeysReply};
+pub use devices::{ByDevice, ClaimKeys, ClaimKeysReply, QueryKeys, QueryKeysReply};
 pub use events::{
     Backfill, BackfillMembers, BackfillReply, GetEvent, GetEventReply, GetMissingEvents,
     GetMissingEventsReply, GetState, GetStateIds, GetStateIdsMembers, GetStateIdsReply,
