@@ -288,15 +288,15 @@ impl Joining<'_> {
         let create = self.find_create(&version, &arrived)?;
         let rules = &version.rules.authorization;
         let mut refused = arrived.refused;
-        let mut known: HashMap<OwnedEventId, Arc<Event>> = HashMap::new();
+        check_auth_events(rules, &create, None, |_| None)
+            .map_err(|why| self.bad(&format!("the create event: {why}")))?;
+        // From version 12 on nothing cites the create event, so it has to be there before all others.
+        let mut known = HashMap::from([(create.id().to_owned(), create.clone())]);
         for event in in_auth_order(&arrived.events) {
-            let is_create = *event.kind() == TimelineEventType::RoomCreate;
-            let allowed = match is_create && event.id() != create.id() {
-                true => Err("a room has one m.room.create".to_owned()),
-                false => check_auth_events(rules, &event, Some(&create), |id| known.get(id))
-                    .map_err(|why| why.to_string()),
-            };
-            match allowed {
+            if *event.kind() == TimelineEventType::RoomCreate {
+                continue;
+            }
+            match check_auth_events(rules, &event, Some(&create), |id| known.get(id)) {
                 Ok(()) => {
                     known.insert(event.id().to_owned(), event);
                 }
@@ -333,10 +333,9 @@ impl Joining<'_> {
 
     /// The create event: it has to be of the version that the event was signed for, as that was only said so far.
     fn find_create(&self, version: &Version, arrived: &Arrived) -> Result<Arc<Event>, ActionError> {
-        let state = arrived.state.iter().filter_map(|id| arrived.events.get(id));
+        let mut state = arrived.state.iter().filter_map(|id| arrived.events.get(id));
         let create = state
-            .filter(|event| event.is_state(&TimelineEventType::RoomCreate, ""))
-            .next()
+            .find(|event| event.is_state(&TimelineEventType::RoomCreate, ""))
             .ok_or_else(|| self.bad("its state has no usable `m.room.create`"))?;
         let content = create.pdu().content();
         let said = content.and_then(|content| content.get("room_version"));

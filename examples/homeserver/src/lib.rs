@@ -67,7 +67,7 @@ mod state;
 mod transactions;
 mod version;
 
-pub use actions::{ActionError, Delivery, NewRoom, Sent};
+pub use actions::{ActionError, Delivered, NewRoom, Sent};
 pub use authorization::Unauthorized;
 pub use devices::{Device, User};
 pub use event::{Event, StateKey, UnreadableEvent};
