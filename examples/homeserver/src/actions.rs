@@ -31,6 +31,9 @@ pub enum ActionError {
     /// This server is not in the room.
     #[error("this server is not in the room {0}")]
     UnknownRoom(OwnedRoomId),
+    /// Another user of this server is just joining it.
+    #[error("this server is joining the room {0} already")]
+    Joining(OwnedRoomId),
     /// The user is of another server, which alone can speak for it.
     #[error("{0} is not a user of this server")]
     NotOurs(ruma_common::OwnedUserId),

@@ -20,8 +20,8 @@ use ruma_common::{OwnedEventId, RoomId, UserId};
 use ruma_events::TimelineEventType;
 
 use crate::{
-    ActionError, Draft, Event, Homeserver, Room, State, Version, authorization::check_auth_events,
-    history::in_auth_order, homeserver::lock,
+    ActionError, Draft, Event, Homeserver, Refused, Room, State, Version,
+    authorization::check_auth_events, history::in_auth_order, homeserver::lock,
 };
 
 /// Most events that are named among those that a join's answer had in vain.
@@ -67,6 +67,8 @@ impl Homeserver {
         if here == Some(true) {
             return self.join_here(room_id, user).await;
         }
+        // Two joins at once would each know half of what the other brings about.
+        let _turn = Turn::take(self, room_id)?;
         let joining = Joining {
             server: self,
             room_id,
@@ -91,6 +93,24 @@ impl Homeserver {
             auth_chain: 0,
             refused: Refusals::default(),
         })
+    }
+}
+
+/// The right to join a room, given back when it is dropped.
+struct Turn<'a>(&'a Homeserver, &'a RoomId);
+
+impl<'a> Turn<'a> {
+    fn take(server: &'a Homeserver, room: &'a RoomId) -> Result<Self, ActionError> {
+        match lock(&server.shared.joining).insert(room.to_owned()) {
+            true => Ok(Self(server, room)),
+            false => Err(ActionError::Joining(room.to_owned())),
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.shared.joining).remove(self.1);
     }
 }
 
@@ -293,7 +313,11 @@ impl Joining<'_> {
         // From version 12 on nothing cites the create event, so it has to be there before all others.
         let mut known = HashMap::from([(create.id().to_owned(), create.clone())]);
         for event in in_auth_order(&arrived.events) {
+            if event.id() == create.id() {
+                continue;
+            }
             if *event.kind() == TimelineEventType::RoomCreate {
+                refused.add(format!("{}: {}", event.id(), Refused::SecondCreate));
                 continue;
             }
             match check_auth_events(rules, &event, Some(&create), |id| known.get(id)) {

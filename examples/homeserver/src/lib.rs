@@ -42,7 +42,9 @@
 //! - Retries: a server that could not be reached is not tried again. It asks for what it missed when it gets the next event.
 //! - Leaving and knocking by operations of their own (a leave is an event like others), restricted joins on the resident's side,
 //!   third-party invites, EDUs (presence, typing, receipts, device messages).
-//! - Missing state and auth events (`GetState`, `GetEventAuth`): an event whose predecessors or auth events cannot be had is refused.
+//! - Missing state and auth events (`GetState`, `GetEventAuth`): an event is refused if its auth events are not here, or if the walk back
+//!   from it does not reach the room as it is known here within one question. Only what stands on the same ground as a join is placed
+//!   without that.
 //! - Who may see what: a server in a room is given all of it, whatever `m.room.history_visibility` says; `m.room.server_acl` is not obeyed.
 //! - Room versions 1 to 5, whose events may hold numbers that are not canonical, and policy servers.
 

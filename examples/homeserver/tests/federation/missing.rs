@@ -60,3 +60,30 @@ async fn a_gap_wider_than_the_limit_leaves_the_event_out() {
     assert_eq!(delivered[0].refused().count(), 0, "{delivered:?}");
     assert_eq!(two.heads(&room), one.heads(&room));
 }
+
+#[tokio::test]
+async fn what_was_sent_while_a_server_joined_has_a_place_there() {
+    let (one, two) = Street::of_two();
+    let alice = one.user("alice");
+    let room = one.public_room(&alice, "12");
+    let citing = [
+        ("m.room.power_levels", ""),
+        ("m.room.member", alice.as_str()),
+    ];
+    let (id, early) = one.forge(&room, &topic(&alice, "meanwhile"), None, &citing);
+    let bob = two.user("bob");
+    two.server.join(&room, &bob, one.name()).await.unwrap();
+    for house in [&one, &two] {
+        let results = one.push(house, [Ok(early.clone())]).await;
+        assert_eq!(results[&id].error, None);
+    }
+    assert_eq!(one.state(&room), two.state(&room));
+    let sent = one
+        .server
+        .send_message(&room, &alice, "welcome")
+        .await
+        .unwrap();
+    assert_eq!(sent.event.previous().len(), 2);
+    assert_eq!(sent.deliveries[0].refused().count(), 0, "{sent:?}");
+    assert_eq!(two.heads(&room), one.heads(&room));
+}
