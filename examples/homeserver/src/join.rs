@@ -48,8 +48,8 @@ pub struct Joined {
 impl Homeserver {
     /// Joins one of our users to a room through a server that is in it.
     ///
-    /// The state that it sends is believed as a whole, as there is nobody else to ask, but each event of it has to be signed by its sender's
-    /// server and allowed by its auth events. Memory grows with the room; what bounds it is the size limit of the reply
+    /// The state that it sends is believed as a whole, as there is nobody else to ask, but each event of it has to be signed by its
+    /// sender's server and allowed by its auth events. Memory grows with the room; what bounds it is the size limit of the reply
     /// ([`SizeLimits`](comity_core::call::SizeLimits)).
     ///
     /// Dropping the future may leave the user joined in the eyes of the others.

@@ -1,11 +1,11 @@
 //! A small homeserver's federation half, to be read: how one implements the traits of [`comity_core::api`].
 //!
-//! [`Homeserver`] implements every group trait once, and is served over any transport; `comity demo` serves it over HTTPS, gRPC and memory
-//! at the same time. Rooms are real: events with hashes and signatures, a graph, state at each event, authorization, state resolution.
+//! [`Homeserver`] implements every group trait once, and is served over any transport; `comity demo` serves it over HTTPS, gRPC and
+//! memory at the same time. Rooms are real: events with hashes and signatures, a graph, state at each event, authorization, state resolution.
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `server`, `keys`, `transactions`, `events`, `membership`, `queries`, `devices`, `media` | the traits, a file for each, named as in the API |
+//! | `server`, `keys`, `transactions`, `events`, `membership`, `queries`, `devices`, `media` | the traits, named as in the API |
 //! | `homeserver` | the server: who it is, what it holds, through what it calls others |
 //! | `actions`, `invites`, `join` | the calling side: making rooms, sending, inviting, joining |
 //! | `receive` | a foreign event from its arrival to its place in the room |
@@ -17,12 +17,12 @@
 //! # An event's way
 //!
 //! The numbers are those of SS "Checks performed on receipt of a PDU". An event that fails 1 or 2 is dropped, one that fails 3 goes on
-//! redacted: these are [`comity_core::event::check_event`]. One that fails 4 (its auth events) or 5 (the state before it) is refused with the
-//! reason. One that fails 6 (the current state) is kept but not built on. What it stands on and is not here is asked for once, from the
-//! server that sent it.
+//! redacted: these are [`comity_core::event::check_event`]. One that fails 4 (its auth events) or 5 (the state before it) is refused
+//! with the reason. One that fails 6 (the current state) is kept but not built on. What it stands on and is not here is asked for once,
+//! from the server that sent it.
 //!
-//! What is refused is not kept at all. Honest servers refuse the same events, so none of them builds on one; an event that does is refused as well,
-//! because what it stands on is missing.
+//! What is refused is not kept at all. Honest servers refuse the same events, so none of them builds on one; an event that does is
+//! refused as well, because what it stands on is missing.
 //!
 //! # Limits
 //!

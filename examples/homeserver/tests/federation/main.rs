@@ -4,6 +4,7 @@
 
 mod forks;
 mod joining;
+mod liars;
 mod missing;
 mod pulling;
 mod refusals;

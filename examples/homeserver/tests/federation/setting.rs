@@ -41,6 +41,15 @@ pub struct House {
 
 impl Street {
     pub fn move_in(&self, name: &str) -> House {
+        self.move_in_with(name, |_| Vec::new())
+    }
+
+    /// A server of which some routes are replaced.
+    pub fn move_in_with(
+        &self,
+        name: &str,
+        replace: impl FnOnce(&Homeserver) -> Vec<comity_core::Route>,
+    ) -> House {
         let name: ServerName = name.parse().unwrap();
         let key = Arc::new(SigningKey::generate("1").unwrap());
         let transport: Arc<dyn Transport> = Arc::new(self.clone());
@@ -62,6 +71,7 @@ impl Street {
             .with(api::queries(service.clone()))
             .with(api::devices(service.clone()))
             .with(api::media(service))
+            .with(replace(&server))
             .layered(ServiceBuilder::new().layer(Verify::layer(Arc::new(authenticator))));
         let transport =
             MemoryTransport::new(Operations::federation(), service, MemoryMode::ThroughCodec);
