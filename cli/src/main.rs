@@ -8,10 +8,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Events are small allocations, made on one thread and freed on another: what mimalloc is made for.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The Matrix Federation API over several transports.
 #[derive(Debug, Parser)]
 #[command(name = "comity", version)]

@@ -7,17 +7,26 @@ use serde::Serialize;
 use super::{
     findings::Findings,
     progress::Announce,
-    servers::Stage,
-    work::{Errand, Work},
+    report::count,
+    stage::{Actor, Stage},
 };
 
-/// How often each operation is called over each transport.
+/// A call that was answered as it should be.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) time: Duration,
+    /// Events that arrived equal byte for byte.
+    pub(crate) events: usize,
+}
+
+/// What is measured: an operation, called so many times over each transport.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Task {
+    /// The operation's name in the table.
+    pub(crate) operation: &'static str,
     pub(crate) calls: usize,
-    pub(crate) joins: usize,
-    /// Whether as many calls are made as it takes to carry each event at least once.
-    pub(crate) every_event: bool,
+    /// What all calls together show, with `{calls}` and `{events}` in place of the numbers. Empty: nothing but that they were answered.
+    pub(crate) claim: &'static str,
 }
 
 /// What was measured of one operation over one transport.
@@ -43,94 +52,66 @@ struct Samples {
     failures: Vec<String>,
 }
 
-/// Calls each operation over each transport in turns, so that what slows the machine down slows all of them.
-pub(crate) async fn measure(
-    stage: &Stage,
-    errand: &Errand,
-    plan: Plan,
+/// Calls an operation over each transport in turns, so that what slows the machine down slows all of them. `caller` is whose bytes are
+/// counted.
+pub(crate) async fn measure<H>(
+    stages: &[Stage<H>],
+    task: Task,
+    caller: fn(&Stage<H>) -> &Actor<H>,
     announce: Announce,
     findings: &mut Findings,
+    call: impl AsyncFn(&Stage<H>, usize) -> Result<Done, String>,
 ) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for work in Work::ALL {
-        let rounds = match work {
-            Work::Join => plan.joins,
-            _ if plan.every_event => plan.calls.max(errand.rounds(work)),
-            _ => plan.calls,
-        };
-        let progress = announce.stage(&format!("calling {}", work.operation()), rounds);
-        let mut samples: Vec<Samples> = stage.wires.iter().map(|_| Samples::default()).collect();
-        for round in 0..rounds {
-            for (wire, samples) in stage.wires.iter().zip(&mut samples) {
-                let counted = || {
-                    let counters = wire.counters.as_ref();
-                    counters.map_or((0, 0), |counters| (counters.sent(), counters.received()))
-                };
-                let before = counted();
-                let result = errand.run(work, &wire.client, round).await;
-                let after = counted();
-                samples.sent += after.0 - before.0;
-                samples.received += after.1 - before.1;
-                match result {
-                    Ok(done) => {
-                        samples.times.push(done.time);
-                        samples.events += done.events;
-                    }
-                    Err(why) => samples.failures.push(format!("call {round}: {why}")),
+    let progress = announce.stage(&format!("calling {}", task.operation), task.calls);
+    let mut all: Vec<Samples> = stages.iter().map(|_| Samples::default()).collect();
+    for round in 0..task.calls {
+        for (stage, samples) in stages.iter().zip(&mut all) {
+            let before = caller(stage).counted();
+            let result = call(stage, round).await;
+            let after = caller(stage).counted();
+            samples.sent += after.0 - before.0;
+            samples.received += after.1 - before.1;
+            match result {
+                Ok(done) => {
+                    samples.times.push(done.time);
+                    samples.events += done.events;
                 }
+                Err(why) => samples.failures.push(format!("call {round}: {why}")),
             }
-            progress.advance(1);
         }
-        for (wire, samples) in stage.wires.iter().zip(&mut samples) {
-            samples.times.sort_unstable();
-            let counted = wire.counters.as_ref();
-            rows.push(Row {
-                operation: work.operation(),
-                transport: wire.name,
-                calls: rounds,
-                p50_us: percentile(&samples.times, 50),
-                p99_us: percentile(&samples.times, 99),
-                bytes_sent: counted.map(|_| samples.sent),
-                bytes_received: counted.map(|_| samples.received),
-            });
-        }
-        let results = stage.wires.iter().zip(samples).map(|(wire, samples)| {
-            let result = match samples.failures.first() {
-                None => Ok(claim(work, rounds, samples.events)),
-                Some(first) => Err(format!(
-                    "{} of {rounds} calls of {} failed; {first}",
-                    samples.failures.len(),
-                    work.operation()
-                )),
-            };
-            (wire.name, result)
+        progress.advance(1);
+    }
+    let mut rows = Vec::new();
+    let mut results = Vec::new();
+    for (stage, mut samples) in stages.iter().zip(all) {
+        samples.times.sort_unstable();
+        let counted = caller(stage).counters.as_ref();
+        rows.push(Row {
+            operation: task.operation,
+            transport: stage.wire,
+            calls: task.calls,
+            p50_us: percentile(&samples.times, 50),
+            p99_us: percentile(&samples.times, 99),
+            bytes_sent: counted.map(|_| samples.sent),
+            bytes_received: counted.map(|_| samples.received),
         });
-        findings.conclude(results);
+        let result = match samples.failures.first() {
+            None => Ok(task
+                .claim
+                .replace("{calls}", &count(task.calls))
+                .replace("{events}", &count(samples.events))),
+            Some(first) => Err(format!(
+                "{} of {} calls of {} failed; {first}",
+                samples.failures.len(),
+                task.calls,
+                task.operation
+            )),
+        };
+        results.push((stage.wire, result));
     }
+    results.retain(|(_, result)| result.as_ref().is_err() || !task.claim.is_empty());
+    findings.conclude(results);
     rows
-}
-
-fn claim(work: Work, calls: usize, events: usize) -> String {
-    use super::report::count;
-    let (name, calls, events) = (work.operation(), count(calls), count(events));
-    match work {
-        Work::Version => {
-            format!("{calls} version replies equal, a member that nobody knows included")
-        }
-        Work::Keys => format!("{calls} signed key documents equal byte for byte"),
-        Work::Transaction => {
-            format!(
-                "{events} events pushed by {calls} {name}, each recognised byte for byte by the receiver"
-            )
-        }
-        Work::MissingEvents => {
-            format!("{events} events fetched by {calls} {name} equal byte for byte")
-        }
-        Work::Join => {
-            format!("{events} events streamed by {calls} timed {name} equal byte for byte")
-        }
-        Work::Media => format!("{calls} files of 256 KiB equal byte for byte"),
-    }
 }
 
 /// The nearest-rank percentile of sorted samples, in microseconds.

@@ -1,48 +1,45 @@
 //! `comity demo`: one implementation of the Federation API behind each transport, and proof that they carry the same.
 //!
-//! `generate` and `file` make the `room`; `house` implements the traits; `servers` puts it behind the transports; `work` is the six
-//! operations, which `measure` times; `checks` tries what is not timed; `verdict` judges an event; `report` says it.
+//! `room` is a real room between two homeservers; `imported` carries the events of a file. `stage` puts two servers behind a transport,
+//! `measure` times calls, `checks` tries what is not timed, `verdict` judges an event by ruma, `report` says it all.
 
+mod calls;
 mod checks;
-mod file;
 mod findings;
-mod generate;
-mod house;
+mod heap;
+mod imported;
 mod measure;
 mod progress;
 mod report;
 mod room;
-mod servers;
+mod stage;
 mod verdict;
-mod work;
 
-use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
+use std::{error::Error, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Args;
-use comity_core::auth::{SigningKey, now_ms};
+use comity_core::auth::SigningKey;
 use ruma_common::serde::{Base64, base64::Standard};
 use ruma_signatures::PublicKeyMap;
 
-use file::{FileError, FromFile};
 use findings::Findings;
-use generate::{LEAST_EVENTS, Signer, generate};
-use house::House;
-use measure::Plan;
+use imported::FileError;
+use measure::Row;
 use progress::Announce;
 use report::{Report, RoomReport};
-use servers::{Identity, Stage};
-use work::Errand;
+use room::{LEAST_EVENTS, LargeJoin};
+use stage::Identity;
 
 /// What `comity demo` can be told.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Events in the generated room
+    /// State events of the large room
     #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = at_least_base_events)]
     events: usize,
-    /// Calls of each small operation over each transport; a join is called a tenth as often, five times at most
+    /// Calls of each operation over each transport; joins of the large room a tenth as often, five times at most
     #[arg(long, default_value_t = 200, value_name = "N", value_parser = at_least_one)]
     calls: usize,
-    /// Carries the events of this file instead: a JSON array of PDUs, or one PDU on each line
+    /// Carries the events of this file instead, unauthorized: a JSON array of PDUs, or one PDU on each line
     #[arg(long, value_name = "FILE", conflicts_with = "events")]
     room: Option<PathBuf>,
     /// The file's room version, instead of what its create event says
@@ -54,6 +51,13 @@ pub(crate) struct Options {
     /// Prints one JSON document on standard output, and nothing else
     #[arg(long)]
     json: bool,
+}
+
+impl Options {
+    /// Measured joins over each transport.
+    fn joins(&self) -> usize {
+        (self.calls / 10).clamp(1, 5)
+    }
 }
 
 fn at_least_base_events(text: &str) -> Result<usize, String> {
@@ -101,124 +105,43 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     })
 }
 
+/// What came of it, over all transports.
+struct Outcome {
+    room: RoomReport,
+    transports: Vec<&'static str>,
+    joins: Vec<LargeJoin>,
+    calls: Vec<Row>,
+    /// Entries of a file that were left out, and why.
+    skipped: Vec<String>,
+}
+
 async fn run(options: &Options) -> Result<Report, Box<dyn Error>> {
     let begun = Instant::now();
     let announce = Announce::for_output(options.json);
     let joining = Identity::new("joining.demo.example")?;
     let resident = Identity::new("resident.demo.example")?;
-    let now = now_ms();
-    let FromFile {
-        room,
-        skipped,
-        repeated,
-    } = make_room(options, &joining, &resident, now, announce)?;
-    let room = Arc::new(room);
-    let room_report = RoomReport {
-        id: room.id.clone(),
-        version: room.judge.version().to_string(),
-        events: room.events().len(),
-        bytes: room
-            .events()
-            .iter()
-            .map(|event| event.pdu.value().as_bytes().len())
-            .sum(),
-        source: match &options.room {
-            Some(path) => path.display().to_string(),
-            None => "generated".to_owned(),
-        },
-        repeated,
-    };
-
-    let guest = House::new(joining.name.clone(), joining.key_document()?, None);
-    let house = House::new(
-        resident.name.clone(),
-        resident.key_document()?,
-        Some(room.clone()),
-    );
-    let (join, join_id) = room.join(
-        &format!("@guest:{}", joining.name),
-        &joining.name,
-        &joining.key,
-        now,
-    )?;
-    let stage = Stage::start(joining, resident, guest, house).await?;
-    let errand = Arc::new(Errand {
-        from: stage.joining.name.clone(),
-        to: stage.resident.name.clone(),
-        house: stage.house.clone(),
-        room,
-        join,
-        join_id,
-        now,
-    });
-
+    let both = (&joining, &resident);
     let mut findings = Findings::default();
-    checks::check_events(&stage, &errand, announce, &mut findings).await;
-    checks::check_calls(&stage, &errand, announce, &mut findings).await;
-    let plan = Plan {
-        calls: options.calls,
-        joins: (options.calls / 10).clamp(1, 5),
-        every_event: options.room.is_some(),
+    let outcome = match &options.room {
+        Some(path) => imported::run(path, options, both, announce, &mut findings).await?,
+        None => room::run(options, both, announce, &mut findings).await?,
     };
-    let calls = measure::measure(&stage, &errand, plan, announce, &mut findings).await;
-    let transports = stage.wires.iter().map(|wire| wire.name).collect();
-    stage.stop().await;
     let Findings {
         proven,
         differences,
         unchecked,
     } = findings;
     Ok(Report {
-        ok: differences.is_empty() && skipped.is_empty(),
-        room: room_report,
-        transports,
-        calls,
+        ok: differences.is_empty() && outcome.skipped.is_empty(),
+        room: outcome.room,
+        transports: outcome.transports,
+        joins: outcome.joins,
+        calls: outcome.calls,
         proven,
         unchecked,
         differences,
-        skipped,
+        skipped: outcome.skipped,
         seconds: begun.elapsed().as_secs_f64(),
-    })
-}
-
-/// The room from the file, or one of the demo's own making. Either way the joining server's key is known, for its join.
-fn make_room(
-    options: &Options,
-    joining: &Identity,
-    resident: &Identity,
-    now: i64,
-    announce: Announce,
-) -> Result<FromFile, Box<dyn Error>> {
-    let mut keys = match &options.keys {
-        Some(path) => file::read_keys(path)?,
-        None => PublicKeyMap::new(),
-    };
-    add_key(&mut keys, joining.name.as_str(), &joining.key);
-    if let Some(path) = &options.room {
-        return Ok(file::read_room(
-            path,
-            options.room_version.as_deref(),
-            keys,
-        )?);
-    }
-    let mut signers = vec![Signer {
-        name: resident.name.clone(),
-        key: SigningKey::from_seed(resident.key.key_id().version(), resident.key.expose_seed())?,
-    }];
-    for name in ["second.demo.example", "third.demo.example:8448"] {
-        signers.push(Signer {
-            name: name.parse()?,
-            key: SigningKey::generate("1")?,
-        });
-    }
-    for signer in &signers {
-        add_key(&mut keys, signer.name.as_str(), &signer.key);
-    }
-    let progress = announce.stage("making and signing events", options.events);
-    Ok(FromFile {
-        room: generate(options.events, &signers, keys, now, &progress)?,
-        skipped: Vec::new(),
-        repeated: 0,
     })
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::measure::Row;
+use super::{measure::Row, room::LargeJoin};
 
 /// The whole outcome.
 #[derive(Debug, Serialize)]
@@ -12,6 +12,8 @@ pub(crate) struct Report {
     pub(crate) ok: bool,
     pub(crate) room: RoomReport,
     pub(crate) transports: Vec<&'static str>,
+    /// Joins of the large room; none for a file.
+    pub(crate) joins: Vec<LargeJoin>,
     pub(crate) calls: Vec<Row>,
     pub(crate) proven: Vec<String>,
     pub(crate) unchecked: Vec<String>,
@@ -41,11 +43,11 @@ impl Report {
         let room = &self.room;
         let _ = writeln!(
             text,
-            "Room {} (version {}, {}): {} events, {}\n",
+            "Room {} (version {}, {}): {}, {}\n",
             room.id,
             room.version,
             room.source,
-            count(room.events),
+            counted(room.events, "event"),
             bytes(room.bytes as f64)
         );
         if room.repeated > 0 {
@@ -55,6 +57,7 @@ impl Report {
                 count(room.repeated)
             );
         }
+        self.write_joins(&mut text);
         self.write_table(&mut text);
         let sections = [
             ("Proven", &self.proven),
@@ -82,6 +85,30 @@ impl Report {
             }
             (differences, _) => format!("{differences} differences"),
         }
+    }
+
+    fn write_joins(&self, text: &mut String) {
+        if self.joins.is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            text,
+            "{:<27} {:>12} {:>10} {:>22}",
+            "join of that room, over", "state events", "time", "live heap of a stream"
+        );
+        for join in &self.joins {
+            let _ = writeln!(
+                text,
+                "{:<27} {:>12} {:>10} {:>22}",
+                join.transport,
+                count(join.events),
+                time(join.seconds * 1e6),
+                bytes(join.live_heap as f64),
+            );
+        }
+        text.push_str(
+            "Time: checked, authorized and kept. Live heap: both servers together, above what they hold, while a join streams and nothing is kept.\n\n",
+        );
     }
 
     fn write_table(&self, text: &mut String) {
@@ -131,6 +158,12 @@ pub(crate) fn count(number: usize) -> String {
     text
 }
 
+/// So many of these: `1 event`, `2 events`.
+pub(crate) fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", count(number))
+}
+
 fn time(microseconds: f64) -> String {
     match microseconds {
         us if us < 1e3 => format!("{us:.0} µs"),
@@ -139,7 +172,7 @@ fn time(microseconds: f64) -> String {
     }
 }
 
-fn bytes(number: f64) -> String {
+pub(crate) fn bytes(number: f64) -> String {
     match number {
         b if b < 1024.0 => format!("{b:.0} B"),
         b if b < 1024.0 * 1024.0 => format!("{:.1} KiB", b / 1024.0),

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use comity_core::{
     CallService, Client, Operations, Router, ServerName, api,
     auth::{
-        KeyDocument, KeyRing, KeyRingOptions, KeySource, Sign, SigningKey, Verify, XMatrixAuthenticator,
-        now_ms,
+        KeyDocument, KeyRing, KeyRingOptions, KeySource, ServerKeys, Sign, SigningKey, Verify,
+        XMatrixAuthenticator, now_ms,
     },
     call::{Call, Reply},
     endpoint::Content,
@@ -72,12 +72,26 @@ impl Wire {
 
 /// What stands behind the transports: every group of the API.
 pub(crate) trait Homeserver:
-    api::Server + api::Keys + api::Transactions + api::Events + api::Membership + api::Queries + api::Devices + api::Media
+    api::Server
+    + api::Keys
+    + api::Transactions
+    + api::Events
+    + api::Membership
+    + api::Queries
+    + api::Devices
+    + api::Media
 {
 }
 
 impl<H> Homeserver for H where
-    H: api::Server + api::Keys + api::Transactions + api::Events + api::Membership + api::Queries + api::Devices + api::Media
+    H: api::Server
+        + api::Keys
+        + api::Transactions
+        + api::Events
+        + api::Membership
+        + api::Queries
+        + api::Devices
+        + api::Media
 {
 }
 
@@ -118,12 +132,16 @@ pub(crate) struct Stage<H> {
 }
 
 impl<H: Homeserver> Stage<H> {
-    /// Starts both. `open` makes what stands behind a server, given where the keys of others come from.
+    /// Starts both. `open` makes what stands behind a server, given a client that signs, and where keys come from.
     pub(crate) async fn start(
         wire: Wire,
         joining: &Identity,
         resident: &Identity,
-        mut open: impl FnMut(&Identity, Arc<dyn KeySource>) -> Result<Arc<H>, Box<dyn std::error::Error>>,
+        mut open: impl FnMut(
+            &Identity,
+            Client,
+            Arc<dyn KeySource>,
+        ) -> Result<Arc<H>, Box<dyn std::error::Error>>,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let authority = Authority::new()?;
         let mut listeners = Vec::new();
@@ -141,13 +159,14 @@ impl<H: Homeserver> Stage<H> {
             listeners.push(listener);
         }
         let neighbourhood = Neighbourhood::default();
-        let transport = |counters: Counters| -> Result<Arc<dyn Transport>, Box<dyn std::error::Error>> {
-            Ok(match wire {
-                Wire::Http => http(&authority, &routes, counters)?,
-                Wire::Grpc => grpc(&authority, &routes, counters)?,
-                Wire::Memory => Arc::new(neighbourhood.clone()),
-            })
-        };
+        let transport =
+            |counters: Counters| -> Result<Arc<dyn Transport>, Box<dyn std::error::Error>> {
+                Ok(match wire {
+                    Wire::Http => http(&authority, &routes, counters)?,
+                    Wire::Grpc => grpc(&authority, &routes, counters)?,
+                    Wire::Memory => Arc::new(neighbourhood.clone()),
+                })
+            };
         let mut name = "";
         let mut stops = Vec::new();
         let mut neighbours = BTreeMap::new();
@@ -155,14 +174,19 @@ impl<H: Homeserver> Stage<H> {
         for (identity, listener) in [joining, resident].into_iter().zip(listeners) {
             // Keys are fetched over the same transport, and not counted with the calls.
             let fetcher = Client::layered(transport(Counters::new())?, Clocks::layer(Side::Client));
-            let ring = Arc::new(KeyRing::new(fetcher, KeyRingOptions::default()));
+            let own_keys = ServerKeys::parse(identity.key_document()?.text().clone())?;
+            let ring = KeyRing::new(fetcher, KeyRingOptions::default()).with_pinned(own_keys);
+            let ring = Arc::new(ring);
             let counters = Counters::new();
             let own = transport(counters.clone())?;
             name = own.name();
+            let client = signing_client(identity, own.clone());
+            // What a homeserver does of its own is not counted with the calls either.
+            let household = signing_client(identity, transport(Counters::new())?);
             let actor = Actor {
                 identity: identity.clone(),
-                house: open(identity, ring.clone())?,
-                client: signing_client(identity, own.clone()),
+                house: open(identity, household, ring.clone())?,
+                client,
                 bare: Client::new(own),
                 counters: (wire != Wire::Memory).then_some(counters),
                 witness: Arc::default(),

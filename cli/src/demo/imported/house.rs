@@ -10,9 +10,10 @@ use bytes::Bytes;
 use comity_core::{
     ServerName,
     api::{
-        Backfill, BackfillMembers, BackfillReply, Devices, DownloadMedia, Events, GetEvent, GetEventReply, GetMissingEvents, GetMissingEventsReply, GetServerKeys,
-        GetServerKeysReply, GetVersion, GetVersionReply, Keys, Media, Membership, PduResult, Queries,
-        SendJoin, SendJoinMembers, SendJoinReply, SendTransaction, SendTransactionReply, Server,
+        Backfill, BackfillMembers, BackfillReply, Devices, DownloadMedia, Events, GetEvent,
+        GetEventReply, GetMissingEvents, GetMissingEventsReply, GetServerKeys, GetServerKeysReply,
+        GetVersion, GetVersionReply, Keys, Media, Membership, PduResult, Queries, SendJoin,
+        SendJoinMembers, SendJoinReply, SendTransaction, SendTransactionReply, Server,
         ServerVersion, Transactions,
     },
     call::{Authenticated, Blob, BlobSource, CallContext, EventReply},
@@ -41,18 +42,6 @@ pub(crate) struct House {
     pub(crate) media: Bytes,
     room: Option<Arc<Room>>,
     joined: Mutex<HashMap<String, Pdu>>,
-    last_transaction: Mutex<Delivered>,
-}
-
-/// What a transaction brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delivered {
-    /// Events that are held, byte for byte.
-    pub(crate) held: usize,
-    /// Events that are not.
-    pub(crate) foreign: usize,
-    /// Elements that are no event.
-    pub(crate) malformed: usize,
 }
 
 impl House {
@@ -67,12 +56,7 @@ impl House {
             media,
             room,
             joined: Mutex::default(),
-            last_transaction: Mutex::default(),
         }
-    }
-
-    pub(crate) fn last_transaction(&self) -> Delivered {
-        *lock(&self.last_transaction)
     }
 
     fn room(&self, id: &str) -> Result<&Arc<Room>, FederationError> {
@@ -139,27 +123,17 @@ impl Transactions for House {
         _: &Authenticated,
         request: SendTransaction,
     ) -> Result<SendTransactionReply, FederationError> {
-        let mut delivered = Delivered::default();
         let mut results = BTreeMap::new();
-        for listed in request.pdus {
-            let Ok(pdu) = listed else {
-                // It has no ID to report it under (SS "Transactions").
-                delivered.malformed += 1;
-                continue;
-            };
-            match self
+        // What is no event, or another than those that are held, is not named.
+        for pdu in request.pdus.iter().flatten() {
+            let event = self
                 .room
                 .as_ref()
-                .and_then(|room| Some(&room.events()[room.place_of_text(&pdu)?]))
-            {
-                Some(event) => {
-                    delivered.held += 1;
-                    results.insert(event.id.clone(), PduResult::default());
-                }
-                None => delivered.foreign += 1,
+                .and_then(|room| Some(&room.events()[room.place_of_text(pdu)?]));
+            if let Some(event) = event {
+                results.insert(event.id.clone(), PduResult::default());
             }
         }
-        *lock(&self.last_transaction) = delivered;
         Ok(SendTransactionReply::new(&results))
     }
 }
@@ -172,8 +146,10 @@ impl Events for House {
         request: GetEvent,
     ) -> Result<GetEventReply, FederationError> {
         let room = self.room.as_ref();
-        let event = room.and_then(|room| Some(&room.events()[room.place_of_id(&request.event_id)?]));
-        let event = event.ok_or_else(|| FederationError::not_found("this server does not have the event"))?;
+        let event =
+            room.and_then(|room| Some(&room.events()[room.place_of_id(&request.event_id)?]));
+        let event = event
+            .ok_or_else(|| FederationError::not_found("this server does not have the event"))?;
         Ok(GetEventReply {
             origin: Some(self.name.to_string()),
             origin_server_ts: Some(0),
@@ -189,11 +165,17 @@ impl Events for House {
         request: Backfill,
     ) -> Result<BackfillReply, FederationError> {
         let room = self.room(&request.room_id)?;
-        let last = request.from.iter().filter_map(|id| room.place_of_id(id)).max();
+        let last = request
+            .from
+            .iter()
+            .filter_map(|id| room.place_of_id(id))
+            .max();
         let end = last.map_or(0, |place| place + 1);
         let limit = request.limit.clamp(0, MOST_EVENTS as i64) as usize;
         let (room, places) = (room.clone(), end.saturating_sub(limit)..end);
-        let events = places.rev().map(move |place| room.events()[place].pdu.clone());
+        let events = places
+            .rev()
+            .map(move |place| room.events()[place].pdu.clone());
         let members = BackfillMembers {
             origin: Some(self.name.to_string()),
             origin_server_ts: Some(0),

@@ -1,25 +1,24 @@
 //! The operations that carry an imported room: each request, and whether its reply is what the resident server holds.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
+use super::{
+    super::{
+        calls::{clocked, read_file, same, show, unknown_members},
+        measure::Done,
+    },
+    house::{House, MEDIA_ID, MOST_EVENTS, version},
+    room::Room,
+};
 use comity_core::{
     Client, ServerName,
     api::{
-        Backfill, Calls, DownloadMedia, GetEvent, GetMissingEvents, GetServerKeys, GetVersion, PduResult, SendJoin,
-        SendJoinReply, SendTransaction,
+        Backfill, Calls, DownloadMedia, GetEvent, GetMissingEvents, GetServerKeys, GetVersion,
+        PduResult, SendJoin, SendJoinReply, SendTransaction,
     },
     call::Arrival,
     endpoint::Query,
     event::Pdu,
-};
-use super::{
-    super::{calls::{clocked, read_file, same, show, unknown_members}, measure::Done},
-    house::{House, MEDIA_ID, MOST_EVENTS, version},
-    room::Room,
 };
 
 /// One of them.
@@ -241,7 +240,9 @@ impl Errand {
         let (reply, time) = clocked(client.get_event(&self.to, request)).await?;
         same(reply.extra, &unknown_members())?;
         match &reply.pdus[..] {
-            [Ok(pdu)] if pdu.value().text() == wanted.pdu.value().text() => Ok(Done { time, events: 1 }),
+            [Ok(pdu)] if pdu.value().text() == wanted.pdu.value().text() => {
+                Ok(Done { time, events: 1 })
+            }
             _ => Err(format!("{} arrived changed", wanted.label)),
         }
     }
@@ -262,7 +263,9 @@ impl Errand {
         while let Some(arrival) = reply.next().await {
             match (arrival.map_err(show)?, wanted.next()) {
                 (Arrival::Item { item, .. }, Some(wanted)) if item == wanted.pdu => arrived += 1,
-                (Arrival::Bad { bad, .. }, _) => return Err(format!("element {} {}", bad.index, bad.fault)),
+                (Arrival::Bad { bad, .. }, _) => {
+                    return Err(format!("element {} {}", bad.index, bad.fault));
+                }
                 (_, Some(wanted)) => return Err(format!("{} arrived changed", wanted.label)),
                 (_, None) => return Err(format!("more than {arrived} events came")),
             }
@@ -271,7 +274,10 @@ impl Errand {
         let time = begun.elapsed();
         same(members.extra, &unknown_members())?;
         match wanted.next() {
-            None => Ok(Done { time, events: arrived }),
+            None => Ok(Done {
+                time,
+                events: arrived,
+            }),
             Some(missing) => Err(format!("{} is missing", missing.label)),
         }
     }

@@ -1,0 +1,91 @@
+//! What the demo does with any call: takes its time, and says what differs.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use comity_core::{
+    Client, ServerName,
+    api::{Calls, DownloadMedia},
+    endpoint::Query,
+    error::CallError,
+    json::{Members, Value},
+};
+use futures_util::StreamExt;
+
+use super::measure::Done;
+
+/// A member that no version of the API knows, to see that it arrives.
+pub(crate) const UNKNOWN_MEMBER: &str = "org.example.comity.demo";
+
+/// Something that only a lossless wire carries: nesting, null, an empty array, a number beyond canonical JSON.
+pub(crate) fn unknown_members() -> Members {
+    const TEXT: &str = r#"{"a":[],"b":null,"c":{"d":[1,{"e":"\u0000\ud83d\ude80"}]},"f":1e400}"#;
+    let value = Value::parse(Bytes::from_static(TEXT.as_bytes()), TEXT.len() * 2)
+        .expect("the text is JSON");
+    let mut members = Members::new();
+    members.insert(UNKNOWN_MEMBER.to_owned(), value);
+    members
+}
+
+/// Query parameters that nobody knows, one of them twice.
+pub(crate) fn unknown_query() -> Query {
+    let mut query = Query::default();
+    query.push(UNKNOWN_MEMBER, "ä/b c&d=%e?+'");
+    query.push(UNKNOWN_MEMBER, "");
+    query
+}
+
+/// Fetches a file and compares it while it arrives.
+///
+/// # Errors
+/// What failed, or what differs.
+pub(crate) async fn read_file(
+    client: &Client,
+    from: &ServerName,
+    request: DownloadMedia,
+    wanted: &[u8],
+) -> Result<Done, String> {
+    let begun = Instant::now();
+    let blob = client.download_media(from, request).await;
+    let mut bytes = blob.map_err(show)?.bytes;
+    let mut left = wanted;
+    while let Some(chunk) = bytes.next().await {
+        let chunk = chunk.map_err(show)?;
+        left = left
+            .strip_prefix(&chunk[..])
+            .ok_or_else(|| format!("the file differs, {} bytes before its end", left.len()))?;
+    }
+    let time = begun.elapsed();
+    match left.len() {
+        0 => Ok(Done { time, events: 0 }),
+        missing => Err(format!("the last {missing} bytes of the file are missing")),
+    }
+}
+
+/// The reply to a call, and how long it took.
+pub(crate) async fn clocked<T>(
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<(T, Duration), String> {
+    let begun = Instant::now();
+    let reply = call.await.map_err(show)?;
+    Ok((reply, begun.elapsed()))
+}
+
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(got: T, wanted: &T) -> Result<(), String> {
+    match got == *wanted {
+        true => Ok(()),
+        false => Err(format!("{got:?} came instead of {wanted:?}")),
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn show(error: CallError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
