@@ -10,9 +10,12 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{Lists, ReplySample, Sample, extra_query, json};
+use crate::{Kind, Lists, Parameter, ReplySample, Sample, extra_query, json};
 
 impl Sample for QueryKeys {
+    const PARAMETERS: &'static [Parameter] =
+        &[Parameter::member("device_keys", Kind::Object).required()];
+
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {
@@ -42,6 +45,9 @@ impl Sample for QueryKeys {
 }
 
 impl Sample for ClaimKeys {
+    const PARAMETERS: &'static [Parameter] =
+        &[Parameter::member("one_time_keys", Kind::Object).required()];
+
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {

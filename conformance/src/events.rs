@@ -13,13 +13,15 @@ use proptest::{
 };
 
 use crate::{
-    Elements, List, Lists, ReplyLists, ReplySample, Sample, extra_query, identifier, json,
-    lists::pdus, server::no_body, stream::streams,
+    Elements, Kind, List, Lists, Parameter, ReplyLists, ReplySample, Sample, extra_query,
+    identifier, json, lists::pdus, server::no_body, stream::streams,
 };
 
 const KNOWN: &[&str] = &["earliest_events", "latest_events", "limit", "min_depth"];
 
 impl Sample for GetEvent {
+    const PARAMETERS: &'static [Parameter] = &[];
+
     const LISTS: Lists<Self> = Lists {
         reply: ReplyLists::Message(&[List {
             member: "pdus",
@@ -52,6 +54,9 @@ impl Sample for GetEvent {
 }
 
 impl Sample for GetState {
+    const PARAMETERS: &'static [Parameter] =
+        &[Parameter::query("event_id", Kind::String).required()];
+
     const LISTS: Lists<Self> = Lists {
         reply: ReplyLists::stream(Elements::Pdus),
         ..Lists::NONE
@@ -77,6 +82,9 @@ impl Sample for GetState {
 }
 
 impl Sample for GetStateIds {
+    const PARAMETERS: &'static [Parameter] =
+        &[Parameter::query("event_id", Kind::String).required()];
+
     const LISTS: Lists<Self> = Lists {
         reply: ReplyLists::stream(Elements::Ids),
         ..Lists::NONE
@@ -102,6 +110,11 @@ impl Sample for GetStateIds {
 }
 
 impl Sample for Backfill {
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::query("v", Kind::String).required(),
+        Parameter::query("limit", Kind::Integer).required(),
+    ];
+
     const LISTS: Lists<Self> = Lists {
         reply: ReplyLists::stream(Elements::Pdus),
         ..Lists::NONE
@@ -133,6 +146,13 @@ impl Sample for Backfill {
 }
 
 impl Sample for GetMissingEvents {
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::member("earliest_events", Kind::Strings).required(),
+        Parameter::member("latest_events", Kind::Strings).required(),
+        Parameter::member("limit", Kind::Integer),
+        Parameter::member("min_depth", Kind::Integer),
+    ];
+
     const LISTS: Lists<Self> = Lists {
         reply: ReplyLists::Message(&[List {
             member: "events",

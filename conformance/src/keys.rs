@@ -3,9 +3,11 @@
 use comity_core::{api::GetServerKeys, endpoint::Content, json::Value};
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use crate::{Lists, ReplySample, Sample, extra_query, json, server::no_body};
+use crate::{Lists, Parameter, ReplySample, Sample, extra_query, json, server::no_body};
 
 impl Sample for GetServerKeys {
+    const PARAMETERS: &'static [Parameter] = &[];
+
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {

@@ -43,6 +43,7 @@ mod keys;
 mod lists;
 mod media;
 mod membership;
+mod parameter;
 mod queries;
 mod reply;
 mod sample;
@@ -52,6 +53,7 @@ mod transactions;
 
 pub use identifiers::{extra_query, identifier};
 pub use lists::{Elements, List, Lists, ReplyLists, Streamed};
+pub use parameter::{Kind, Parameter, Place};
 pub use reply::{BlobSample, Failure, Outcome, ReplySample};
 pub use sample::{AnyList, AnySample, Sample};
 

@@ -11,10 +11,13 @@ use proptest::{
 };
 
 use crate::{
-    BlobSample, Lists, ReplySample, Sample, extra_query, identifier, json, server::no_body,
+    BlobSample, Kind, Lists, Parameter, ReplySample, Sample, extra_query, identifier, json,
+    server::no_body,
 };
 
 impl Sample for DownloadMedia {
+    const PARAMETERS: &'static [Parameter] = &[Parameter::query("timeout_ms", Kind::Integer)];
+
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {

@@ -14,11 +14,13 @@ use proptest::{
 };
 
 use crate::{
-    Elements, List, Lists, ReplyLists, ReplySample, Sample, extra_query, identifier, json,
-    lists::pdus, server::no_body, stream::streams,
+    Elements, Kind, List, Lists, Parameter, ReplyLists, ReplySample, Sample, extra_query,
+    identifier, json, lists::pdus, server::no_body, stream::streams,
 };
 
 impl Sample for MakeJoin {
+    const PARAMETERS: &'static [Parameter] = &[Parameter::query("ver", Kind::String)];
+
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {
@@ -45,6 +47,11 @@ impl Sample for MakeJoin {
 }
 
 impl Sample for SendJoin {
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::content("join event", Kind::Event),
+        Parameter::query("omit_members", Kind::Boolean),
+    ];
+
     const LISTS: Lists<Self> = Lists {
         reply: ReplyLists::stream(Elements::Pdus),
         ..Lists::NONE
@@ -93,6 +100,12 @@ impl Sample for SendJoin {
 }
 
 impl Sample for Invite {
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::member("room_version", Kind::String).required(),
+        Parameter::member("event", Kind::Event).required(),
+        Parameter::member("invite_room_state", Kind::Array),
+    ];
+
     const LISTS: Lists<Self> = Lists {
         request: &[List {
             member: "invite_room_state",

@@ -6,9 +6,16 @@ use proptest::{
     strategy::{BoxedStrategy, Strategy},
 };
 
-use crate::{Lists, ReplySample, Sample, extra_query, identifier, json, server::no_body};
+use crate::{
+    Kind, Lists, Parameter, ReplySample, Sample, extra_query, identifier, json, server::no_body,
+};
 
 impl Sample for QueryProfile {
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::query("user_id", Kind::String).required(),
+        Parameter::query("field", Kind::String),
+    ];
+
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {

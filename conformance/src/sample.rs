@@ -12,7 +12,7 @@ use comity_core::{
 };
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use crate::{Elements, List, Lists, ReplyLists, ReplySample};
+use crate::{Elements, List, Lists, Parameter, ReplyLists, ReplySample};
 
 /// What is sent in an operation's calls: random, and hostile where a peer may be.
 #[diagnostic::on_unimplemented(
@@ -22,6 +22,9 @@ use crate::{Elements, List, Lists, ReplyLists, ReplySample};
 pub trait Sample: Endpoint {
     /// Where request and reply list events; [`Lists::NONE`] if they do not.
     const LISTS: Lists<Self>;
+
+    /// The query parameters and members that are read by their type, in the order in which they are read.
+    const PARAMETERS: &'static [Parameter];
 
     /// Requests that a well-behaved caller makes: every parameter and member within its type, with identifiers that need escaping,
     /// and parameters and members that the operation does not know.

@@ -6,9 +6,11 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{Lists, ReplySample, Sample, extra_query, json};
+use crate::{Lists, Parameter, ReplySample, Sample, extra_query, json};
 
 impl Sample for GetVersion {
+    const PARAMETERS: &'static [Parameter] = &[];
+
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {

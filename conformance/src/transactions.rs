@@ -14,13 +14,18 @@ use proptest::{
 };
 
 use crate::{
-    Elements, List, Lists, ReplySample, Sample, extra_query, identifier, json,
+    Elements, Kind, List, Lists, Parameter, ReplySample, Sample, extra_query, identifier, json,
     lists::{edus, pdus},
 };
 
 const KNOWN: &[&str] = &["edus", "origin", "origin_server_ts", "pdus"];
 
 impl Sample for SendTransaction {
+    const PARAMETERS: &'static [Parameter] = &[
+        Parameter::member("pdus", Kind::Array).required(),
+        Parameter::member("edus", Kind::Array),
+    ];
+
     const LISTS: Lists<Self> = Lists {
         request: &[
             List {

@@ -9,6 +9,7 @@
 //! | `refusals` | what does not prove its origin is refused everywhere, with the same error |
 //! | `malformed` | a malformed event spoils no other |
 //! | `room_versions` | a room version of any kind crosses unchanged |
+//! | `bad_input` | a request that is wrong is answered with what is wrong, and its connection serves the next |
 //!
 //! `wire` sets up clients and servers on loopback, `recorder` is what stands behind them, `credentials` what they are shown, and `run`
 //! draws random cases. To see other cases than the fixed ones: `COMITY_LAWS_SEED=7`; more of them: `COMITY_LAWS_CASES=1000`.
@@ -18,6 +19,7 @@
     reason = "clippy.toml exempts test functions, not what they call"
 )]
 
+mod bad_input;
 mod credentials;
 mod equality;
 mod errors;

@@ -1,0 +1,79 @@
+//! What a request has to hold, so that a law can leave it out or spoil it.
+
+/// A parameter or member of a request that is read by its type.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name, as an error says it.
+    pub name: &'static str,
+    /// Where it stands.
+    pub place: Place,
+    /// What it is.
+    pub kind: Kind,
+    /// Whether a request without it is refused.
+    pub required: bool,
+}
+
+/// Where a parameter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the query.
+    Query,
+    /// A member of the content.
+    Member,
+    /// The content itself.
+    Content,
+}
+
+/// What a parameter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    String,
+    /// An integer.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// An object.
+    Object,
+    /// An event: an object within the limits of size and depth.
+    Event,
+    /// An array of anything.
+    Array,
+    /// An array of strings.
+    Strings,
+}
+
+impl Parameter {
+    /// A query parameter that may be absent.
+    pub const fn query(name: &'static str, kind: Kind) -> Self {
+        Self::of(name, Place::Query, kind)
+    }
+
+    /// A member that may be absent.
+    pub const fn member(name: &'static str, kind: Kind) -> Self {
+        Self::of(name, Place::Member, kind)
+    }
+
+    /// The content itself. No content counts as `{}`.
+    pub const fn content(name: &'static str, kind: Kind) -> Self {
+        Self::of(name, Place::Content, kind)
+    }
+
+    /// The same if it has to be there.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self {
+            required: true,
+            ..self
+        }
+    }
+
+    const fn of(name: &'static str, place: Place, kind: Kind) -> Self {
+        Self {
+            name,
+            place,
+            kind,
+            required: false,
+        }
+    }
+}
