@@ -49,6 +49,7 @@ mod transactions;
 pub use identifiers::{extra_query, identifier};
 pub use reply::{BlobSample, Failure, Outcome, ReplySample};
 pub use sample::{AnySample, Sample};
+pub use server::no_body;
 
 /// A row of the table without a sample does not compile.
 macro_rules! every_sample {

@@ -466,8 +466,9 @@ impl<'q> QueryReader<'q> {
     }
 }
 
-/// The query that fields give back: known parameters in the order of their fields, then the rest.
-pub(crate) fn query_of<const N: usize>(
+/// The query that a message's fields give back: the known parameters that are set, in the order of their fields, then the rest.
+/// What a [`QueryReader`] took apart comes back as it was.
+pub fn query_of<const N: usize>(
     known: [(&str, Option<String>); N],
     rest: &[QueryParameter],
 ) -> Query {
@@ -483,20 +484,21 @@ pub(crate) fn query_of<const N: usize>(
     query
 }
 
-/// The elements of a JSON array as a list field.
-pub(crate) fn json_list(elements: Option<Vec<Value>>) -> Option<JsonList> {
+/// The elements of a JSON array as a list field; an absent array is an unset field. [`Fields::list`] gives them back.
+pub fn json_list(elements: Option<Vec<Value>>) -> Option<JsonList> {
     elements.map(|elements| JsonList {
         items: elements.iter().map(|value| value.text().clone()).collect(),
     })
 }
 
-/// Strings as a list field.
-pub(crate) fn string_list(items: Option<Vec<String>>) -> Option<StringList> {
+/// Strings as a list field; an absent array is an unset field. [`Fields::strings`] gives them back.
+pub fn string_list(items: Option<Vec<String>>) -> Option<StringList> {
     items.map(|items| StringList { items })
 }
 
-/// What a reader was not asked for, as `extra_json`.
-pub(crate) fn extra_json(reader: comity_core::json::ObjectReader<'_>) -> Bytes {
+/// The members that nobody took out of a reader, as the field `extra_json`: one canonical object, or no bytes if there is none.
+/// [`Fields::extra`] gives them back.
+pub fn extra_json(reader: comity_core::json::ObjectReader<'_>) -> Bytes {
     let rest = reader.rest();
     if rest.is_empty() {
         Bytes::new()

@@ -9,6 +9,7 @@ mod features;
 mod files;
 mod graph;
 mod licences;
+mod published;
 mod readme;
 mod rules;
 
@@ -85,6 +86,11 @@ const STEPS: &[Step] = &[
         name: "examples",
         about: "each example runs to its end",
         check: run_examples,
+    },
+    Step {
+        name: "published",
+        about: "a crate of someone else builds, and its tests pass, on what our packages hold",
+        check: published::check,
     },
     Step {
         name: "demo",
