@@ -1,18 +1,147 @@
-//! Pulling events.
+//! Pulling events and state.
 
-use comity_core::{api::GetMissingEvents, endpoint::Content, json::Value};
+use comity_core::{
+    api::{Backfill, GetEvent, GetMissingEvents, GetState, GetStateIds},
+    endpoint::Content,
+    json::Value,
+};
 use proptest::{
     collection::vec,
     option,
-    prelude::prop_oneof,
+    prelude::{any, prop_oneof},
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{ReplySample, Sample, extra_query, identifier, json};
+use crate::{
+    Elements, List, Lists, ReplyLists, ReplySample, Sample, extra_query, identifier, json,
+    lists::pdus, server::no_body, stream::streams,
+};
 
 const KNOWN: &[&str] = &["earliest_events", "latest_events", "limit", "min_depth"];
 
+impl Sample for GetEvent {
+    const LISTS: Lists<Self> = Lists {
+        reply: ReplyLists::Message(&[List {
+            member: "pdus",
+            elements: Elements::Pdus,
+            judged: |reply| pdus(&reply.pdus),
+        }]),
+        ..Lists::NONE
+    };
+
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), extra_query())
+            .prop_map(|(event_id, extra_query)| Self {
+                event_id,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        no_body()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        let mut members = answered();
+        members.push(("pdus", json::array(json::event())));
+        json::hostile(members)
+            .prop_map(ReplySample::Message)
+            .boxed()
+    }
+}
+
+impl Sample for GetState {
+    const LISTS: Lists<Self> = Lists {
+        reply: ReplyLists::stream(Elements::Pdus),
+        ..Lists::NONE
+    };
+
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), identifier(), extra_query())
+            .prop_map(|(room_id, event_id, extra_query)| Self {
+                room_id,
+                event_id,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        no_body()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        streams(Self::ARRAYS, json::event(), json::hostile(Vec::new()))
+    }
+}
+
+impl Sample for GetStateIds {
+    const LISTS: Lists<Self> = Lists {
+        reply: ReplyLists::stream(Elements::Ids),
+        ..Lists::NONE
+    };
+
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), identifier(), extra_query())
+            .prop_map(|(room_id, event_id, extra_query)| Self {
+                room_id,
+                event_id,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        no_body()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        streams(Self::ARRAYS, json::event_id(), json::hostile(Vec::new()))
+    }
+}
+
+impl Sample for Backfill {
+    const LISTS: Lists<Self> = Lists {
+        reply: ReplyLists::stream(Elements::Pdus),
+        ..Lists::NONE
+    };
+
+    fn requests() -> BoxedStrategy<Self> {
+        let from = vec(json::string(), 1..5);
+        (identifier(), from, any::<i64>(), extra_query())
+            .prop_map(|(room_id, from, limit, mut extra_query)| {
+                // Known here, so it cannot be extra.
+                extra_query.take("v");
+                Self {
+                    room_id,
+                    from,
+                    limit,
+                    extra_query,
+                }
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        no_body()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        streams(Self::ARRAYS, json::event(), json::hostile(answered()))
+    }
+}
+
 impl Sample for GetMissingEvents {
+    const LISTS: Lists<Self> = Lists {
+        reply: ReplyLists::Message(&[List {
+            member: "events",
+            elements: Elements::Pdus,
+            judged: |reply| pdus(&reply.events),
+        }]),
+        ..Lists::NONE
+    };
+
     fn requests() -> BoxedStrategy<Self> {
         (
             identifier(),
@@ -63,4 +192,14 @@ impl Sample for GetMissingEvents {
             .prop_map(ReplySample::Message)
             .boxed()
     }
+}
+
+/// Who answered and when, as a transaction says it.
+fn answered() -> Vec<(&'static str, BoxedStrategy<Value>)> {
+    let origin = json::string().prop_map(|text| Value::string(&text));
+    let time = json::integer().prop_map(Value::integer);
+    vec![
+        ("origin", origin.boxed()),
+        ("origin_server_ts", time.boxed()),
+    ]
 }

@@ -99,6 +99,13 @@ pub fn array(element: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
     vec(element, 0..4).prop_map(Value::array).boxed()
 }
 
+/// An object of `value`s under identifiers, empty ones among them.
+pub fn map(value: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+    vec((crate::identifier(), value), 0..4)
+        .prop_map(|members| Members::from_iter(members).to_object().to_value())
+        .boxed()
+}
+
 /// An array of strings.
 pub fn strings() -> BoxedStrategy<Value> {
     array(string().prop_map(|text| Value::string(&text)).boxed())
@@ -128,6 +135,12 @@ pub fn event() -> BoxedStrategy<Value> {
         });
     prop_oneof![6 => event, 2 => object(), 2 => value(), 1 => select(&ODD[..]).prop_map(parse)]
         .boxed()
+}
+
+/// An element of a list of event IDs: mostly a string, and sometimes anything.
+pub fn event_id() -> BoxedStrategy<Value> {
+    let id = || crate::identifier().prop_map(|id| Value::string(&id));
+    prop_oneof![6 => id(), 1 => value(), 1 => select(&ODD[..]).prop_map(parse)].boxed()
 }
 
 /// Values that stand where another type is expected.

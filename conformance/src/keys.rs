@@ -3,9 +3,11 @@
 use comity_core::{api::GetServerKeys, endpoint::Content, json::Value};
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use crate::{ReplySample, Sample, extra_query, json, server::no_body};
+use crate::{Lists, ReplySample, Sample, extra_query, json, server::no_body};
 
 impl Sample for GetServerKeys {
+    const LISTS: Lists<Self> = Lists::NONE;
+
     fn requests() -> BoxedStrategy<Self> {
         extra_query()
             .prop_map(|extra_query| Self { extra_query })

@@ -35,20 +35,25 @@
 
 #![forbid(unsafe_code)]
 
+mod devices;
 mod events;
 mod identifiers;
 pub mod json;
 mod keys;
+mod lists;
 mod media;
 mod membership;
+mod queries;
 mod reply;
 mod sample;
 mod server;
+mod stream;
 mod transactions;
 
 pub use identifiers::{extra_query, identifier};
+pub use lists::{Elements, List, Lists, ReplyLists, Streamed};
 pub use reply::{BlobSample, Failure, Outcome, ReplySample};
-pub use sample::{AnySample, Sample};
+pub use sample::{AnyList, AnySample, Sample};
 pub use server::no_body;
 
 /// A row of the table without a sample does not compile.

@@ -10,9 +10,13 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{BlobSample, ReplySample, Sample, extra_query, identifier, json, server::no_body};
+use crate::{
+    BlobSample, Lists, ReplySample, Sample, extra_query, identifier, json, server::no_body,
+};
 
 impl Sample for DownloadMedia {
+    const LISTS: Lists<Self> = Lists::NONE;
+
     fn requests() -> BoxedStrategy<Self> {
         (identifier(), option::of(any::<i64>()), extra_query())
             .prop_map(|(media_id, timeout_ms, extra_query)| Self {

@@ -1,10 +1,9 @@
-//! Joining a room.
+//! Joining a room and inviting to it.
 
 use comity_core::{
-    api::SendJoin,
-    call::Part,
+    api::{Invite, MakeJoin, SendJoin},
     endpoint::Content,
-    event::Pdu,
+    event::{Pdu, judge_all},
     json::{Object, Value},
 };
 use proptest::{
@@ -14,18 +13,48 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{ReplySample, Sample, extra_query, identifier, json};
+use crate::{
+    Elements, List, Lists, ReplyLists, ReplySample, Sample, extra_query, identifier, json,
+    lists::pdus, server::no_body, stream::streams,
+};
+
+impl Sample for MakeJoin {
+    const LISTS: Lists<Self> = Lists::NONE;
+
+    fn requests() -> BoxedStrategy<Self> {
+        let versions = vec(json::string(), 0..4);
+        (identifier(), identifier(), versions, extra_query())
+            .prop_map(|(room_id, user_id, versions, extra_query)| Self {
+                room_id,
+                user_id,
+                versions,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        no_body()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        json::hostile(vec![("event", json::event()), ("room_version", text())])
+            .prop_map(ReplySample::Message)
+            .boxed()
+    }
+}
 
 impl Sample for SendJoin {
+    const LISTS: Lists<Self> = Lists {
+        reply: ReplyLists::stream(Elements::Pdus),
+        ..Lists::NONE
+    };
+
     fn requests() -> BoxedStrategy<Self> {
-        let event = prop_oneof![
-            json::event().prop_filter_map("not an event", |value| Pdu::judge(value).ok()),
-            json::object().prop_filter_map("not an event", |value| Pdu::judge(value).ok()),
-        ];
         (
             identifier(),
             identifier(),
-            event,
+            pdu(),
             option::of(any::<bool>()),
             extra_query(),
         )
@@ -59,65 +88,66 @@ impl Sample for SendJoin {
             ),
             ("servers_in_room", servers),
         ]);
+        streams(Self::ARRAYS, json::event(), members.boxed())
+    }
+}
+
+impl Sample for Invite {
+    const LISTS: Lists<Self> = Lists {
+        request: &[List {
+            member: "invite_room_state",
+            elements: Elements::Pdus,
+            judged: |request| pdus(request.invite_room_state.as_deref().unwrap_or_default()),
+        }],
+        ..Lists::NONE
+    };
+
+    fn requests() -> BoxedStrategy<Self> {
         (
-            members,
-            option::of(vec(json::event(), 0..8)),
-            option::of(vec(json::event(), 0..8)),
-            any::<u64>(),
+            identifier(),
+            identifier(),
+            json::string(),
+            pdu(),
+            option::of(vec(json::event(), 0..4)),
+            json::members(&["event", "invite_room_state", "room_version"]),
+            extra_query(),
         )
-            .prop_map(|(members, auth_chain, state, order)| {
-                stream(
-                    &members,
-                    vec![("auth_chain", auth_chain), ("state", state)],
-                    order,
-                )
-            })
+            .prop_map(
+                |(room_id, event_id, room_version, event, state, extra, extra_query)| Self {
+                    room_id,
+                    event_id,
+                    room_version,
+                    event,
+                    invite_room_state: state.map(|state| judge_all(state, Pdu::judge)),
+                    extra,
+                    extra_query,
+                },
+            )
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        let content = json::hostile(vec![
+            ("event", json::event()),
+            ("invite_room_state", json::array(json::event())),
+            ("room_version", text()),
+        ]);
+        prop_oneof![8 => content.prop_map(Content::Json), 1 => Just(Content::Absent)].boxed()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        json::hostile(vec![("event", json::event())])
+            .prop_map(ReplySample::Message)
             .boxed()
     }
 }
 
-/// Arrays and members in any order: members may stand before, between and behind the arrays.
-fn stream(
-    members: &Object,
-    arrays: Vec<(&'static str, Option<Vec<Value>>)>,
-    order: u64,
-) -> ReplySample {
-    let mut pieces: Vec<Vec<Part>> = members
-        .members()
-        .filter(|(name, _)| !SendJoin::ARRAYS.contains(&name.as_ref()))
-        .map(|(name, value)| {
-            vec![Part::Member {
-                name: name.into_owned(),
-                value,
-            }]
-        })
-        .collect();
-    for (array, items) in arrays {
-        // A streamed array's name may stand for something else; it is a member like others then.
-        let odd = Part::Member {
-            name: array.to_owned(),
-            value: Value::null(),
-        };
-        match items {
-            Some(items) => pieces.push(
-                std::iter::once(Part::Array(array))
-                    .chain((0..).zip(items).map(|(index, value)| Part::Item {
-                        array,
-                        index,
-                        value,
-                    }))
-                    .collect(),
-            ),
-            None if order.is_multiple_of(3) => pieces.push(vec![odd]),
-            None => {}
-        }
-    }
-    let mut parts = Vec::new();
-    let mut order = order;
-    while !pieces.is_empty() {
-        let left = pieces.len() as u64;
-        parts.extend(pieces.remove((order % left) as usize));
-        order = order.rotate_right(7) ^ left;
-    }
-    ReplySample::Events(parts)
+fn pdu() -> BoxedStrategy<Pdu> {
+    prop_oneof![json::event(), json::object()]
+        .prop_filter_map("not an event", |value| Pdu::judge(value).ok())
+        .boxed()
+}
+
+fn text() -> BoxedStrategy<Value> {
+    json::string().prop_map(|text| Value::string(&text)).boxed()
 }

@@ -3,12 +3,16 @@
 use std::fmt;
 
 use comity_core::{
-    call::{AnyRequest, Endpoint, Op, operation},
-    endpoint::Content,
+    Boxed,
+    call::{AnyRequest, Endpoint, Op, Reply, ReplyShape, operation},
+    endpoint::{Content, EndpointParts},
+    error::{CallError, FederationError},
+    event::Listed,
+    json::Value,
 };
 use proptest::strategy::{BoxedStrategy, Strategy};
 
-use crate::ReplySample;
+use crate::{Elements, List, Lists, ReplyLists, ReplySample};
 
 /// What is sent in an operation's calls: random, and hostile where a peer may be.
 #[diagnostic::on_unimplemented(
@@ -16,6 +20,9 @@ use crate::ReplySample;
     note = "implement `Sample` in conformance/src/<group>.rs"
 )]
 pub trait Sample: Endpoint {
+    /// Where request and reply list events; [`Lists::NONE`] if they do not.
+    const LISTS: Lists<Self>;
+
     /// Requests that a well-behaved caller makes: every parameter and member within its type, with identifiers that need escaping,
     /// and parameters and members that the operation does not know.
     fn requests() -> BoxedStrategy<Self>;
@@ -28,6 +35,18 @@ pub trait Sample: Endpoint {
     fn replies() -> BoxedStrategy<ReplySample>;
 }
 
+/// A list of any operation's request or reply.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyList {
+    /// The member or streamed array.
+    pub member: &'static str,
+    /// What it holds.
+    pub elements: Elements,
+}
+
+/// What became of the elements of each list, in the order of [`AnySample::request_lists`] or [`AnySample::reply_lists`].
+type Judged = Vec<Vec<Listed<Value>>>;
+
 /// A sample of any operation.
 #[derive(Clone, Copy)]
 pub struct AnySample {
@@ -35,6 +54,10 @@ pub struct AnySample {
     requests: fn() -> BoxedStrategy<Box<dyn AnyRequest>>,
     contents: fn() -> BoxedStrategy<Content>,
     replies: fn() -> BoxedStrategy<ReplySample>,
+    request_lists: fn() -> Vec<AnyList>,
+    judge_request: fn(&EndpointParts) -> Result<Judged, FederationError>,
+    reply_lists: fn() -> Vec<AnyList>,
+    judge_reply: fn(Reply) -> Boxed<'static, Result<Judged, CallError>>,
 }
 
 impl AnySample {
@@ -49,6 +72,16 @@ impl AnySample {
             },
             contents: O::contents,
             replies: O::replies,
+            request_lists: || any_lists(O::LISTS.request),
+            judge_request: |parts| Ok(judge(O::LISTS.request, &O::read(parts)?)),
+            reply_lists: || match O::LISTS.reply {
+                ReplyLists::Message(lists) => any_lists(lists),
+                ReplyLists::Stream { elements, .. } => {
+                    let lists = arrays::<O>().iter();
+                    lists.map(|member| AnyList { member, elements }).collect()
+                }
+            },
+            judge_reply: |reply| Box::pin(judge_reply::<O>(reply)),
         }
     }
 
@@ -70,6 +103,67 @@ impl AnySample {
     /// As [`Sample::replies`].
     pub fn replies(&self) -> BoxedStrategy<ReplySample> {
         (self.replies)()
+    }
+
+    /// The request's lists of events.
+    pub fn request_lists(&self) -> Vec<AnyList> {
+        (self.request_lists)()
+    }
+
+    /// What became of the elements of each list of a request.
+    ///
+    /// # Errors
+    /// The request cannot be read.
+    pub fn judge_request(&self, parts: &EndpointParts) -> Result<Judged, FederationError> {
+        (self.judge_request)(parts)
+    }
+
+    /// The reply's lists of events.
+    pub fn reply_lists(&self) -> Vec<AnyList> {
+        (self.reply_lists)()
+    }
+
+    /// What became of the elements of each list of a reply, read to its end.
+    ///
+    /// # Errors
+    /// The reply cannot be read, or breaks off.
+    pub async fn judge_reply(&self, reply: Reply) -> Result<Judged, CallError> {
+        (self.judge_reply)(reply).await
+    }
+}
+
+fn any_lists<T>(lists: &[List<T>]) -> Vec<AnyList> {
+    let lists = lists.iter().map(|list| AnyList {
+        member: list.member,
+        elements: list.elements,
+    });
+    lists.collect()
+}
+
+fn judge<T>(lists: &[List<T>], value: &T) -> Judged {
+    lists.iter().map(|list| (list.judged)(value)).collect()
+}
+
+async fn judge_reply<O: Sample>(reply: Reply) -> Result<Judged, CallError> {
+    let reply = reply.typed::<O>()?;
+    match O::LISTS.reply {
+        ReplyLists::Message(lists) => Ok(judge(lists, &reply)),
+        ReplyLists::Stream { read, .. } => {
+            let mut judged: Judged = arrays::<O>().iter().map(|_| Vec::new()).collect();
+            for (array, element) in read(reply).await? {
+                if let Some(place) = arrays::<O>().iter().position(|known| *known == array) {
+                    judged[place].push(element);
+                }
+            }
+            Ok(judged)
+        }
+    }
+}
+
+fn arrays<O: Sample>() -> &'static [&'static str] {
+    match O::SPEC.reply {
+        ReplyShape::Events { arrays } => arrays,
+        _ => &[],
     }
 }
 

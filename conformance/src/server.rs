@@ -6,9 +6,11 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{ReplySample, Sample, extra_query, json};
+use crate::{Lists, ReplySample, Sample, extra_query, json};
 
 impl Sample for GetVersion {
+    const LISTS: Lists<Self> = Lists::NONE;
+
     fn requests() -> BoxedStrategy<Self> {
         extra_query()
             .prop_map(|extra_query| Self { extra_query })

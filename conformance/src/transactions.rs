@@ -13,11 +13,30 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{ReplySample, Sample, extra_query, identifier, json};
+use crate::{
+    Elements, List, Lists, ReplySample, Sample, extra_query, identifier, json,
+    lists::{edus, pdus},
+};
 
 const KNOWN: &[&str] = &["edus", "origin", "origin_server_ts", "pdus"];
 
 impl Sample for SendTransaction {
+    const LISTS: Lists<Self> = Lists {
+        request: &[
+            List {
+                member: "pdus",
+                elements: Elements::Pdus,
+                judged: |request| pdus(&request.pdus),
+            },
+            List {
+                member: "edus",
+                elements: Elements::Edus,
+                judged: |request| edus(request.edus.as_deref().unwrap_or_default()),
+            },
+        ],
+        ..Lists::NONE
+    };
+
     fn requests() -> BoxedStrategy<Self> {
         (
             identifier(),
@@ -58,14 +77,8 @@ impl Sample for SendTransaction {
 
     fn replies() -> BoxedStrategy<ReplySample> {
         let result = json::hostile(vec![("error", json::value())]);
-        let results = vec((identifier(), result), 0..4).prop_map(|results| {
-            let mut members = comity_core::json::Members::new();
-            for (event_id, result) in results {
-                members.insert(event_id, result.to_value());
-            }
-            members.to_object().to_value()
-        });
-        json::hostile(vec![("pdus", results.boxed())])
+        let results = json::map(result.prop_map(|result| result.to_value()).boxed());
+        json::hostile(vec![("pdus", results)])
             .prop_map(ReplySample::Message)
             .boxed()
     }

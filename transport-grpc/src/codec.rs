@@ -82,13 +82,16 @@ impl ReplyCodec {
         }))
     }
 
-    /// The reply as a framed message.
-    pub(crate) fn encode(self, content: &Object) -> Option<Bytes> {
+    /// The reply as a framed message; `None` for a stream.
+    pub fn encode(self, content: &Object) -> Option<Bytes> {
         self.0.map(|row| (row.encode)(content))
     }
 
-    /// The content of a reply message.
-    pub(crate) fn decode(self, message: Bytes, limit: usize) -> Option<Result<Object, CodecError>> {
+    /// The content of a reply message, without its frame; `None` for a stream.
+    ///
+    /// # Errors
+    /// The message is malformed, its fields contradict one another, or the content is over `limit` bytes.
+    pub fn decode(self, message: Bytes, limit: usize) -> Option<Result<Object, CodecError>> {
         self.0.map(|row| (row.decode)(message, limit))
     }
 

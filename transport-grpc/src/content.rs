@@ -11,7 +11,7 @@ use comity_core::{
     endpoint::{Content, EndpointParts, Query},
     json::{IngestError, IngestErrorKind, Object, Value, write_string},
 };
-use comity_proto::{JsonList, QueryParameter, StringList};
+use comity_proto::{JsonList, JsonMap, JsonMember, StringList};
 
 use crate::MAX_MESSAGE;
 
@@ -50,6 +50,14 @@ pub enum CodecError {
     NotOneValue {
         /// The member, or the field.
         name: String,
+    },
+    /// The members of a map are not as canonical JSON orders them.
+    #[error("the members of `{name}` are not in order, or one comes twice: `{member}`")]
+    Unordered {
+        /// The member that is the map.
+        name: String,
+        /// The first of its members that is out of order.
+        member: String,
     },
     /// The lists of the message together have too many elements.
     #[error("the message has more than {limit} elements")]
@@ -158,6 +166,7 @@ enum Field<'m> {
     Json(&'m [u8]),
     List(&'m [Bytes]),
     Strings(&'m [String]),
+    Map(&'m [JsonMember]),
     Extra(Value),
 }
 
@@ -203,6 +212,12 @@ impl<'m> Fields<'m> {
         self.add(name, field.map(|list| Field::Strings(&list.items)))
     }
 
+    /// An object of any members, if the field is set.
+    #[must_use]
+    pub fn map(self, name: &'static str, field: Option<&'m JsonMap>) -> Self {
+        self.add(name, field.map(|map| Field::Map(&map.members)))
+    }
+
     /// The members of `extra_json`: none if it is empty.
     ///
     /// # Errors
@@ -235,15 +250,9 @@ impl<'m> Fields<'m> {
                 name: pair[0].0.to_string(),
             });
         }
-        let outside = self.members.iter().find(|(_, field)| {
-            matches!(field, Field::Integer(number) if number.unsigned_abs() > MAX_INTEGER as u64)
-        });
-        match outside {
-            Some((name, _)) => Err(CodecError::OutOfRange {
-                name: name.to_string(),
-            }),
-            None => Ok(()),
-        }
+        self.members
+            .iter()
+            .try_for_each(|(name, field)| field.check(name))
     }
 
     fn ingest(mut self, limit: usize) -> Result<Object, CodecError> {
@@ -281,15 +290,19 @@ impl<'m> Fields<'m> {
             if *name != found || *length != value.as_bytes().len() {
                 return Err(not_one_value(name));
             }
-            if let Field::List(items) = field {
-                let elements = object.array(name).ok_or_else(|| not_one_value(name))?;
-                let same = elements.len() == items.len()
-                    && elements
-                        .zip(*items)
-                        .all(|(element, item)| element.as_bytes().len() == item.len());
-                if !same {
-                    return Err(not_one_value(name));
-                }
+            let same = match field {
+                Field::List(items) => object.array(name).is_some_and(|elements| {
+                    let found = elements.map(|element| element.as_bytes().len());
+                    found.eq(items.iter().map(Bytes::len))
+                }),
+                Field::Map(members) => Object::from_value(&value).is_some_and(|map| {
+                    let found = map.members().map(|(_, value)| value.as_bytes().len());
+                    found.eq(members.iter().map(|member| member.value.len()))
+                }),
+                _ => true,
+            };
+            if !same {
+                return Err(not_one_value(name));
             }
         }
         Ok(())
@@ -305,6 +318,11 @@ impl<'m> Fields<'m> {
                 Field::Json(text) => text.len(),
                 Field::List(items) => items.iter().map(|item| item.len() + 1).sum::<usize>() + 2,
                 Field::Strings(items) => items.iter().map(|item| item.len() + 3).sum::<usize>() + 2,
+                Field::Map(members) => {
+                    let members = members.iter();
+                    let sizes = members.map(|member| member.name.len() + member.value.len() + 4);
+                    sizes.sum::<usize>() + 2
+                }
                 Field::Extra(value) => value.as_bytes().len(),
             };
             name.len() + 4 + value
@@ -336,6 +354,27 @@ impl<'m> Fields<'m> {
 }
 
 impl Field<'_> {
+    /// What cannot be seen of the joined text, or not said of it as well.
+    fn check(&self, name: &str) -> Result<(), CodecError> {
+        match self {
+            Self::Integer(number) if number.unsigned_abs() > MAX_INTEGER as u64 => {
+                Err(CodecError::OutOfRange {
+                    name: name.to_owned(),
+                })
+            }
+            Self::Map(members) => {
+                let unordered = members.windows(2).find(|pair| pair[0].name >= pair[1].name);
+                unordered.map_or(Ok(()), |pair| {
+                    Err(CodecError::Unordered {
+                        name: name.to_owned(),
+                        member: pair[1].name.clone(),
+                    })
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn write(&self, out: &mut impl FnMut(&[u8])) {
         let mut scratch = Vec::new();
         match self {
@@ -356,6 +395,20 @@ impl Field<'_> {
                     out(item);
                 }
                 out(b"]");
+            }
+            Self::Map(members) => {
+                out(b"{");
+                for (at, member) in members.iter().enumerate() {
+                    scratch.clear();
+                    if at > 0 {
+                        scratch.push(b',');
+                    }
+                    write_string(&mut scratch, &member.name);
+                    scratch.push(b':');
+                    out(&scratch);
+                    out(&member.value);
+                }
+                out(b"}");
             }
             Self::Strings(items) => {
                 out(b"[");
@@ -408,87 +461,28 @@ fn refused(error: IngestError, limit: usize) -> CodecError {
     }
 }
 
-/// Takes known parameters off the front of a query, so that fields and the rest give the same list back.
-///
-/// A parameter that stands elsewhere, or is not written as we write it, stays among the rest.
-#[derive(Debug)]
-pub struct QueryReader<'q> {
-    left: Vec<(&'q str, &'q str)>,
-}
-
-impl<'q> QueryReader<'q> {
-    /// The parameters of a query.
-    pub fn new(query: &'q Query) -> Self {
-        let mut left: Vec<_> = query.iter().collect();
-        left.reverse();
-        Self { left }
-    }
-
-    /// `true` or `false`, if it is the next parameter.
-    pub fn boolean(&mut self, name: &str) -> Option<bool> {
-        self.next(name, |value| match value {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        })
-    }
-
-    /// An integer, if it is the next parameter.
-    pub fn integer(&mut self, name: &str) -> Option<i64> {
-        self.next(name, |value| {
-            value
-                .parse()
-                .ok()
-                .filter(|number: &i64| number.to_string() == value)
-        })
-    }
-
-    /// Any text, if it is the next parameter.
-    pub fn string(&mut self, name: &str) -> Option<String> {
-        self.next(name, |value| Some(value.to_owned()))
-    }
-
-    /// The parameters that were not taken.
-    pub fn rest(self) -> Vec<QueryParameter> {
-        let rest = self.left.into_iter().rev();
-        rest.map(|(name, value)| QueryParameter {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
-        .collect()
-    }
-
-    fn next<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let (_, value) = self.left.last().filter(|(known, _)| *known == name)?;
-        let read = read(value)?;
-        self.left.pop();
-        Some(read)
-    }
-}
-
-/// The query that a message's fields give back: the known parameters that are set, in the order of their fields, then the rest.
-/// What a [`QueryReader`] took apart comes back as it was.
-pub fn query_of<const N: usize>(
-    known: [(&str, Option<String>); N],
-    rest: &[QueryParameter],
-) -> Query {
-    let mut query = Query::default();
-    for (name, value) in known {
-        if let Some(value) = value {
-            query.push(name, value);
-        }
-    }
-    for parameter in rest {
-        query.push(parameter.name.as_str(), parameter.value.as_str());
-    }
-    query
-}
-
 /// The elements of a JSON array as a list field; an absent array is an unset field. [`Fields::list`] gives them back.
 pub fn json_list(elements: Option<Vec<Value>>) -> Option<JsonList> {
     elements.map(|elements| JsonList {
         items: elements.iter().map(|value| value.text().clone()).collect(),
     })
+}
+
+/// The members of a JSON object as a map field; an absent object is an unset field. [`Fields::map`] gives them back.
+pub fn json_map(object: Option<Value>) -> Option<JsonMap> {
+    let object = Object::from_value(&object?)?;
+    let members = object.members().map(|(name, value)| JsonMember {
+        name: name.into_owned(),
+        value: value.text().clone(),
+    });
+    Some(JsonMap {
+        members: members.collect(),
+    })
+}
+
+/// The text of a JSON value as a field; an absent value is an unset field. [`Fields::json`] gives it back.
+pub fn json(value: Option<Value>) -> Option<Bytes> {
+    value.map(|value| value.text().clone())
 }
 
 /// Strings as a list field; an absent array is an unset field. [`Fields::strings`] gives them back.

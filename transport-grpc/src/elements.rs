@@ -18,7 +18,7 @@ pub(crate) fn check(message: &[u8]) -> Result<(), CodecError> {
     Ok(())
 }
 
-/// The fields of a message, and the elements of those that are lists (`{ repeated … items = 1; }`).
+/// The fields of a message, and the elements of those that are lists or maps (`{ repeated … = 1; }`).
 fn count(mut message: &[u8]) -> usize {
     let mut count = 0;
     while let Some(key) = varint(&mut message) {
@@ -79,7 +79,7 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use comity_proto::{JsonList, SendTransactionRequest};
+    use comity_proto::{JsonList, JsonMap, JsonMember, QueryKeysRequest, SendTransactionRequest};
     use prost::Message;
 
     use super::*;
@@ -102,6 +102,18 @@ mod tests {
         assert_eq!(count(&transaction(7)), 4 + 7);
         assert!(check(&transaction(1_000)).is_ok());
         assert!(check(&transaction(MAX_ELEMENTS)).is_err());
+    }
+
+    #[test]
+    fn members_of_a_map_are_elements() {
+        let message = QueryKeysRequest {
+            device_keys: Some(JsonMap {
+                members: vec![JsonMember::default(); 9],
+            }),
+            no_content: true,
+            ..Default::default()
+        };
+        assert_eq!(count(&message.encode_to_vec()), 2 + 9);
     }
 
     #[test]

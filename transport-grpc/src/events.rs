@@ -1,7 +1,7 @@
 //! Messages of the group `Events`.
 
 use comity_core::{
-    api::GetMissingEvents,
+    api::{Backfill, GetEvent, GetMissingEvents, GetState, GetStateIds},
     endpoint::{Content, EndpointParts},
     json::Object,
 };
@@ -10,10 +10,148 @@ use comity_proto as pb;
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
     content::{
-        CodecError, ContentFields, Fields, QueryReader, RequestFields, extra_json, json_list,
-        query_of, string_list,
+        CodecError, ContentFields, Fields, RequestFields, extra_json, json_list, string_list,
     },
+    parameters::{QueryReader, query_of},
 };
+
+impl GrpcCodec for GetEvent {
+    const RPC: &'static str = "comity.federation.v1.Events/GetEvent";
+    type Request = pb::GetEventRequest;
+    const REPLY: ReplyCodec = ReplyCodec::message::<pb::GetEventReply>();
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        if !matches!(parts.content, Content::Absent) {
+            return None;
+        }
+        let query = QueryReader::new(&parts.query);
+        Some(pb::GetEventRequest {
+            event_id: parts.path_parameter(0).to_owned(),
+            extra_query: query.rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        Ok(RequestFields {
+            path: vec![&message.event_id],
+            query: query_of([], &message.extra_query),
+            content: ContentFields::Absent,
+        })
+    }
+}
+
+impl ReplyMessage for pb::GetEventReply {
+    fn from_content(content: &Object) -> Self {
+        let mut reader = content.reader();
+        Self {
+            origin: reader.try_string("origin"),
+            origin_server_ts: reader.try_integer("origin_server_ts"),
+            pdus: json_list(reader.try_array("pdus")),
+            extra_json: extra_json(reader),
+        }
+    }
+
+    fn content(&self) -> Result<ContentFields<'_>, CodecError> {
+        let fields = Fields::new()
+            .string("origin", self.origin.as_ref())
+            .integer("origin_server_ts", self.origin_server_ts)
+            .list("pdus", self.pdus.as_ref());
+        Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
+    }
+}
+
+impl GrpcCodec for GetState {
+    const RPC: &'static str = "comity.federation.v1.Events/GetState";
+    type Request = pb::GetStateRequest;
+    const REPLY: ReplyCodec = ReplyCodec::STREAM;
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        if !matches!(parts.content, Content::Absent) {
+            return None;
+        }
+        let mut query = QueryReader::new(&parts.query);
+        Some(pb::GetStateRequest {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: query.string("event_id"),
+            extra_query: query.rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        Ok(RequestFields {
+            path: vec![&message.room_id],
+            query: query_of(
+                message
+                    .event_id
+                    .clone()
+                    .map(|event_id| ("event_id", event_id)),
+                &message.extra_query,
+            ),
+            content: ContentFields::Absent,
+        })
+    }
+}
+
+impl GrpcCodec for GetStateIds {
+    const RPC: &'static str = "comity.federation.v1.Events/GetStateIds";
+    type Request = pb::GetStateIdsRequest;
+    const REPLY: ReplyCodec = ReplyCodec::STREAM;
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        if !matches!(parts.content, Content::Absent) {
+            return None;
+        }
+        let mut query = QueryReader::new(&parts.query);
+        Some(pb::GetStateIdsRequest {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: query.string("event_id"),
+            extra_query: query.rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        Ok(RequestFields {
+            path: vec![&message.room_id],
+            query: query_of(
+                message
+                    .event_id
+                    .clone()
+                    .map(|event_id| ("event_id", event_id)),
+                &message.extra_query,
+            ),
+            content: ContentFields::Absent,
+        })
+    }
+}
+
+impl GrpcCodec for Backfill {
+    const RPC: &'static str = "comity.federation.v1.Events/Backfill";
+    type Request = pb::BackfillRequest;
+    const REPLY: ReplyCodec = ReplyCodec::STREAM;
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        if !matches!(parts.content, Content::Absent) {
+            return None;
+        }
+        let mut query = QueryReader::new(&parts.query);
+        Some(pb::BackfillRequest {
+            room_id: parts.path_parameter(0).to_owned(),
+            from: query.strings("v"),
+            limit: query.integer("limit"),
+            extra_query: query.rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        let from = message.from.iter().map(|event_id| ("v", event_id.clone()));
+        let limit = message.limit.map(|limit| ("limit", limit.to_string()));
+        Ok(RequestFields {
+            path: vec![&message.room_id],
+            query: query_of(from.chain(limit), &message.extra_query),
+            content: ContentFields::Absent,
+        })
+    }
+}
 
 impl GrpcCodec for GetMissingEvents {
     const RPC: &'static str = "comity.federation.v1.Events/GetMissingEvents";

@@ -9,7 +9,8 @@ use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
-    content::{CodecError, ContentFields, QueryReader, RequestFields, query_of},
+    content::{CodecError, ContentFields, RequestFields},
+    parameters::{QueryReader, query_of},
 };
 
 impl GrpcCodec for GetServerKeys {

@@ -5,7 +5,7 @@
 //!
 //! An operation from outside this workspace gets a typed message by a `GrpcCodec` in its own crate, over messages of its own, registered by
 //! [`Codecs::with`]. What such a codec is written with is public: [`Fields`], [`QueryReader`], [`query_of`], [`extra_json`],
-//! [`json_list`], [`string_list`], and the three message types that fields have in common.
+//! [`json`], [`json_list`], [`json_map`], [`string_list`], and the message types that fields have in common.
 //!
 //! # Limits
 //!
@@ -29,6 +29,7 @@ mod chunks;
 mod client;
 mod codec;
 mod content;
+mod devices;
 mod elements;
 mod error;
 mod events;
@@ -39,17 +40,20 @@ mod keys;
 mod media;
 mod membership;
 mod metadata;
+mod parameters;
+mod queries;
 mod server;
 mod server_info;
 mod transactions;
 
 pub use client::GrpcTransport;
 pub use codec::{Codecs, GrpcCodec, ReplyCodec, ReplyMessage};
-pub use comity_proto::{JsonList, QueryParameter, StringList};
+pub use comity_proto::{JsonList, JsonMap, JsonMember, QueryParameter, StringList};
 pub use content::{
-    CodecError, ContentFields, Fields, QueryReader, RequestFields, extra_json, json_list, query_of,
+    CodecError, ContentFields, Fields, RequestFields, extra_json, json, json_list, json_map,
     string_list,
 };
+pub use parameters::{QueryReader, query_of};
 pub use server::{GrpcServer, GrpcServerOptions, is_grpc};
 
 /// The binding's name and version.

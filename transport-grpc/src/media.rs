@@ -8,7 +8,8 @@ use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec},
-    content::{CodecError, ContentFields, QueryReader, RequestFields, query_of},
+    content::{CodecError, ContentFields, RequestFields},
+    parameters::{QueryReader, query_of},
 };
 
 impl GrpcCodec for DownloadMedia {
@@ -32,10 +33,9 @@ impl GrpcCodec for DownloadMedia {
         Ok(RequestFields {
             path: vec![&message.media_id],
             query: query_of(
-                [(
-                    "timeout_ms",
-                    message.timeout_ms.map(|time| time.to_string()),
-                )],
+                message
+                    .timeout_ms
+                    .map(|time| ("timeout_ms", time.to_string())),
                 &message.extra_query,
             ),
             content: ContentFields::Absent,

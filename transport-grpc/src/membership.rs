@@ -1,15 +1,64 @@
 //! Messages of the group `Membership`.
 
 use comity_core::{
-    api::SendJoin,
+    api::{Invite, MakeJoin, SendJoin},
     endpoint::{Content, EndpointParts},
+    json::Object,
 };
 use comity_proto as pb;
 
 use crate::{
-    codec::{GrpcCodec, ReplyCodec},
-    content::{CodecError, ContentFields, QueryReader, RequestFields, query_of},
+    codec::{GrpcCodec, ReplyCodec, ReplyMessage},
+    content::{CodecError, ContentFields, Fields, RequestFields, extra_json, json, json_list},
+    parameters::{QueryReader, query_of},
 };
+
+impl GrpcCodec for MakeJoin {
+    const RPC: &'static str = "comity.federation.v1.Membership/MakeJoin";
+    type Request = pb::MakeJoinRequest;
+    const REPLY: ReplyCodec = ReplyCodec::message::<pb::MakeJoinReply>();
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        if !matches!(parts.content, Content::Absent) {
+            return None;
+        }
+        let mut query = QueryReader::new(&parts.query);
+        Some(pb::MakeJoinRequest {
+            room_id: parts.path_parameter(0).to_owned(),
+            user_id: parts.path_parameter(1).to_owned(),
+            versions: query.strings("ver"),
+            extra_query: query.rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        let versions = message.versions.iter();
+        let versions = versions.map(|version| ("ver", version.clone()));
+        Ok(RequestFields {
+            path: vec![&message.room_id, &message.user_id],
+            query: query_of(versions, &message.extra_query),
+            content: ContentFields::Absent,
+        })
+    }
+}
+
+impl ReplyMessage for pb::MakeJoinReply {
+    fn from_content(content: &Object) -> Self {
+        let mut reader = content.reader();
+        Self {
+            room_version: reader.try_string("room_version"),
+            event: json(reader.try_object("event")),
+            extra_json: extra_json(reader),
+        }
+    }
+
+    fn content(&self) -> Result<ContentFields<'_>, CodecError> {
+        let fields = Fields::new()
+            .string("room_version", self.room_version.as_ref())
+            .json("event", self.event.as_ref());
+        Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
+    }
+}
 
 impl GrpcCodec for SendJoin {
     const RPC: &'static str = "comity.federation.v1.Membership/SendJoin";
@@ -35,10 +84,9 @@ impl GrpcCodec for SendJoin {
         Ok(RequestFields {
             path: vec![&message.room_id, &message.event_id],
             query: query_of(
-                [(
-                    "omit_members",
-                    message.omit_members.map(|omit| omit.to_string()),
-                )],
+                message
+                    .omit_members
+                    .map(|omit| ("omit_members", omit.to_string())),
                 &message.extra_query,
             ),
             content: message
@@ -46,5 +94,60 @@ impl GrpcCodec for SendJoin {
                 .as_ref()
                 .map_or(ContentFields::Absent, ContentFields::Whole),
         })
+    }
+}
+
+impl GrpcCodec for Invite {
+    const RPC: &'static str = "comity.federation.v1.Membership/Invite";
+    type Request = pb::InviteRequest;
+    const REPLY: ReplyCodec = ReplyCodec::message::<pb::InviteReply>();
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        let mut message = pb::InviteRequest {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            extra_query: QueryReader::new(&parts.query).rest(),
+            ..Default::default()
+        };
+        match &parts.content {
+            Content::Absent => message.no_content = true,
+            Content::Json(object) => {
+                let mut reader = object.reader();
+                message.room_version = reader.try_string("room_version");
+                message.event = json(reader.try_object("event"));
+                message.invite_room_state = json_list(reader.try_array("invite_room_state"));
+                message.extra_json = extra_json(reader);
+            }
+            Content::Opaque { .. } => return None,
+        }
+        Some(message)
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        let fields = Fields::new()
+            .string("room_version", message.room_version.as_ref())
+            .json("event", message.event.as_ref())
+            .list("invite_room_state", message.invite_room_state.as_ref())
+            .extra(&message.extra_json)?;
+        Ok(RequestFields {
+            path: vec![&message.room_id, &message.event_id],
+            query: query_of([], &message.extra_query),
+            content: ContentFields::unless(message.no_content, fields)?,
+        })
+    }
+}
+
+impl ReplyMessage for pb::InviteReply {
+    fn from_content(content: &Object) -> Self {
+        let mut reader = content.reader();
+        Self {
+            event: json(reader.try_object("event")),
+            extra_json: extra_json(reader),
+        }
+    }
+
+    fn content(&self) -> Result<ContentFields<'_>, CodecError> {
+        let fields = Fields::new().json("event", self.event.as_ref());
+        Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
     }
 }

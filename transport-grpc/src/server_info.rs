@@ -1,6 +1,5 @@
 //! Messages of the group `Server`.
 
-use bytes::Bytes;
 use comity_core::{
     api::GetVersion,
     endpoint::{Content, EndpointParts},
@@ -10,9 +9,8 @@ use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
-    content::{
-        CodecError, ContentFields, Fields, QueryReader, RequestFields, extra_json, query_of,
-    },
+    content::{CodecError, ContentFields, Fields, RequestFields, extra_json, json},
+    parameters::{QueryReader, query_of},
 };
 
 impl GrpcCodec for GetVersion {
@@ -39,9 +37,7 @@ impl ReplyMessage for pb::GetVersionReply {
     fn from_content(content: &Object) -> Self {
         let mut reader = content.reader();
         Self {
-            server: reader
-                .try_object("server")
-                .map(|value| Bytes::clone(value.text())),
+            server: json(reader.try_object("server")),
             extra_json: extra_json(reader),
         }
     }

@@ -9,10 +9,8 @@ use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
-    content::{
-        CodecError, ContentFields, Fields, QueryReader, RequestFields, extra_json, json_list,
-        query_of,
-    },
+    content::{CodecError, ContentFields, Fields, RequestFields, extra_json, json, json_list},
+    parameters::{QueryReader, query_of},
 };
 
 impl GrpcCodec for SendTransaction {
@@ -60,7 +58,7 @@ impl ReplyMessage for pb::SendTransactionReply {
     fn from_content(content: &Object) -> Self {
         let mut reader = content.reader();
         Self {
-            pdus: reader.try_object("pdus").map(|value| value.text().clone()),
+            pdus: json(reader.try_object("pdus")),
             extra_json: extra_json(reader),
         }
     }

@@ -8,6 +8,7 @@
 //! | `errors` | so does every error |
 //! | `refusals` | what does not prove its origin is refused everywhere, with the same error |
 //! | `malformed` | a malformed event spoils no other |
+//! | `room_versions` | a room version of any kind crosses unchanged |
 //!
 //! `wire` sets up clients and servers on loopback, `recorder` is what stands behind them, `credentials` what they are shown, and `run`
 //! draws random cases. To see other cases than the fixed ones: `COMITY_LAWS_SEED=7`; more of them: `COMITY_LAWS_CASES=1000`.
@@ -24,6 +25,7 @@ mod identity;
 mod malformed;
 mod recorder;
 mod refusals;
+mod room_versions;
 mod run;
 mod signatures;
 mod wire;

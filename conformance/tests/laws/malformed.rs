@@ -1,16 +1,16 @@
-//! A malformed event, first, middle or last of a list, spoils no other.
+//! A malformed element, first, middle or last of a list of events or of their IDs, spoils no other.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use comity_conformance::{ReplySample, json::parse, samples};
+use comity_conformance::{AnyList, AnySample, Elements, ReplySample, json::parse, samples};
 use comity_core::{
-    api::{Calls, GetMissingEvents, SendJoinMembers, SendTransaction},
-    call::{Arrival, Call, CallContext, Endpoint, EventReply, Part, ReplyShape, operation},
+    api::{GetMissingEvents, SendTransaction},
+    call::{Call, CallContext, Endpoint, Part, ReplyShape},
     endpoint::{Content, EndpointForm, EndpointParts},
     error::FederationError,
-    event::{BadEvent, EventFault, Listed, Pdu},
-    json::{Object, ObjectWriter, Value},
+    event::{BadEvent, EventFault, Listed},
+    json::{Members, Object, Value},
 };
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -21,7 +21,7 @@ use crate::{
     credentials::{DESTINATION, name},
     recorder::Answer,
     run::runtime,
-    wire::wires,
+    wire::{Wire, wires},
 };
 
 /// Bytes of an element that is over the limit for one element of a stream.
@@ -38,22 +38,46 @@ fn sized(bytes: usize) -> Value {
     parse(&format!(r#"{{"content":"{}"}}"#, "x".repeat(bytes - frame)))
 }
 
-/// What is no event, each with what a receiver says of it.
-fn bad() -> Vec<(Value, EventFault)> {
-    let mut bad = vec![
-        (nested(10_000), EventFault::TooDeep { depth: 10_000 }),
-        (nested(1_001), EventFault::TooDeep { depth: 1_001 }),
-        (sized(65_537), EventFault::TooLarge { size: 65_537 }),
-        (sized(500_000), EventFault::TooLarge { size: 500_000 }),
-    ];
-    for text in ["null", "0", "1.1", "\"\"", "true", "[]", "[{}]"] {
-        bad.push((parse(text), EventFault::NotAnObject));
+/// What is no such element, each with what a receiver says of it.
+fn bad(elements: Elements) -> Vec<(Value, EventFault)> {
+    let deep = |depth| {
+        let fault = EventFault::TooDeep {
+            depth: depth as u32,
+        };
+        (nested(depth), fault)
+    };
+    let large = |size| (sized(size), EventFault::TooLarge { size });
+    let (mut bad, other, fault) = match elements {
+        Elements::Pdus => (
+            vec![deep(10_000), deep(1_001), large(65_537), large(500_000)],
+            "\"\"",
+            EventFault::NotAnObject,
+        ),
+        // They have no size limit of their own.
+        Elements::Edus => (
+            vec![deep(10_000), deep(1_001)],
+            "\"\"",
+            EventFault::NotAnObject,
+        ),
+        Elements::Ids => (
+            vec![(nested(1_001), EventFault::NotAnId)],
+            "{}",
+            EventFault::NotAnId,
+        ),
+    };
+    for text in ["null", "0", "1.1", "true", "[]", "[{}]", other] {
+        bad.push((parse(text), fault.clone()));
     }
     bad
 }
 
-/// Events that are unusual and yet events.
-fn good() -> Vec<Value> {
+/// Elements that are unusual and yet good.
+fn good(elements: Elements) -> Vec<Value> {
+    if elements == Elements::Ids {
+        return ["", "$x", "$with/slash+plus", "\u{0}\u{1f600}", "null"]
+            .map(Value::string)
+            .to_vec();
+    }
     vec![
         nested(100),
         nested(990),
@@ -65,84 +89,117 @@ fn good() -> Vec<Value> {
     ]
 }
 
-/// Lists of good events with one bad event at each of three places.
-fn lists() -> Vec<(Vec<Value>, usize, EventFault)> {
-    let good = good();
-    let mut lists = Vec::new();
-    for (value, fault) in bad() {
+/// A list of good elements with a bad one among them.
+#[derive(Clone)]
+struct Case {
+    list: Vec<Value>,
+    place: usize,
+    fault: EventFault,
+}
+
+/// One bad element at each of three places.
+fn cases(elements: Elements) -> Vec<Case> {
+    let good = good(elements);
+    let mut cases = Vec::new();
+    for (value, fault) in bad(elements) {
         for place in [0, good.len() / 2, good.len()] {
             let mut list = good.clone();
             list.insert(place, value.clone());
-            lists.push((list, place, fault.clone()));
+            let fault = fault.clone();
+            cases.push(Case { list, place, fault });
         }
     }
-    lists
+    cases
 }
 
-/// The good ones are what they were, and of the bad one is said what is wrong.
-fn assert_judged<T>(
-    over: &str,
-    judged: &[Listed<T>],
-    value: fn(&T) -> &Value,
-    list: &[Value],
-    place: usize,
-    fault: &EventFault,
-) {
-    assert_eq!(judged.len(), list.len(), "over {over}");
-    for (index, (judged, sent)) in judged.iter().zip(list).enumerate() {
-        match judged {
-            Ok(event) => assert!(value(event) == sent, "event {index} over {over}"),
-            Err(BadEvent {
-                index: at,
-                fault: why,
-                ..
-            }) => {
-                assert_eq!(
-                    (index, *at, why),
-                    (place, place as u64, fault),
-                    "over {over}"
-                );
-            }
-        }
-        assert_eq!(judged.is_err(), index == place, "event {index} over {over}");
+/// An element over the limit for one of a stream.
+fn oversized(elements: Elements) -> Case {
+    let good = good(elements);
+    let value = match elements {
+        Elements::Ids => Value::string(&"x".repeat(OVERSIZED - 2)),
+        _ => sized(OVERSIZED),
+    };
+    Case {
+        place: good.len(),
+        list: [good.clone(), vec![value], good].concat(),
+        fault: EventFault::TooLarge { size: OVERSIZED },
     }
 }
 
-#[test]
-fn a_bad_pdu_of_a_transaction_spoils_no_other() {
-    runtime().block_on(async {
-        let wires = wires().await;
-        for (list, place, fault) in lists() {
-            let mut content = ObjectWriter::new();
-            content.array("pdus", list.clone());
-            for wire in &wires {
-                let seen = send_transaction(wire, content.clone().into_object()).await;
-                assert_judged(&wire.name, &seen.pdus, Pdu::value, &list, place, &fault);
+impl Case {
+    /// The good ones are what they were, and of the bad one is said what is wrong.
+    fn assert_judged(&self, over: &str, judged: &[Listed<Value>]) {
+        assert_eq!(judged.len(), self.list.len(), "{over}");
+        for (index, (judged, sent)) in judged.iter().zip(&self.list).enumerate() {
+            match judged {
+                Ok(event) => assert!(event == sent, "element {index} of {over}"),
+                Err(BadEvent {
+                    index: at, fault, ..
+                }) => assert_eq!(
+                    (index, *at, fault),
+                    (self.place, self.place as u64, &self.fault),
+                    "{over}"
+                ),
             }
+            assert_eq!(
+                judged.is_err(),
+                index == self.place,
+                "element {index} of {over}"
+            );
         }
-    });
+    }
+}
+
+fn any<S: Strategy>(strategy: &S) -> S::Value {
+    let mut runner = TestRunner::deterministic();
+    strategy.new_tree(&mut runner).unwrap().current()
+}
+
+/// A request with these parts.
+fn call_of(sample: &AnySample, parts: EndpointParts) -> Call {
+    let operation = sample.operation();
+    let request = operation.read(&parts).unwrap();
+    let target = request.write().unwrap().target().to_owned();
+    let form = EndpointForm::received(operation.method().into(), target, parts);
+    Call::received(request, form, CallContext::to(name(DESTINATION)))
+}
+
+fn any_call(sample: &AnySample) -> Call {
+    let parts = any(&sample.requests()).write().unwrap().parts().clone();
+    call_of(sample, parts)
 }
 
 #[test]
-fn a_bad_edu_of_a_transaction_spoils_no_other() {
-    runtime().block_on(async {
-        let wires = wires().await;
-        for (list, place, fault) in lists() {
-            // EDUs have no size limit of their own.
-            if matches!(fault, EventFault::TooLarge { .. }) {
-                continue;
-            }
-            let mut content = ObjectWriter::new();
-            content.array("edus", list.clone());
-            content.array("pdus", good());
-            for wire in &wires {
-                let seen = send_transaction(wire, content.clone().into_object()).await;
-                let edus = seen.edus.unwrap();
-                assert_judged(&wire.name, &edus, |edu| edu.value(), &list, place, &fault);
-                assert!(seen.pdus.iter().all(Result::is_ok), "over {}", wire.name);
+fn a_bad_element_of_a_request_spoils_no_other() {
+    let wires = runtime().block_on(wires());
+    for sample in samples() {
+        let reply = any(&sample.replies());
+        let parts = any(&sample.requests()).write().unwrap().parts().clone();
+        for (at, list) in sample.request_lists().into_iter().enumerate() {
+            for case in cases(list.elements) {
+                let mut members = Members::from_object(&parts.object().unwrap());
+                let value = Value::array(case.list.clone());
+                members.insert(list.member.to_owned(), value);
+                let parts = EndpointParts {
+                    content: Content::Json(members.to_object()),
+                    ..parts.clone()
+                };
+                let sent = sample.judge_request(&parts).unwrap();
+                for wire in &wires {
+                    let over = format!("{sample:?} {} over {}", list.member, wire.name);
+                    let call = call_of(&sample, parts.clone());
+                    let answer = Answer::Reply(reply.clone());
+                    let exchange = runtime().block_on(wire.exchange(call, answer));
+                    assert_eq!(exchange.outcome, Ok(reply.clone()), "{over}");
+                    let seen = exchange.seen.unwrap();
+                    assert!(seen.request.operation() == sample.operation(), "{over}");
+                    let judged = sample.judge_request(&seen.parts).unwrap();
+                    case.assert_judged(&over, &judged[at]);
+                    assert!(judged == sent, "another list of {over}");
+                }
             }
         }
-    });
+    }
 }
 
 /// SyTest sends one and expects the transaction to pass (HTTP rule 4.6).
@@ -165,135 +222,107 @@ fn a_transaction_with_a_fraction_in_an_event_verifies() {
 }
 
 /// Sends a transaction of this content; gives the request that the handler saw.
-async fn send_transaction(wire: &crate::wire::Wire, content: Object) -> SendTransaction {
+async fn send_transaction(wire: &Wire, content: Object) -> SendTransaction {
     let parts = EndpointParts {
         path: vec!["t1".to_owned()],
         content: Content::Json(content),
         ..EndpointParts::default()
     };
-    let request = SendTransaction::read(&parts).unwrap();
-    let target = SendTransaction::PATH.write(&["t1"]);
-    let form = EndpointForm::received(Cow::Borrowed("PUT"), target, parts);
-    let context = CallContext::to(name(DESTINATION));
-    let call = Call::received(Box::new(request), form, context);
+    let call = call_of(&AnySample::of::<SendTransaction>(), parts);
     let reply = ReplySample::Message(Object::from_value(&parse(r#"{"pdus":{}}"#)).unwrap());
     let exchange = wire.exchange(call, Answer::Reply(reply.clone())).await;
     assert_eq!(exchange.outcome, Ok(reply), "over {}", wire.name);
-    let seen = exchange.seen.unwrap();
-    assert_eq!(seen.request.operation(), operation::<SendTransaction>());
-    SendTransaction::read(&seen.parts).unwrap()
+    SendTransaction::read(&exchange.seen.unwrap().parts).unwrap()
 }
 
+/// Messages and streams, every list of each. In a stream, elements beyond the limit for one are skipped and reported.
 #[test]
-fn a_bad_event_of_a_reply_spoils_no_other() {
-    runtime().block_on(async {
-        let wires = wires().await;
-        for (list, place, fault) in lists() {
-            let mut content = ObjectWriter::new();
-            content.array("events", list.clone());
-            let reply = ReplySample::Message(content.into_object());
-            for wire in &wires {
-                let client = wire.client(Answer::Reply(reply.clone()));
-                let request = GetMissingEvents {
-                    room_id: "!r:example.org".to_owned(),
-                    ..GetMissingEvents::default()
-                };
-                let reply = client
-                    .get_missing_events(&name(DESTINATION), request)
-                    .await
-                    .unwrap();
-                assert_judged(&wire.name, &reply.events, Pdu::value, &list, place, &fault);
-            }
-        }
-    });
-}
-
-/// Every operation that streams events, every one of its arrays. Elements beyond the limit for one are skipped and reported.
-#[test]
-fn a_bad_event_of_a_stream_spoils_no_other() {
-    runtime().block_on(async {
-        let wires = wires().await;
-        let mut runner = TestRunner::deterministic();
-        for sample in samples() {
-            let ReplyShape::Events { arrays } = sample.operation().spec().reply else {
-                continue;
+fn a_bad_element_of_a_reply_spoils_no_other() {
+    let wires = runtime().block_on(wires());
+    for sample in samples() {
+        let lists = sample.reply_lists();
+        let Some(elements) = lists.first().map(|list| list.elements) else {
+            continue;
+        };
+        let streams = sample.operation().spec().reply != ReplyShape::Message;
+        let large = streams.then(|| oversized(elements));
+        for case in cases(elements).into_iter().chain(large) {
+            let is_oversized = case.fault == EventFault::TooLarge { size: OVERSIZED };
+            let reply = reply_of(streams, &lists, &case.list);
+            // A gateway cannot pass on what it skipped (see below), and by value only an event has a size.
+            let bears = |wire: &&Wire| {
+                !is_oversized || !wire.relayed && (wire.reads || elements != Elements::Ids)
             };
-            let request = sample.requests().new_tree(&mut runner).unwrap().current();
-            let oversized = [good(), vec![sized(OVERSIZED)], good()].concat();
-            let fault = EventFault::TooLarge { size: OVERSIZED };
-            let lists = lists()
-                .into_iter()
-                .chain([(oversized, good().len(), fault)]);
-            for (list, place, fault) in lists {
-                let parts = arrays.iter().flat_map(|array| {
-                    let items = (0..).zip(list.clone());
-                    std::iter::once(Part::Array(array)).chain(items.map(move |(index, value)| {
-                        Part::Item {
-                            array,
-                            index,
-                            value,
-                        }
-                    }))
+            for wire in wires.iter().filter(bears) {
+                let over = format!("{sample:?} over {}", wire.name);
+                let client = wire.client(Answer::Reply(reply.clone()));
+                let judged = runtime().block_on(async {
+                    let reply = client.send(any_call(&sample)).await.unwrap();
+                    sample.judge_reply(reply).await.unwrap()
                 });
-                let reply = ReplySample::Events(parts.collect());
-                let oversized = fault == EventFault::TooLarge { size: OVERSIZED };
-                // A gateway cannot pass on what it skipped; see below.
-                for wire in wires.iter().filter(|wire| !(wire.relayed && oversized)) {
-                    let client = wire.client(Answer::Reply(reply.clone()));
-                    let form = request.write().unwrap();
-                    let context = CallContext::to(name(DESTINATION));
-                    let call = Call::received(request.clone_box(), form, context);
-                    let reply = client.send(call).await.unwrap();
-                    let comity_core::call::Reply::Events(events) = reply else {
-                        panic!("over {}: {reply:?}", wire.name);
-                    };
-                    // The members beside the arrays are not looked at, so that any type of them will do.
-                    let mut events = EventReply::<SendJoinMembers>::from_parts(events.parts);
-                    for _ in arrays {
-                        let mut judged: Vec<Listed<Pdu>> = Vec::new();
-                        for _ in &list {
-                            judged.push(match events.next().await.unwrap().unwrap() {
-                                Arrival::Item { item, .. } => Ok(item),
-                                Arrival::Bad { bad, .. } => Err(bad),
-                            });
-                        }
-                        assert_judged(&wire.name, &judged, Pdu::value, &list, place, &fault);
-                    }
-                    assert!(events.next().await.is_none(), "over {}", wire.name);
+                assert_eq!(judged.len(), lists.len(), "{over}");
+                for judged in &judged {
+                    case.assert_judged(&over, judged);
                 }
             }
         }
+    }
+}
+
+/// A reply whose lists are all this one.
+fn reply_of(streams: bool, lists: &[AnyList], elements: &[Value]) -> ReplySample {
+    if !streams {
+        let members = lists.iter().map(|list| {
+            let value = Value::array(elements.iter().cloned());
+            (list.member.to_owned(), value)
+        });
+        return ReplySample::Message(Members::from_iter(members).to_object());
+    }
+    let parts = lists.iter().flat_map(|list| {
+        let array = list.member;
+        let items = (0..).zip(elements.iter().cloned());
+        std::iter::once(Part::Array(array)).chain(items.map(move |(index, value)| Part::Item {
+            array,
+            index,
+            value,
+        }))
     });
+    ReplySample::Events(parts.collect())
+}
+
+/// Every list of every operation is covered: a stream cannot forget to say that it is one.
+#[test]
+fn every_stream_says_what_it_lists() {
+    for sample in samples() {
+        let ReplyShape::Events { arrays } = sample.operation().spec().reply else {
+            continue;
+        };
+        let lists = sample.reply_lists();
+        assert!(
+            lists.iter().map(|list| &list.member).eq(arrays),
+            "{sample:?}"
+        );
+    }
 }
 
 /// A gateway that skipped an element over the limit breaks the reply off: it never ends as if nothing was missing.
 #[test]
 fn a_gateway_loses_no_element_in_silence() {
-    runtime().block_on(async {
-        let wires = wires().await;
-        let mut runner = TestRunner::deterministic();
-        for sample in samples() {
-            let ReplyShape::Events { arrays } = sample.operation().spec().reply else {
-                continue;
-            };
-            let array = arrays[0];
-            let item = Part::Item {
-                array,
-                index: 0,
-                value: sized(OVERSIZED),
-            };
-            let reply = ReplySample::Events(vec![Part::Array(array), item]);
-            let request = sample.requests().new_tree(&mut runner).unwrap().current();
-            for wire in wires.iter().filter(|wire| wire.relayed) {
-                let context = CallContext::to(name(DESTINATION));
-                let form = request.write().unwrap();
-                let call = Call::received(request.clone_box(), form, context);
-                let exchange = wire.exchange(call, Answer::Reply(reply.clone())).await;
-                let complete = exchange.outcome.is_ok() && exchange.broken.is_none();
-                assert!(!complete, "over {}", wire.name);
-            }
+    let wires = runtime().block_on(wires());
+    for sample in samples() {
+        let ReplyShape::Events { arrays } = sample.operation().spec().reply else {
+            continue;
+        };
+        let list = &sample.reply_lists()[..1];
+        assert_eq!(list[0].member, arrays[0]);
+        let reply = reply_of(true, list, &oversized(list[0].elements).list);
+        for wire in wires.iter().filter(|wire| wire.relayed) {
+            let answer = Answer::Reply(reply.clone());
+            let exchange = runtime().block_on(wire.exchange(any_call(&sample), answer));
+            let complete = exchange.outcome.is_ok() && exchange.broken.is_none();
+            assert!(!complete, "{sample:?} over {}", wire.name);
         }
-    });
+    }
 }
 
 /// One PDU over the limit of a whole request refuses the request, and says so alike.

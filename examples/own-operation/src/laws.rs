@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use comity_conformance::{ReplySample, Sample, extra_query, identifier, json, no_body};
+use comity_conformance::{Lists, ReplySample, Sample, extra_query, identifier, json, no_body};
 use comity_core::{
     CallService, Client, Operations, ServerName,
     call::{Call, Endpoint, Operation},
@@ -23,6 +23,8 @@ use prost::Message;
 use crate::{GetRoomComplexity, grpc, operations};
 
 impl Sample for GetRoomComplexity {
+    const LISTS: Lists<Self> = Lists::NONE;
+
     fn requests() -> BoxedStrategy<Self> {
         (identifier(), extra_query())
             .prop_map(|(room_id, extra_query)| Self {

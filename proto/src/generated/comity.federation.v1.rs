@@ -15,7 +15,25 @@ pub struct StringList {
     #[prost(string, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// One query parameter, decoded. The query of the endpoint form is the known parameters in the order of their fields, then these in order.
+/// An object of any members: present and empty is not absent.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JsonMap {
+    /// Each member, ordered by name as canonical JSON orders them. No name comes twice.
+    #[prost(message, repeated, tag = "1")]
+    pub members: ::prost::alloc::vec::Vec<JsonMember>,
+}
+/// One member of an object.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JsonMember {
+    /// Name, decoded.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Value as canonical JSON, one value.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: ::prost::bytes::Bytes,
+}
+/// One query parameter, decoded. The query of the endpoint form is the known parameters in the order of their fields (those of a
+/// repeated field one after the other), then these in order.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryParameter {
     /// Name.
@@ -145,6 +163,132 @@ impl ErrorOrigin {
         }
     }
 }
+/// Asks for the device keys of users.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryKeysRequest {
+    /// `device_keys`: by user ID, an array of device IDs.
+    #[prost(message, optional, tag = "1")]
+    pub device_keys: ::core::option::Option<JsonMap>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+    /// There was no body. No field of the content is set then.
+    #[prost(bool, tag = "3")]
+    pub no_content: bool,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Device keys and cross-signing keys.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryKeysReply {
+    /// `device_keys`: by user ID, an object of device keys by device ID.
+    #[prost(message, optional, tag = "1")]
+    pub device_keys: ::core::option::Option<JsonMap>,
+    /// `master_keys`: by user ID, the master cross-signing key.
+    #[prost(message, optional, tag = "2")]
+    pub master_keys: ::core::option::Option<JsonMap>,
+    /// `self_signing_keys`: by user ID, the self-signing key.
+    #[prost(message, optional, tag = "3")]
+    pub self_signing_keys: ::core::option::Option<JsonMap>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks for one one-time key of each of some devices.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClaimKeysRequest {
+    /// `one_time_keys`: by user ID, an object of algorithms by device ID.
+    #[prost(message, optional, tag = "1")]
+    pub one_time_keys: ::core::option::Option<JsonMap>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+    /// There was no body. No field of the content is set then.
+    #[prost(bool, tag = "3")]
+    pub no_content: bool,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The claimed keys.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClaimKeysReply {
+    /// `one_time_keys`: by user ID, an object of keys by device ID.
+    #[prost(message, optional, tag = "1")]
+    pub one_time_keys: ::core::option::Option<JsonMap>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks for one event. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetEventRequest {
+    /// Path parameter: the event.
+    #[prost(string, tag = "1")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "2")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// One event, in the form of a transaction.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetEventReply {
+    /// `origin`: who answers.
+    #[prost(string, optional, tag = "1")]
+    pub origin: ::core::option::Option<::prost::alloc::string::String>,
+    /// `origin_server_ts`: when it was answered, in milliseconds since the Unix epoch.
+    #[prost(int64, optional, tag = "2")]
+    pub origin_server_ts: ::core::option::Option<i64>,
+    /// `pdus`: the event, one element.
+    #[prost(message, optional, tag = "3")]
+    pub pdus: ::core::option::Option<JsonList>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks for the events of a room's state before an event. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetStateRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Query parameter: the event.
+    #[prost(string, optional, tag = "2")]
+    pub event_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "3")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks for the IDs of the events of a room's state before an event. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetStateIdsRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Query parameter: the event.
+    #[prost(string, optional, tag = "2")]
+    pub event_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "3")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks for events before the given ones. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BackfillRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Query parameter `v`, repeated: event IDs to walk back from.
+    #[prost(string, repeated, tag = "2")]
+    pub from: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Query parameter: most events to give.
+    #[prost(int64, optional, tag = "3")]
+    pub limit: ::core::option::Option<i64>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
 /// Asks for the events between those the caller has and those it was told of.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetMissingEventsRequest {
@@ -262,6 +406,35 @@ pub struct DownloadMediaRequest {
     #[prost(message, repeated, tag = "3")]
     pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
 }
+/// Asks a server in the room for a join event. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MakeJoinRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: who wants to join.
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Query parameter `ver`, repeated: room versions that the caller supports.
+    #[prost(string, repeated, tag = "3")]
+    pub versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// What to make the join event from.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MakeJoinReply {
+    /// `room_version`: the room's version.
+    #[prost(string, optional, tag = "1")]
+    pub room_version: ::core::option::Option<::prost::alloc::string::String>,
+    /// `event`: the template, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
 /// Hands a signed join event to a server in the room.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SendJoinRequest {
@@ -280,6 +453,70 @@ pub struct SendJoinRequest {
     /// The other query parameters.
     #[prost(message, repeated, tag = "5")]
     pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Hands a signed invite to the invited user's server.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InviteRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the invite event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// `room_version`: the room's version.
+    #[prost(string, optional, tag = "3")]
+    pub room_version: ::core::option::Option<::prost::alloc::string::String>,
+    /// `event`: the invite event, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// `invite_room_state`: state events that tell the invited user what room it is.
+    #[prost(message, optional, tag = "5")]
+    pub invite_room_state: ::core::option::Option<JsonList>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub extra_json: ::prost::bytes::Bytes,
+    /// There was no body. No field of the content is set then.
+    #[prost(bool, tag = "7")]
+    pub no_content: bool,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "8")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The invite event with both servers' signatures.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InviteReply {
+    /// `event`: the event, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks for the profile of a user. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryProfileRequest {
+    /// Query parameter: the user.
+    #[prost(string, optional, tag = "1")]
+    pub user_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Query parameter: the one field to give.
+    #[prost(string, optional, tag = "2")]
+    pub field: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "3")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The profile, or the one field of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryProfileReply {
+    /// `displayname`: the user's name for display.
+    #[prost(string, optional, tag = "1")]
+    pub displayname: ::core::option::Option<::prost::alloc::string::String>,
+    /// `avatar_url`: URL of the user's picture.
+    #[prost(string, optional, tag = "2")]
+    pub avatar_url: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other fields of the profile, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub extra_json: ::prost::bytes::Bytes,
 }
 /// Asks for the server's implementation name and version. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -1,12 +1,295 @@
-//! Pulling events (SS "Retrieving events").
+//! Pulling events and state (SS "Retrieving events", "Backfilling and retrieving missing events").
 
 use crate::{
-    call::{Endpoint, MessageForm},
-    endpoint::{Content, EndpointParts, PathTemplate, Query},
+    call::{Endpoint, EventReply, MessageForm},
+    endpoint::{Content, EndpointParts, PathTemplate, Query, TrailingSlash},
     error::FederationError,
     event::{Listed, Pdu, judge_all, listed_values},
     json::{Members, Object, ObjectWriter, ReadError},
 };
+
+/// Asks for one event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GetEvent {
+    /// The event.
+    pub event_id: String,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl Endpoint for GetEvent {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/event/{eventId}");
+    const TRAILING_SLASH: TrailingSlash = TrailingSlash::Accept;
+
+    fn write(&self) -> EndpointParts {
+        EndpointParts {
+            path: vec![self.event_id.clone()],
+            query: self.extra_query.clone(),
+            content: Content::Absent,
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self {
+            event_id: parts.path_parameter(0).to_owned(),
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+/// One event, in the form of a transaction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GetEventReply {
+    /// Who answers. Says nothing that the caller does not know.
+    pub origin: Option<String>,
+    /// When it was answered, in milliseconds since the Unix epoch.
+    pub origin_server_ts: Option<i64>,
+    /// The event: one element.
+    pub pdus: Vec<Listed<Pdu>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl GetEventReply {
+    /// A reply of this event.
+    pub fn new(origin: &crate::ServerName, origin_server_ts: i64, event: Pdu) -> Self {
+        Self {
+            origin: Some(origin.to_string()),
+            origin_server_ts: Some(origin_server_ts),
+            pdus: vec![Ok(event)],
+            extra: Members::new(),
+        }
+    }
+}
+
+impl MessageForm for GetEventReply {
+    fn write(&self) -> Object {
+        let mut object = ObjectWriter::new();
+        object.string_opt("origin", self.origin.as_deref());
+        object.integer_opt("origin_server_ts", self.origin_server_ts);
+        object.array("pdus", listed_values(&self.pdus, Pdu::value));
+        object.members(&self.extra);
+        object.into_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        let mut reader = object.reader();
+        Ok(Self {
+            // As in a transaction: of another type, they trouble nobody and stay among the unknown members.
+            origin: reader.try_string("origin"),
+            origin_server_ts: reader.try_integer("origin_server_ts"),
+            pdus: judge_all(reader.array("pdus")?, Pdu::judge),
+            extra: reader.rest(),
+        })
+    }
+}
+
+/// Asks for the events of a room's state before an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GetState {
+    /// The room.
+    pub room_id: String,
+    /// The event; the state is that before it.
+    pub event_id: String,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl GetState {
+    /// Arrays of the reply: the auth chain of the state, and the state.
+    pub const ARRAYS: &'static [&'static str] = &["auth_chain", "pdus"];
+}
+
+impl Endpoint for GetState {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/state/{roomId}");
+    const TRAILING_SLASH: TrailingSlash = TrailingSlash::Accept;
+
+    fn write(&self) -> EndpointParts {
+        state_parts(&self.room_id, &self.event_id, &self.extra_query)
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let mut extra_query = parts.query.clone();
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: extra_query.require("event_id")?,
+            extra_query,
+        })
+    }
+}
+
+/// What stands beside the arrays of [`GetStateReply`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GetStateMembers {
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for GetStateMembers {
+    fn write(&self) -> Object {
+        self.extra.to_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        Ok(Self {
+            extra: Members::from_object(object),
+        })
+    }
+}
+
+/// The state and its auth chain, streamed in no particular order, and what stands beside them.
+pub type GetStateReply = EventReply<GetStateMembers>;
+
+/// Asks for the IDs of the events of a room's state before an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GetStateIds {
+    /// The room.
+    pub room_id: String,
+    /// The event; the state is that before it.
+    pub event_id: String,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl GetStateIds {
+    /// Arrays of the reply: IDs of the auth chain of the state, and of the state.
+    pub const ARRAYS: &'static [&'static str] = &["auth_chain_ids", "pdu_ids"];
+}
+
+impl Endpoint for GetStateIds {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/state_ids/{roomId}");
+    const TRAILING_SLASH: TrailingSlash = TrailingSlash::Accept;
+
+    fn write(&self) -> EndpointParts {
+        state_parts(&self.room_id, &self.event_id, &self.extra_query)
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let mut extra_query = parts.query.clone();
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: extra_query.require("event_id")?,
+            extra_query,
+        })
+    }
+}
+
+/// What stands beside the arrays of [`GetStateIdsReply`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GetStateIdsMembers {
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for GetStateIdsMembers {
+    fn write(&self) -> Object {
+        self.extra.to_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        Ok(Self {
+            extra: Members::from_object(object),
+        })
+    }
+}
+
+/// IDs of the state and of its auth chain, streamed in no particular order, and what stands beside them.
+pub type GetStateIdsReply = EventReply<GetStateIdsMembers, String>;
+
+fn state_parts(room_id: &str, event_id: &str, extra_query: &Query) -> EndpointParts {
+    let mut query = Query::new();
+    query.push("event_id", event_id);
+    query.extend(extra_query);
+    EndpointParts {
+        path: vec![room_id.to_owned()],
+        query,
+        content: Content::Absent,
+    }
+}
+
+/// Asks for events before the given ones, themselves included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backfill {
+    /// The room.
+    pub room_id: String,
+    /// Event IDs to walk back from (`v`, repeated): at least one.
+    pub from: Vec<String>,
+    /// Most events to give; receivers cap it. What 0 and less mean is the receiver's affair.
+    pub limit: i64,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl Backfill {
+    /// Arrays of the reply: the events.
+    pub const ARRAYS: &'static [&'static str] = &["pdus"];
+}
+
+impl Endpoint for Backfill {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/backfill/{roomId}");
+    const TRAILING_SLASH: TrailingSlash = TrailingSlash::Accept;
+
+    fn write(&self) -> EndpointParts {
+        let mut query = Query::new();
+        for event_id in &self.from {
+            query.push("v", event_id);
+        }
+        query.push("limit", self.limit.to_string());
+        query.extend(&self.extra_query);
+        EndpointParts {
+            path: vec![self.room_id.clone()],
+            query,
+            content: Content::Absent,
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let mut extra_query = parts.query.clone();
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            from: extra_query.require_all("v")?,
+            limit: extra_query.require_integer("limit")?,
+            extra_query,
+        })
+    }
+}
+
+/// What stands beside the events of a backfill.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BackfillMembers {
+    /// Who answers. Says nothing that the caller does not know.
+    pub origin: Option<String>,
+    /// When it was answered, in milliseconds since the Unix epoch.
+    pub origin_server_ts: Option<i64>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for BackfillMembers {
+    fn write(&self) -> Object {
+        let mut object = ObjectWriter::new();
+        object.string_opt("origin", self.origin.as_deref());
+        object.integer_opt("origin_server_ts", self.origin_server_ts);
+        object.members(&self.extra);
+        object.into_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        let mut reader = object.reader();
+        Ok(Self {
+            origin: reader.try_string("origin"),
+            origin_server_ts: reader.try_integer("origin_server_ts"),
+            extra: reader.rest(),
+        })
+    }
+}
+
+/// The events, streamed, and what stands beside them.
+pub type BackfillReply = EventReply<BackfillMembers>;
 
 /// Asks for the events between those the caller has and those it was told of.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,12 +1,84 @@
-//! Joining a room (SS "Joining Rooms").
+//! Joining a room and inviting to it (SS "Joining Rooms", "Inviting to a room").
 
 use crate::{
     call::{Endpoint, EventReply, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::FederationError,
-    event::{EventFault, Pdu},
-    json::{Json, Members, Object, ObjectWriter, ReadError},
+    event::{EventFault, Listed, Pdu, judge_all, listed_values},
+    json::{Json, Kind, Members, Object, ObjectWriter, ReadError, Value},
 };
+
+/// Asks a server in the room for a join event to fill in and sign.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MakeJoin {
+    /// The room.
+    pub room_id: String,
+    /// Who wants to join: a user of the caller.
+    pub user_id: String,
+    /// Room versions that the caller supports (`ver`, repeated). None stands for `1` alone.
+    pub versions: Vec<String>,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl Endpoint for MakeJoin {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate =
+        PathTemplate::new("/_matrix/federation/v1/make_join/{roomId}/{userId}");
+
+    fn write(&self) -> EndpointParts {
+        let mut query = Query::new();
+        for version in &self.versions {
+            query.push("ver", version);
+        }
+        query.extend(&self.extra_query);
+        EndpointParts {
+            path: vec![self.room_id.clone(), self.user_id.clone()],
+            query,
+            content: Content::Absent,
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let mut extra_query = parts.query.clone();
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            user_id: parts.path_parameter(1).to_owned(),
+            versions: extra_query.take_all("ver"),
+            extra_query,
+        })
+    }
+}
+
+/// What to make the join event from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MakeJoinReply {
+    /// The room's version; `1` if absent.
+    pub room_version: Option<String>,
+    /// The template: an event without hashes and signatures. The caller checks it before it signs.
+    pub event: Option<Json<serde_json::Value>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for MakeJoinReply {
+    fn write(&self) -> Object {
+        let mut object = ObjectWriter::new();
+        object.string_opt("room_version", self.room_version.as_deref());
+        object.value_opt("event", self.event.as_ref().map(Json::value));
+        object.members(&self.extra);
+        object.into_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        let mut reader = object.reader();
+        Ok(Self {
+            room_version: reader.string_opt("room_version")?,
+            event: reader.object_opt("event")?.map(Json::from_value),
+            extra: reader.rest(),
+        })
+    }
+}
 
 /// Hands a signed join event to a server in the room.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,10 +120,7 @@ impl Endpoint for SendJoin {
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
         let object = parts.object()?;
-        let event = Pdu::judge(object.to_value()).map_err(|fault| match fault {
-            EventFault::NotAnObject => FederationError::bad_json(format!("the join event {fault}")),
-            fault => FederationError::invalid_param(format!("the join event {fault}")),
-        })?;
+        let event = read_event("the join event", object.to_value())?;
         let mut extra_query = parts.query.clone();
         Ok(Self {
             room_id: parts.path_parameter(0).to_owned(),
@@ -104,3 +173,99 @@ impl MessageForm for SendJoinMembers {
 
 /// The room's state and auth chain, streamed, and what stands beside them.
 pub type SendJoinReply = EventReply<SendJoinMembers>;
+
+/// Hands a signed invite to the invited user's server, which adds its own signature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Invite {
+    /// The room.
+    pub room_id: String,
+    /// ID of the invite event.
+    pub event_id: String,
+    /// The room's version.
+    pub room_version: String,
+    /// The invite event.
+    pub event: Pdu,
+    /// State that tells the invited user what room it is. Absent is not the same as empty: the signature covers the difference.
+    pub invite_room_state: Option<Vec<Listed<Pdu>>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl Endpoint for Invite {
+    const METHOD: &'static str = "PUT";
+    const PATH: PathTemplate =
+        PathTemplate::new("/_matrix/federation/v2/invite/{roomId}/{eventId}");
+
+    fn write(&self) -> EndpointParts {
+        let mut object = ObjectWriter::new();
+        object.string("room_version", &self.room_version);
+        object.value("event", self.event.value());
+        object.array_opt(
+            "invite_room_state",
+            self.invite_room_state
+                .as_ref()
+                .map(|state| listed_values(state, Pdu::value)),
+        );
+        object.members(&self.extra);
+        EndpointParts {
+            path: vec![self.room_id.clone(), self.event_id.clone()],
+            query: self.extra_query.clone(),
+            content: Content::Json(object.into_object()),
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let object = parts.object()?;
+        let mut reader = object.reader();
+        let state = reader.array_opt("invite_room_state")?;
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            room_version: reader.string("room_version")?,
+            event: read_event("the invite event", reader.object("event")?)?,
+            invite_room_state: state.map(|state| judge_all(state, Pdu::judge)),
+            extra: reader.rest(),
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+/// The invite event with the invited user's server's signature beside the inviting one's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InviteReply {
+    /// The event.
+    pub event: Pdu,
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for InviteReply {
+    fn write(&self) -> Object {
+        let mut object = ObjectWriter::new();
+        object.value("event", self.event.value());
+        object.members(&self.extra);
+        object.into_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        let mut reader = object.reader();
+        let event = Pdu::judge(reader.object("event")?).map_err(|_| {
+            let expected = "an event within the limits of size and depth";
+            ReadError::wrong_type("event", expected, Kind::Object)
+        })?;
+        Ok(Self {
+            event,
+            extra: reader.rest(),
+        })
+    }
+}
+
+/// The one event that a request is about.
+fn read_event(what: &str, value: Value) -> Result<Pdu, FederationError> {
+    Pdu::judge(value).map_err(|fault| match fault {
+        EventFault::NotAnObject => FederationError::bad_json(format!("{what} {fault}")),
+        fault => FederationError::invalid_param(format!("{what} {fault}")),
+    })
+}

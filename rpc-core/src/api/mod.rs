@@ -5,17 +5,27 @@
 //! is such a macro; it writes the group traits, the routes, the list and the typed client calls. A third party
 //! runs it over a list of its own and registers the result beside ours.
 
+mod devices;
 mod events;
 mod keys;
 mod media;
 mod membership;
+mod queries;
 mod server;
 mod transactions;
 
-pub use events::{GetMissingEvents, GetMissingEventsReply};
+pub use devices::{ByDevice, ClaimKeys, ClaimKeysReply, QueryKeys, QueryKeysReply};
+pub use events::{
+    Backfill, BackfillMembers, BackfillReply, GetEvent, GetEventReply, GetMissingEvents,
+    GetMissingEventsReply, GetState, GetStateIds, GetStateIdsMembers, GetStateIdsReply,
+    GetStateMembers, GetStateReply,
+};
 pub use keys::{GetServerKeys, GetServerKeysReply};
 pub use media::DownloadMedia;
-pub use membership::{SendJoin, SendJoinMembers, SendJoinReply};
+pub use membership::{
+    Invite, InviteReply, MakeJoin, MakeJoinReply, SendJoin, SendJoinMembers, SendJoinReply,
+};
+pub use queries::{QueryProfile, QueryProfileReply};
 pub use server::{GetVersion, GetVersionReply, ServerVersion};
 pub use transactions::{PduResult, SendTransaction, SendTransactionReply};
 
@@ -71,6 +81,50 @@ macro_rules! operations {
 
             /// Pulling events and state.
             group Events events {
+                /// Gives one event.
+                server get_event: $crate::api::GetEvent => $crate::api::GetEventReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    editions: [Matrix, Ietf],
+                }
+
+                /// Streams the events of a room's state before an event, and of its auth chain.
+                server get_state: $crate::api::GetState => $crate::api::GetStateReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Events { arrays: $crate::api::GetState::ARRAYS },
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks { head: ::core::time::Duration::from_secs(600), ..$crate::call::Clocks::DEFAULT },
+                    errors: [],
+                    editions: [Matrix, Ietf],
+                }
+
+                /// Streams the IDs of the events of a room's state before an event, and of its auth chain.
+                server get_state_ids: $crate::api::GetStateIds => $crate::api::GetStateIdsReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Events { arrays: $crate::api::GetStateIds::ARRAYS },
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [403 M_FORBIDDEN, 404 M_NOT_FOUND],
+                    editions: [Matrix, Ietf],
+                }
+
+                /// Walks back from the given events and streams what it meets, themselves included.
+                server backfill: $crate::api::Backfill => $crate::api::BackfillReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Events { arrays: $crate::api::Backfill::ARRAYS },
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    editions: [Matrix, Ietf],
+                }
+
                 /// Walks back from `latest_events` towards `earliest_events` and gives what lies between.
                 server get_missing_events: $crate::api::GetMissingEvents => $crate::api::GetMissingEventsReply {
                     idempotency: Safe,
@@ -85,6 +139,17 @@ macro_rules! operations {
 
             /// Joining, leaving, knocking, inviting.
             group Membership membership {
+                /// Asks for a join event to fill in, sign and hand over.
+                server make_join: $crate::api::MakeJoin => $crate::api::MakeJoinReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(20),
+                    errors: [400 M_INCOMPATIBLE_ROOM_VERSION, 400 M_UNABLE_TO_AUTHORISE_JOIN, 400 M_UNABLE_TO_GRANT_JOIN, 403 M_FORBIDDEN, 404 M_NOT_FOUND],
+                    editions: [Matrix, Ietf],
+                }
+
                 /// Hands over a signed join event and streams back the room's state before it, with its auth chain.
                 server send_join: $crate::api::SendJoin => $crate::api::SendJoinReply {
                     idempotency: Keyed { by: "eventId" },
@@ -94,6 +159,56 @@ macro_rules! operations {
                     clocks: $crate::call::Clocks { head: ::core::time::Duration::from_secs(600), ..$crate::call::Clocks::DEFAULT },
                     errors: [400 M_INVALID_PARAM, 400 M_MISSING_PARAM, 400 M_UNABLE_TO_AUTHORISE_JOIN, 400 M_UNABLE_TO_GRANT_JOIN, 403 M_FORBIDDEN],
                     editions: [Matrix, Ietf],
+                }
+
+                /// Hands over a signed invite and gives it back with the invited user's server's signature.
+                server invite: $crate::api::Invite => $crate::api::InviteReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [400 M_INCOMPATIBLE_ROOM_VERSION, 400 M_INVALID_PARAM, 400 M_MISSING_PARAM, 403 M_FORBIDDEN, 403 M_INVITE_BLOCKED],
+                    editions: [Matrix, Ietf],
+                }
+            }
+
+            /// Questions about the server's users.
+            group Queries queries {
+                /// Gives the profile of a user, or one field of it.
+                server query_profile: $crate::api::QueryProfile => $crate::api::QueryProfileReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [403 M_FORBIDDEN, 404 M_NOT_FOUND],
+                    editions: [Matrix],
+                }
+            }
+
+            /// Keys of users' devices, for end-to-end encryption.
+            group Devices devices {
+                /// Gives the device keys and cross-signing keys of users.
+                server query_keys: $crate::api::QueryKeys => $crate::api::QueryKeysReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::DEFAULT,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    editions: [Matrix],
+                }
+
+                /// Gives away one-time keys of devices, each of them once.
+                server claim_keys: $crate::api::ClaimKeys => $crate::api::ClaimKeysReply {
+                    idempotency: None,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::DEFAULT,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    editions: [Matrix],
                 }
             }
 

@@ -25,6 +25,16 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// Why there is none.
     async fn request_key(&self, server: &ServerName, key: &KeyId) -> Result<VerifyKey, KeyFault>;
+
+    /// The key document of `server`, for its events; it may have expired, as old events outlive keys. A source that has none says so.
+    ///
+    /// # Errors
+    /// Why there is none.
+    async fn server_keys(&self, server: &ServerName) -> Result<Arc<ServerKeys>, KeyFault> {
+        Err(KeyFault::Unreachable(format!(
+            "this source has no key documents, of {server} neither"
+        )))
+    }
 }
 
 /// Why there is no key for a request.
@@ -108,7 +118,7 @@ pub struct KeyRing {
 /// What the last fetch from a server gave, and when.
 struct Fetched {
     at: i64,
-    keys: Result<ServerKeys, String>,
+    keys: Result<Arc<ServerKeys>, String>,
 }
 
 impl Fetched {
@@ -153,7 +163,7 @@ impl KeyRing {
                 .map_err(|error| error.to_string())?;
             keys.check_self_signed(server)
                 .map_err(|error| error.to_string())?;
-            Ok(keys)
+            Ok(Arc::new(keys))
         })
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.options.timeout)));
@@ -169,8 +179,12 @@ impl KeyRing {
     /// Whether what was fetched is no answer any more, so that the server may be asked again.
     fn is_stale(&self, fetched: &Fetched, key: &KeyId) -> bool {
         let now = (self.options.now)();
+        fetched.key(key, now).is_err() && self.may_ask_again(fetched, now)
+    }
+
+    fn may_ask_again(&self, fetched: &Fetched, now: i64) -> bool {
         let interval = i64::try_from(self.options.interval.as_millis()).unwrap_or(i64::MAX);
-        fetched.key(key, now).is_err() && now.saturating_sub(fetched.at) >= interval
+        now.saturating_sub(fetched.at) >= interval
     }
 }
 
@@ -204,6 +218,27 @@ impl KeySource for KeyRing {
                 .into_value(),
         };
         fetched.key(key, (self.options.now)())
+    }
+
+    async fn server_keys(&self, server: &ServerName) -> Result<Arc<ServerKeys>, KeyFault> {
+        if let Some(keys) = self.pinned.get(server) {
+            return Ok(keys.clone());
+        }
+        let outdated = |fetched: &Fetched| {
+            let now = (self.options.now)();
+            let good = |keys: &Arc<ServerKeys>| keys.valid_until(fetched.at) >= now;
+            !fetched.keys.as_ref().is_ok_and(good) && self.may_ask_again(fetched, now)
+        };
+        let fetched = match self.fetched.get(server).await {
+            Some(fetched) if !outdated(&fetched) => fetched,
+            _ => self
+                .fetched
+                .entry_by_ref(server)
+                .or_insert_with_if(self.fetch(server), |old| outdated(old))
+                .await
+                .into_value(),
+        };
+        fetched.keys.clone().map_err(KeyFault::Unreachable)
     }
 }
 

@@ -157,6 +157,25 @@ impl ServerKeys {
         }
         self.verify_keys.get(key_id)
     }
+
+    /// The key that an event of this time may be signed by: a current one, valid then if `enforce_validity` (room versions since 5), or a
+    /// former one that had not expired. All times in milliseconds since 1970.
+    pub fn key_for_event(
+        &self,
+        key_id: &KeyId,
+        origin_server_ts: i64,
+        enforce_validity: bool,
+        now_ms: i64,
+    ) -> Option<&VerifyKey> {
+        if let Some(key) = self.verify_keys.get(key_id) {
+            let valid = !enforce_validity || origin_server_ts <= self.valid_until(now_ms);
+            return valid.then_some(key);
+        }
+        self.old_verify_keys
+            .get(key_id)
+            .filter(|old| origin_server_ts < old.expired_ts)
+            .map(|old| &old.key)
+    }
 }
 
 /// Why a key document is not taken.

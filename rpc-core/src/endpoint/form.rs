@@ -194,6 +194,34 @@ impl Query {
         self.take_parsed(name, "an integer")
     }
 
+    /// Takes out a parameter that has to be there.
+    ///
+    /// # Errors
+    /// 400 `M_MISSING_PARAM`: it is not.
+    pub fn require(&mut self, name: &str) -> Result<String, FederationError> {
+        self.take(name).ok_or_else(|| missing(name))
+    }
+
+    /// Takes out a parameter that has to be there, once or repeatedly: all values in order.
+    ///
+    /// # Errors
+    /// 400 `M_MISSING_PARAM`: it is not.
+    pub fn require_all(&mut self, name: &str) -> Result<Vec<String>, FederationError> {
+        let values = self.take_all(name);
+        if values.is_empty() {
+            return Err(missing(name));
+        }
+        Ok(values)
+    }
+
+    /// Takes out a decimal integer that has to be there.
+    ///
+    /// # Errors
+    /// 400 `M_MISSING_PARAM`: it is not; 400 `M_INVALID_PARAM`: it is no integer.
+    pub fn require_integer(&mut self, name: &str) -> Result<i64, FederationError> {
+        self.take_integer(name)?.ok_or_else(|| missing(name))
+    }
+
     fn take_parsed<T: FromStr>(
         &mut self,
         name: &str,
@@ -209,6 +237,10 @@ impl Query {
             })
             .transpose()
     }
+}
+
+fn missing(name: &str) -> FederationError {
+    FederationError::missing_param(format!("query parameter `{name}` is missing"))
 }
 
 impl From<TargetError> for FederationError {

@@ -233,6 +233,12 @@ impl Query {
         Some(first)
     }
 
+    /// Takes out every value of this name, in order.
+    pub fn take_all(&mut self, name: &str) -> Vec<String> {
+        let taken = self.0.extract_if(.., |(known, _)| known == name);
+        taken.map(|(_, value)| value).collect()
+    }
+
     /// Whether there is no pair.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,26 @@
 //! Events as they cross a wire: opaque canonical text, judged one by one.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | here | elements of lists: good ones, and bad ones that harm no neighbour |
+//! | `pdu`, `edu` | one event |
+//! | `checks` | checks 1 to 3 on receipt of a PDU: format and size, signatures, hashes |
+//! | `keys` | the keys that events are checked with |
+//! | `sign` | events of one's own |
+//! | [`room_version`] | the rules that these follow, in an open registry |
+
+mod checks;
+mod edu;
+mod keys;
+mod pdu;
+pub mod room_version;
+mod sign;
+
+pub use checks::{Receipt, Refusal, check_event, check_past_event};
+pub use edu::Edu;
+pub use keys::{EventKeySet, EventKeys, fetch_event_keys};
+pub use pdu::Pdu;
+pub use sign::{add_signature, sign_event};
 
 use thiserror::Error;
 
@@ -9,75 +31,6 @@ pub const MAX_EVENT_BYTES: usize = 65_536;
 
 /// Greatest nesting of an event. The specification names none; live servers take about this much.
 pub const MAX_EVENT_DEPTH: u32 = 1_000;
-
-/// A persistent data unit: one event as the canonical text of a JSON object within the limits of size and depth.
-///
-/// Hashes and signatures cover this text, so no wire re-encodes it. Whether its numbers are canonical is left to the
-/// room version ([`Pdu::has_odd_numbers`]).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pdu(Value);
-
-impl Pdu {
-    /// Judges a value as an event.
-    ///
-    /// # Errors
-    /// It is not an object, too large, or too deep. Nothing else of the request or reply is touched by that.
-    pub fn judge(value: Value) -> Result<Self, EventFault> {
-        if !value.is_object() {
-            return Err(EventFault::NotAnObject);
-        }
-        let size = value.as_bytes().len();
-        if size > MAX_EVENT_BYTES {
-            return Err(EventFault::TooLarge { size });
-        }
-        let depth = value.facts().depth;
-        if depth > MAX_EVENT_DEPTH {
-            return Err(EventFault::TooDeep { depth });
-        }
-        Ok(Self(value))
-    }
-
-    /// The canonical text.
-    pub fn value(&self) -> &Value {
-        &self.0
-    }
-
-    /// The canonical text, taken out.
-    pub fn into_value(self) -> Value {
-        self.0
-    }
-
-    /// Whether a number in it is outside the canonical range. Room versions 6 and later refuse such an event.
-    pub fn has_odd_numbers(&self) -> bool {
-        self.0.facts().odd_numbers
-    }
-}
-
-/// An ephemeral data unit: the canonical text of a JSON object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edu(Value);
-
-impl Edu {
-    /// Judges a value as an EDU.
-    ///
-    /// # Errors
-    /// It is not an object, or too deep.
-    pub fn judge(value: Value) -> Result<Self, EventFault> {
-        if !value.is_object() {
-            return Err(EventFault::NotAnObject);
-        }
-        let depth = value.facts().depth;
-        if depth > MAX_EVENT_DEPTH {
-            return Err(EventFault::TooDeep { depth });
-        }
-        Ok(Self(value))
-    }
-
-    /// The canonical text.
-    pub fn value(&self) -> &Value {
-        &self.0
-    }
-}
 
 /// Why one element of a list of events is no event. Its neighbours are untouched.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -126,6 +126,11 @@ impl ReadError {
         }
     }
 
+    /// A member that is of another type than expected, or outside its bounds.
+    pub fn wrong_type(member: &str, expected: &'static str, found: Kind) -> Self {
+        Self::new(member, ReadErrorKind::WrongType { expected, found })
+    }
+
     /// The decoded name of the member.
     pub fn member(&self) -> &str {
         &self.member

@@ -16,6 +16,7 @@ use super::reader::ObjectReader;
 use super::scan::is_space;
 use super::text::decode;
 use super::value::{Facts, Value, debug_text, ingest};
+use super::writer::ObjectWriter;
 
 /// A JSON object's canonical text, with its top-level members and the elements of its top-level arrays found in the one ingest
 /// pass. Cheap to clone; equal and hashed by its text. Every value taken out of it is a slice of the same buffer.
@@ -113,6 +114,26 @@ impl Object {
     /// The members with their decoded names, ordered by name.
     pub fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, Value)> {
         (0..self.len()).map(|at| (self.name_at(at), self.value_at(at)))
+    }
+
+    /// The object without the members that `keep` says no to.
+    pub fn filtered(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
+        let mut writer = ObjectWriter::new();
+        for (name, value) in self.members().filter(|(name, _)| keep(name)) {
+            writer.value(&name, &value);
+        }
+        writer.into_object()
+    }
+
+    /// The object with this member: added, or in place of the one of that name.
+    pub fn with_member(&self, name: &str, value: &Value) -> Self {
+        let mut writer = ObjectWriter::new();
+        writer.value(name, value);
+        for (other, value) in self.members() {
+            writer.value(&other, &value);
+        }
+        // Of two with one name, the first given stands.
+        writer.into_object()
     }
 
     /// Reads members by type, and keeps the rest.

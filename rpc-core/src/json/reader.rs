@@ -3,7 +3,7 @@
 use super::error::{ReadError, ReadErrorKind};
 use super::members::Members;
 use super::object::{Elements, Object};
-use super::value::{Kind, Value};
+use super::value::Value;
 
 /// Takes known members out of an [`Object`] one by one; what is left is [`rest`](Self::rest). A member can be taken once.
 ///
@@ -226,7 +226,7 @@ impl<'a> ObjectReader<'a> {
         };
         let value = self.object.value_at(at);
         let Some(read) = read(&value) else {
-            return Err(wrong_type(name, expected, value.kind()));
+            return Err(ReadError::wrong_type(name, expected, value.kind()));
         };
         self.taken.insert(at);
         Ok(Some(read))
@@ -243,7 +243,11 @@ impl<'a> ObjectReader<'a> {
             return Ok(None);
         };
         let Some(read) = self.object.array_at(at).and_then(read) else {
-            return Err(wrong_type(name, expected, self.object.value_at(at).kind()));
+            return Err(ReadError::wrong_type(
+                name,
+                expected,
+                self.object.value_at(at).kind(),
+            ));
         };
         self.taken.insert(at);
         Ok(Some(read))
@@ -252,10 +256,6 @@ impl<'a> ObjectReader<'a> {
 
 fn required<T>(name: &str, expected: &'static str, value: Option<T>) -> Result<T, ReadError> {
     value.ok_or_else(|| ReadError::new(name, ReadErrorKind::Missing { expected }))
-}
-
-fn wrong_type(name: &str, expected: &'static str, found: Kind) -> ReadError {
-    ReadError::new(name, ReadErrorKind::WrongType { expected, found })
 }
 
 fn as_string(value: &Value) -> Option<String> {

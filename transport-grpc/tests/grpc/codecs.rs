@@ -1,12 +1,12 @@
 //! The law of the codecs: content, message bytes, content is the identity, whatever the content is.
 
 use comity_core::{
-    api::{DownloadMedia, GetMissingEvents, GetServerKeys, GetVersion, SendJoin, SendTransaction},
-    call::Endpoint,
+    api::{QueryKeys, SendTransaction},
+    call::{Endpoint, ReplyShape},
     endpoint::{Content, EndpointParts, Query},
     json::Object,
 };
-use comity_grpc::{CodecError, GrpcCodec, ReplyMessage};
+use comity_grpc::{CodecError, GrpcCodec, ReplyMessage as _};
 use comity_proto as pb;
 use proptest::{collection::vec, prelude::*, sample::select};
 use prost::Message;
@@ -69,6 +69,13 @@ fn content() -> impl Strategy<Value = Object> {
         "limit",
         "min_depth",
         "events",
+        "event",
+        "room_version",
+        "invite_room_state",
+        "displayname",
+        "device_keys",
+        "master_keys",
+        "one_time_keys",
         "server",
         "extra_json",
         "",
@@ -80,9 +87,20 @@ fn content() -> impl Strategy<Value = Object> {
 }
 
 fn query() -> impl Strategy<Value = Query> {
-    let name = select(vec!["omit_members", "timeout_ms", "x", ""]);
+    let name = select(vec![
+        "omit_members",
+        "timeout_ms",
+        "v",
+        "ver",
+        "limit",
+        "event_id",
+        "user_id",
+        "field",
+        "x",
+        "",
+    ]);
     let value = select(vec!["true", "false", "5", "-5", "05", "x", "", "a b&c=d"]);
-    vec((name, value), 0..4).prop_map(|pairs| {
+    vec((name, value), 0..5).prop_map(|pairs| {
         let mut query = Query::default();
         for (name, value) in pairs {
             query.push(name, value);
@@ -113,32 +131,62 @@ fn request_law<O: GrpcCodec>(content: &Content, query: &Query) {
     assert_eq!(back, parts);
 }
 
-fn reply_law<M: ReplyMessage>(content: &Object) {
-    let message = M::from_content(content).encode_to_vec();
-    let message = M::decode(message.as_slice()).unwrap();
-    let back = message.content().unwrap().ingest(LIMIT).unwrap().unwrap();
-    assert_eq!(back, *content);
+fn reply_law<O: GrpcCodec>(content: &Object) {
+    const FRAME: usize = 5;
+    let Some(message) = O::REPLY.encode(content) else {
+        assert_ne!(O::SPEC.reply, ReplyShape::Message);
+        return;
+    };
+    let back = O::REPLY.decode(message.slice(FRAME..), LIMIT).unwrap();
+    assert_eq!(back.unwrap(), *content);
 }
+
+/// The laws of every row of the table.
+macro_rules! every_codec {
+    ($(
+        $(#[$group_doc:meta])*
+        group $Group:ident $routes:ident {
+            $(
+                $(#[$doc:meta])*
+                $auth:ident $method:ident: $Request:ty => $Reply:ty { $($facts:tt)* }
+            )*
+        }
+    )*) => {
+        fn every_request_law(content: &Content, query: &Query) {
+            $($( request_law::<$Request>(content, query); )*)*
+        }
+
+        fn every_reply_law(content: &Object) {
+            $($( reply_law::<$Request>(content); )*)*
+        }
+    };
+}
+
+comity_core::operations!(every_codec);
 
 proptest! {
     #[test]
     fn requests_come_back_byte_for_byte(content in content(), query in query()) {
         for content in [Content::Json(content), Content::Absent] {
-            request_law::<GetVersion>(&content, &query);
-            request_law::<GetServerKeys>(&content, &query);
-            request_law::<SendTransaction>(&content, &query);
-            request_law::<GetMissingEvents>(&content, &query);
-            request_law::<SendJoin>(&content, &query);
-            request_law::<DownloadMedia>(&content, &query);
+            every_request_law(&content, &query);
         }
     }
 
     #[test]
     fn replies_come_back_byte_for_byte(content in content()) {
-        reply_law::<pb::GetVersionReply>(&content);
-        reply_law::<pb::GetServerKeysReply>(&content);
-        reply_law::<pb::SendTransactionReply>(&content);
-        reply_law::<pb::GetMissingEventsReply>(&content);
+        every_reply_law(&content);
+    }
+
+    /// The same of a map, whose names are the peer's too.
+    #[test]
+    fn members_never_spill_over(
+        pieces in vec(("[a-c\"{},:]{0,2}", "[\\[\\]{},:\"a1 ]{0,6}"), 0..3),
+    ) {
+        let message = map(pieces.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        if let Ok(parts) = ingest_map(&message) {
+            let again = QueryKeys::request_to_message(&parts).unwrap();
+            prop_assert_eq!(again, message);
+        }
     }
 
     /// A peer may send any bytes: what is taken in is what the fields say, or it is refused.
@@ -173,6 +221,67 @@ fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> pb::JsonList {
 
 fn ingest(message: &pb::SendTransactionRequest) -> Result<EndpointParts, CodecError> {
     SendTransaction::request_from_message(message)?.ingest(LIMIT)
+}
+
+fn map<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> pb::QueryKeysRequest {
+    let members = members.into_iter().map(|(name, value)| pb::JsonMember {
+        name: name.to_owned(),
+        value: value.to_owned().into(),
+    });
+    pb::QueryKeysRequest {
+        device_keys: Some(pb::JsonMap {
+            members: members.collect(),
+        }),
+        ..Default::default()
+    }
+}
+
+fn ingest_map(message: &pb::QueryKeysRequest) -> Result<EndpointParts, CodecError> {
+    QueryKeys::request_from_message(message)?.ingest(LIMIT)
+}
+
+#[test]
+fn an_empty_map_is_not_an_absent_one() {
+    for (text, message) in [
+        ("{\"device_keys\":{}}", map([])),
+        ("{}", pb::QueryKeysRequest::default()),
+    ] {
+        let parts = ingest_map(&message).unwrap();
+        assert_eq!(parts.content, Content::Json(object(text)));
+        assert_eq!(QueryKeys::request_to_message(&parts).unwrap(), message);
+    }
+}
+
+#[test]
+fn the_members_of_a_map_are_in_order_and_each_stands_once() {
+    for (members, out) in [
+        ([("b", "1"), ("a", "1")], "a"),
+        ([("a", "1"), ("a", "2")], "a"),
+        // As UTF-16 orders them.
+        ([("\u{10000}", "1"), ("\u{ffff}", "1")], "\u{ffff}"),
+    ] {
+        let refused = ingest_map(&map(members)).unwrap_err();
+        assert!(
+            matches!(&refused, CodecError::Unordered { name, member } if name == "device_keys" && member == out),
+            "{members:?}: {refused}"
+        );
+    }
+}
+
+#[test]
+fn members_that_only_fit_together_are_refused() {
+    for members in [
+        &[("a", "1,\"b\":2")][..],
+        &[("a", "[1"), ("b", "2]")],
+        &[("a", "{\"x\":[1"), ("b", "2]}")],
+        &[("a", "1}"), ("b", "{1")],
+        &[("a", "")],
+        &[("a", "1 ")],
+        &[("a", "-0")],
+    ] {
+        let message = map(members.iter().copied());
+        assert!(ingest_map(&message).is_err(), "{members:?}");
+    }
 }
 
 #[test]

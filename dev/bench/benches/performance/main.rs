@@ -6,6 +6,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `ingest` | reading bodies, canonical and not |
+//! | `events` | the checks on receipt of one event |
 //! | `outgoing` | from stored events to a signed request |
 //! | `transactions` | a server's CPU for each verified transaction |
 //! | `join` | memory of a client that streams a room's state |
@@ -14,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod events;
 mod ingest;
 mod join;
 mod ours;
@@ -82,6 +84,8 @@ fn measure() {
     let step = |what: &str| eprintln!("[{:>3} s] {what}", begun.elapsed().as_secs());
     step("reading bodies");
     ingest::measure(&mut report);
+    step("checking events");
+    events::measure(&mut report);
     step("writing a transaction");
     outgoing::measure(&mut report);
     step("transactions over HTTP");

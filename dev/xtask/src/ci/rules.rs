@@ -25,6 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 const ENDS: &[&str] = &[
     "comity-cli",
     "comity-examples",
+    "comity-homeserver",
     "comity-bench",
     "comity-interop",
     "xtask",

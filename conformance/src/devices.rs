@@ -1,0 +1,85 @@
+//! Keys of users' devices.
+
+use comity_core::{
+    api::{ClaimKeys, QueryKeys},
+    endpoint::Content,
+    json::{Json, Value},
+};
+use proptest::{
+    prelude::prop_oneof,
+    strategy::{BoxedStrategy, Just, Strategy},
+};
+
+use crate::{Lists, ReplySample, Sample, extra_query, json};
+
+impl Sample for QueryKeys {
+    const LISTS: Lists<Self> = Lists::NONE;
+
+    fn requests() -> BoxedStrategy<Self> {
+        let members = json::members(&["device_keys"]);
+        (json::map(json::strings()), members, extra_query())
+            .prop_map(|(device_keys, extra, extra_query)| Self {
+                device_keys: Json::from_value(device_keys),
+                extra,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        body("device_keys", json::strings())
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        json::hostile(vec![
+            ("device_keys", users(json::map(json::object()))),
+            ("master_keys", users(json::object())),
+            ("self_signing_keys", users(json::object())),
+        ])
+        .prop_map(ReplySample::Message)
+        .boxed()
+    }
+}
+
+impl Sample for ClaimKeys {
+    const LISTS: Lists<Self> = Lists::NONE;
+
+    fn requests() -> BoxedStrategy<Self> {
+        let members = json::members(&["one_time_keys"]);
+        (json::map(json::map(algorithm())), members, extra_query())
+            .prop_map(|(one_time_keys, extra, extra_query)| Self {
+                one_time_keys: Json::from_value(one_time_keys),
+                extra,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        body("one_time_keys", json::map(algorithm()))
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        json::hostile(vec![(
+            "one_time_keys",
+            users(json::map(json::map(json::value()))),
+        )])
+        .prop_map(ReplySample::Message)
+        .boxed()
+    }
+}
+
+/// A map of users, to what it should hold or to anything.
+fn users(usual: BoxedStrategy<Value>) -> BoxedStrategy<Value> {
+    json::map(prop_oneof![4 => usual, 1 => json::value()].boxed())
+}
+
+/// A body of such a map.
+fn body(name: &'static str, usual: BoxedStrategy<Value>) -> BoxedStrategy<Content> {
+    let content = json::hostile(vec![(name, users(usual))]);
+    prop_oneof![8 => content.prop_map(Content::Json), 1 => Just(Content::Absent)].boxed()
+}
+
+fn algorithm() -> BoxedStrategy<Value> {
+    json::string().prop_map(|text| Value::string(&text)).boxed()
+}

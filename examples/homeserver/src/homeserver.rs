@@ -1,0 +1,175 @@
+//! The server itself: who it is, what it holds, and through what it calls others.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use comity_core::{
+    Client, ServerName,
+    auth::{KeySource, SigningKey},
+    error::FederationError,
+};
+use ruma_common::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use tokio::sync::Semaphore;
+
+use crate::{Event, Room, devices::User, invites::Invitation, media::File};
+
+/// Most events that wait for other servers without anyone waiting for them.
+const DELIVERIES: usize = 64;
+
+/// A homeserver's federation half, and a client through which it calls the others.
+///
+/// Cheap to clone. All clones are one server, also those made by [`over`](Self::over): they differ in the way by which it reaches
+/// others. It implements the group traits of [`comity_core::api`]; register it with a [`Router`](comity_core::Router).
+#[derive(Clone)]
+pub struct Homeserver {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client: Client,
+    pub(crate) keys: Arc<dyn KeySource>,
+}
+
+/// What all clones of a server share. Each lock is held for one look or one change, never while anything is waited for.
+pub(crate) struct Shared {
+    pub(crate) name: ServerName,
+    pub(crate) key: Arc<SigningKey>,
+    rooms: Mutex<HashMap<OwnedRoomId, Arc<Mutex<Room>>>>,
+    pub(crate) invitations: Mutex<BTreeMap<(OwnedUserId, OwnedRoomId), Invitation>>,
+    pub(crate) users: Mutex<BTreeMap<OwnedUserId, User>>,
+    pub(crate) files: Mutex<BTreeMap<String, File>>,
+    pub(crate) deliveries: Arc<Semaphore>,
+    transactions: AtomicU64,
+}
+
+impl Homeserver {
+    /// A server without users and rooms. `client` signs as this server; `keys` has the keys of all servers, its own among them
+    /// (a [`KeyRing`](comity_core::auth::KeyRing) [with them pinned](comity_core::auth::KeyRing::with_pinned)).
+    pub fn new(
+        name: ServerName,
+        key: Arc<SigningKey>,
+        client: Client,
+        keys: Arc<dyn KeySource>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            name,
+            key,
+            rooms: Mutex::default(),
+            invitations: Mutex::default(),
+            users: Mutex::default(),
+            files: Mutex::default(),
+            deliveries: Arc::new(Semaphore::new(DELIVERIES)),
+            transactions: AtomicU64::new(0),
+        });
+        Self {
+            shared,
+            client,
+            keys,
+        }
+    }
+
+    /// The same server, calling the others through another client: over another transport.
+    #[must_use]
+    pub fn over(&self, client: Client, keys: Arc<dyn KeySource>) -> Self {
+        Self {
+            shared: self.shared.clone(),
+            client,
+            keys,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ServerName {
+        &self.shared.name
+    }
+
+    /// Looks at a room; `None` if it is not here. Nobody else gets at the room meanwhile.
+    pub fn with_room<T>(&self, id: &RoomId, look: impl FnOnce(&Room) -> T) -> Option<T> {
+        Some(look(&lock(&*self.room(id)?)))
+    }
+
+    /// Forgets a room, as if it had never been joined.
+    pub fn forget_room(&self, id: &RoomId) -> bool {
+        lock(&self.shared.rooms).remove(id).is_some()
+    }
+
+    pub(crate) fn room(&self, id: &RoomId) -> Option<Arc<Mutex<Room>>> {
+        lock(&self.shared.rooms).get(id).cloned()
+    }
+
+    /// An event of any room, and the room's ID.
+    pub(crate) fn find_event(&self, id: &EventId) -> Option<(OwnedRoomId, Arc<Event>)> {
+        let rooms: Vec<_> = lock(&self.shared.rooms).values().cloned().collect();
+        rooms.iter().find_map(|room| {
+            let room = lock(room);
+            Some((room.id().to_owned(), room.event(id)?.clone()))
+        })
+    }
+
+    pub(crate) fn insert_room(&self, room: Room) {
+        let id = room.id().to_owned();
+        lock(&self.shared.rooms).insert(id, Arc::new(Mutex::new(room)));
+    }
+
+    /// The room that a peer asks about.
+    ///
+    /// # Errors
+    /// 404 `M_NOT_FOUND` if this server is not in it.
+    pub(crate) fn room_asked_for(&self, id: &str) -> Result<Arc<Mutex<Room>>, FederationError> {
+        RoomId::parse(id)
+            .ok()
+            .and_then(|id| self.room(&id))
+            .ok_or_else(|| FederationError::not_found(format!("this server is not in room {id:?}")))
+    }
+
+    /// The same, for a peer that is in the room.
+    ///
+    /// # Errors
+    /// Also 403 `M_FORBIDDEN` if no user of `origin` is joined.
+    pub(crate) fn room_shared_with(
+        &self,
+        origin: &ServerName,
+        id: &str,
+    ) -> Result<Arc<Mutex<Room>>, FederationError> {
+        let room = self.room_asked_for(id)?;
+        if !lock(&room).state().has_server(origin) {
+            return Err(FederationError::forbidden(format!(
+                "{origin} is not in the room"
+            )));
+        }
+        Ok(room)
+    }
+
+    /// Whether a user is of this server.
+    pub(crate) fn is_ours(&self, user: &UserId) -> bool {
+        is_of(user, self.name())
+    }
+
+    /// A transaction ID that was not used before, across restarts too.
+    pub(crate) fn transaction_id(&self, now: i64) -> String {
+        let count = self.shared.transactions.fetch_add(1, Ordering::Relaxed);
+        format!("{now}-{count}")
+    }
+}
+
+/// Whether a user is of a server.
+pub(crate) fn is_of(user: &UserId, server: &ServerName) -> bool {
+    user.server_name().as_str() == server.as_str()
+}
+
+/// A lock's content. A panic while it was held leaves nothing half done that matters: changes are made whole before they are put in.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Homeserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Homeserver")
+            .field("name", self.name())
+            .field("rooms", &lock(&self.shared.rooms).len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! A small homeserver's federation half, to be read: how one implements the traits of [`comity_core::api`].
+//!
+//! [`Homeserver`] implements every group trait once, and is served over any transport; `comity demo` serves it over HTTPS, gRPC and memory
+//! at the same time. Rooms are real: events with hashes and signatures, a graph, state at each event, authorization, state resolution.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `server`, `keys`, `transactions`, `events`, `membership`, `queries`, `devices`, `media` | the traits, a file for each, named as in the API |
+//! | `homeserver` | the server: who it is, what it holds, through what it calls others |
+//! | `actions`, `invites`, `join` | the calling side: making rooms, sending, inviting, joining |
+//! | `receive` | a foreign event from its arrival to its place in the room |
+//! | `room` | a room: its graph, and the state at each event |
+//! | `event`, `state`, `version` | what a room is made of |
+//! | `authorization`, `resolution` | who may send what, and whose state counts where branches meet: by ruma-state-res |
+//! | `history` | walks along the graph |
+//!
+//! # An event's way
+//!
+//! The numbers are those of SS "Checks performed on receipt of a PDU". An event that fails 1 or 2 is dropped, one that fails 3 goes on
+//! redacted: these are [`comity_core::event::check_event`]. One that fails 4 (its auth events) or 5 (the state before it) is refused with the
+//! reason. One that fails 6 (the current state) is kept but not built on. What it stands on and is not here is asked for once, from the
+//! server that sent it.
+//!
+//! What is refused is not kept at all. Honest servers refuse the same events, so none of them builds on one; an event that does is refused as well,
+//! because what it stands on is missing.
+//!
+//! # Limits
+//!
+//! | what | limit |
+//! | --- | --- |
+//! | events in a transaction | 50 ([`SendTransaction::MAX_PDUS`](comity_core::api::SendTransaction::MAX_PDUS)) |
+//! | missing events asked for when one arrives | [`MAX_MISSING`] |
+//! | events in an answer to `Backfill` and `GetMissingEvents` | [`MAX_WALK`] |
+//! | invitations kept | [`MAX_INVITATIONS`], of [`MAX_INVITE_STATE`] events each at most |
+//! | refused events that a join names | [`MAX_REFUSALS`] |
+//! | state and auth chain of a join | the size limit of the reply, in core's table |
+//!
+//! # What is left out
+//!
+//! - The client-server API, and what only clients see: redactions are events like others and remove nothing.
+//! - Storage: everything is in memory and ends with the process.
+//! - Retries: a server that could not be reached is not tried again. It asks for what it missed when it gets the next event.
+//! - Leaving and knocking by operations of their own (a leave is an event like others), restricted joins on the resident's side,
+//!   third-party invites, EDUs (presence, typing, receipts, device messages).
+//! - Missing state and auth events (`GetState`, `GetEventAuth`): an event whose predecessors or auth events cannot be had is refused.
+//! - Who may see what: a server in a room is given all of it, whatever `m.room.history_visibility` says; `m.room.server_acl` is not obeyed.
+//! - Room versions 1 to 5, whose events may hold numbers that are not canonical, and policy servers.
+
+mod actions;
+mod authorization;
+mod devices;
+mod event;
+mod events;
+mod history;
+mod homeserver;
+mod invites;
+mod join;
+mod keys;
+mod media;
+mod membership;
+mod queries;
+mod receive;
+mod resolution;
+mod room;
+mod server;
+mod state;
+mod transactions;
+mod version;
+
+pub use actions::{ActionError, Delivery, NewRoom, Sent};
+pub use authorization::Unauthorized;
+pub use devices::{Device, User};
+pub use event::{Event, StateKey, UnreadableEvent};
+pub use events::MAX_WALK;
+pub use homeserver::Homeserver;
+pub use invites::{Invitation, MAX_INVITATIONS};
+pub use join::{Joined, MAX_REFUSALS, Refusals};
+pub use media::File;
+pub use membership::MAX_INVITE_STATE;
+pub use receive::MAX_MISSING;
+pub use resolution::Unresolved;
+pub use room::{AppendError, Draft, Refused, Room};
+pub use state::State;
+pub use version::Version;
+
+pub use ruma_common;
+pub use ruma_events;

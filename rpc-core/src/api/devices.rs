@@ -1,0 +1,153 @@
+//! Keys of users' devices (SS "End-to-End Encryption").
+//!
+//! What stands under a user is signed by devices, so it stays canonical text ([`Json`], [`Value`]) for whoever checks it.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    call::{Endpoint, MessageForm},
+    endpoint::{Content, EndpointParts, PathTemplate, Query},
+    error::FederationError,
+    json::{Json, Members, Object, ObjectWriter, ReadError, Value},
+};
+
+/// Something of each device: by user ID and device ID.
+pub type ByDevice<T> = BTreeMap<String, BTreeMap<String, T>>;
+
+/// Asks for the device keys of some of the server's users.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryKeys {
+    /// Device IDs by user ID; an empty list stands for all of the user's devices.
+    pub device_keys: Json<BTreeMap<String, Vec<String>>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl Endpoint for QueryKeys {
+    const METHOD: &'static str = "POST";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/user/keys/query");
+
+    fn write(&self) -> EndpointParts {
+        let mut object = ObjectWriter::new();
+        object.value("device_keys", self.device_keys.value());
+        object.members(&self.extra);
+        EndpointParts {
+            path: Vec::new(),
+            query: self.extra_query.clone(),
+            content: Content::Json(object.into_object()),
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let object = parts.object()?;
+        let mut reader = object.reader();
+        Ok(Self {
+            device_keys: Json::from_value(reader.object("device_keys")?),
+            extra: reader.rest(),
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+/// Device keys and cross-signing keys. Users that the server does not know are left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryKeysReply {
+    /// Device keys by user ID and device ID.
+    pub device_keys: Json<ByDevice<Value>>,
+    /// Master cross-signing keys by user ID.
+    pub master_keys: Option<Json<BTreeMap<String, Value>>>,
+    /// Self-signing keys by user ID.
+    pub self_signing_keys: Option<Json<BTreeMap<String, Value>>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for QueryKeysReply {
+    fn write(&self) -> Object {
+        let mut object = ObjectWriter::new();
+        object.value("device_keys", self.device_keys.value());
+        object.value_opt("master_keys", self.master_keys.as_ref().map(Json::value));
+        object.value_opt(
+            "self_signing_keys",
+            self.self_signing_keys.as_ref().map(Json::value),
+        );
+        object.members(&self.extra);
+        object.into_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        let mut reader = object.reader();
+        Ok(Self {
+            device_keys: Json::from_value(reader.object("device_keys")?),
+            // Servers in Go write an empty map as `null`; it stays among the unknown members.
+            master_keys: reader.try_object("master_keys").map(Json::from_value),
+            self_signing_keys: reader.try_object("self_signing_keys").map(Json::from_value),
+            extra: reader.rest(),
+        })
+    }
+}
+
+/// Asks for one one-time key of each of some devices. Each key is given away once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimKeys {
+    /// The wanted algorithm by user ID and device ID.
+    pub one_time_keys: Json<ByDevice<String>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl Endpoint for ClaimKeys {
+    const METHOD: &'static str = "POST";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/user/keys/claim");
+
+    fn write(&self) -> EndpointParts {
+        let mut object = ObjectWriter::new();
+        object.value("one_time_keys", self.one_time_keys.value());
+        object.members(&self.extra);
+        EndpointParts {
+            path: Vec::new(),
+            query: self.extra_query.clone(),
+            content: Content::Json(object.into_object()),
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let object = parts.object()?;
+        let mut reader = object.reader();
+        Ok(Self {
+            one_time_keys: Json::from_value(reader.object("one_time_keys")?),
+            extra: reader.rest(),
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+/// The claimed keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimKeysReply {
+    /// Keys by user ID, device ID, and algorithm with key ID (`signed_curve25519:AAAAHg`).
+    pub one_time_keys: Json<ByDevice<BTreeMap<String, Value>>>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for ClaimKeysReply {
+    fn write(&self) -> Object {
+        let mut object = ObjectWriter::new();
+        object.value("one_time_keys", self.one_time_keys.value());
+        object.members(&self.extra);
+        object.into_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        let mut reader = object.reader();
+        Ok(Self {
+            one_time_keys: Json::from_value(reader.object("one_time_keys")?),
+            extra: reader.rest(),
+        })
+    }
+}

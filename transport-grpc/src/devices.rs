@@ -1,0 +1,117 @@
+//! Messages of the group `Devices`.
+
+use comity_core::{
+    api::{ClaimKeys, QueryKeys},
+    endpoint::{Content, EndpointParts},
+    json::Object,
+};
+use comity_proto as pb;
+
+use crate::{
+    codec::{GrpcCodec, ReplyCodec, ReplyMessage},
+    content::{CodecError, ContentFields, Fields, RequestFields, extra_json, json_map},
+    parameters::{QueryReader, query_of},
+};
+
+impl GrpcCodec for QueryKeys {
+    const RPC: &'static str = "comity.federation.v1.Devices/QueryKeys";
+    type Request = pb::QueryKeysRequest;
+    const REPLY: ReplyCodec = ReplyCodec::message::<pb::QueryKeysReply>();
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        let mut message = pb::QueryKeysRequest {
+            extra_query: QueryReader::new(&parts.query).rest(),
+            ..Default::default()
+        };
+        match &parts.content {
+            Content::Absent => message.no_content = true,
+            Content::Json(object) => {
+                let mut reader = object.reader();
+                message.device_keys = json_map(reader.try_object("device_keys"));
+                message.extra_json = extra_json(reader);
+            }
+            Content::Opaque { .. } => return None,
+        }
+        Some(message)
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        let fields = Fields::new()
+            .map("device_keys", message.device_keys.as_ref())
+            .extra(&message.extra_json)?;
+        Ok(RequestFields {
+            path: Vec::new(),
+            query: query_of([], &message.extra_query),
+            content: ContentFields::unless(message.no_content, fields)?,
+        })
+    }
+}
+
+impl ReplyMessage for pb::QueryKeysReply {
+    fn from_content(content: &Object) -> Self {
+        let mut reader = content.reader();
+        Self {
+            device_keys: json_map(reader.try_object("device_keys")),
+            master_keys: json_map(reader.try_object("master_keys")),
+            self_signing_keys: json_map(reader.try_object("self_signing_keys")),
+            extra_json: extra_json(reader),
+        }
+    }
+
+    fn content(&self) -> Result<ContentFields<'_>, CodecError> {
+        let fields = Fields::new()
+            .map("device_keys", self.device_keys.as_ref())
+            .map("master_keys", self.master_keys.as_ref())
+            .map("self_signing_keys", self.self_signing_keys.as_ref());
+        Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
+    }
+}
+
+impl GrpcCodec for ClaimKeys {
+    const RPC: &'static str = "comity.federation.v1.Devices/ClaimKeys";
+    type Request = pb::ClaimKeysRequest;
+    const REPLY: ReplyCodec = ReplyCodec::message::<pb::ClaimKeysReply>();
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        let mut message = pb::ClaimKeysRequest {
+            extra_query: QueryReader::new(&parts.query).rest(),
+            ..Default::default()
+        };
+        match &parts.content {
+            Content::Absent => message.no_content = true,
+            Content::Json(object) => {
+                let mut reader = object.reader();
+                message.one_time_keys = json_map(reader.try_object("one_time_keys"));
+                message.extra_json = extra_json(reader);
+            }
+            Content::Opaque { .. } => return None,
+        }
+        Some(message)
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        let fields = Fields::new()
+            .map("one_time_keys", message.one_time_keys.as_ref())
+            .extra(&message.extra_json)?;
+        Ok(RequestFields {
+            path: Vec::new(),
+            query: query_of([], &message.extra_query),
+            content: ContentFields::unless(message.no_content, fields)?,
+        })
+    }
+}
+
+impl ReplyMessage for pb::ClaimKeysReply {
+    fn from_content(content: &Object) -> Self {
+        let mut reader = content.reader();
+        Self {
+            one_time_keys: json_map(reader.try_object("one_time_keys")),
+            extra_json: extra_json(reader),
+        }
+    }
+
+    fn content(&self) -> Result<ContentFields<'_>, CodecError> {
+        let fields = Fields::new().map("one_time_keys", self.one_time_keys.as_ref());
+        Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
+    }
+}
