@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::proto;
+use crate::{api_docs, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -57,6 +57,11 @@ const STEPS: &[Step] = &[
         name: "proto",
         about: "the generated protobuf code is what the schema gives",
         check: |_| proto::run(proto::Mode::Check),
+    },
+    Step {
+        name: "api-docs",
+        about: "docs/federation-api.md is what the table of operations gives",
+        check: |_| api_docs::run(proto::Mode::Check),
     },
     Step {
         name: "clippy",
