@@ -31,6 +31,9 @@ pub enum ActionError {
     /// This server is not in the room.
     #[error("this server is not in the room {0}")]
     UnknownRoom(OwnedRoomId),
+    /// Another user of this server is just joining it.
+    #[error("this server is joining the room {0} already")]
+    Joining(OwnedRoomId),
     /// The user is of another server, which alone can speak for it.
     #[error("{0} is not a user of this server")]
     NotOurs(ruma_common::OwnedUserId),
@@ -110,19 +113,19 @@ pub struct Sent {
     /// The event as it stands in the room.
     pub event: Arc<Event>,
     /// What each other server of the room said.
-    pub deliveries: Vec<Delivery>,
+    pub deliveries: Vec<Delivered>,
 }
 
 /// What a server said to events that were sent to it.
 #[derive(Debug)]
-pub struct Delivery {
+pub struct Delivered {
     /// The server.
     pub server: ServerName,
     /// Its results by event ID. A server that could not be reached is not tried again: it will ask for what it misses.
     pub outcome: Result<BTreeMap<String, PduResult>, CallError>,
 }
 
-impl Delivery {
+impl Delivered {
     /// The events that the server refused, and why.
     pub fn refused(&self) -> impl Iterator<Item = (&str, &str)> {
         let results = self.outcome.iter().flatten();
@@ -309,7 +312,7 @@ impl Homeserver {
     }
 
     /// Sends events of a room to its other servers, in as few transactions as they fit into; to each server in order, to several at once.
-    pub async fn deliver(&self, room: &RoomId, events: &[Arc<Event>]) -> Vec<Delivery> {
+    pub async fn deliver(&self, room: &RoomId, events: &[Arc<Event>]) -> Vec<Delivered> {
         let servers = self.destinations(room, events);
         stream::iter(servers)
             .map(|server| self.deliver_to(server, events))
@@ -318,7 +321,7 @@ impl Homeserver {
             .await
     }
 
-    async fn deliver_to(&self, server: ServerName, events: &[Arc<Event>]) -> Delivery {
+    async fn deliver_to(&self, server: ServerName, events: &[Arc<Event>]) -> Delivered {
         let mut results = BTreeMap::new();
         for events in events.chunks(SendTransaction::MAX_PDUS) {
             let now = now_ms();
@@ -330,12 +333,12 @@ impl Homeserver {
                 Ok(reply) => results.extend(reply.pdus.read().unwrap_or_default()),
                 Err(error) => {
                     let outcome = Err(error);
-                    return Delivery { server, outcome };
+                    return Delivered { server, outcome };
                 }
             }
         }
         let outcome = Ok(results);
-        Delivery { server, outcome }
+        Delivered { server, outcome }
     }
 
     /// The other servers in the room now, and those that were in it when one of the events was sent: whom it removed has to learn of it.

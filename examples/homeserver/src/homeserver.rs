@@ -1,7 +1,7 @@
 //! The server itself: who it is, what it holds, and through what it calls others.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) name: ServerName,
     pub(crate) key: Arc<SigningKey>,
     rooms: Mutex<HashMap<OwnedRoomId, Arc<Mutex<Room>>>>,
+    /// Rooms that are being joined.
+    pub(crate) joining: Mutex<HashSet<OwnedRoomId>>,
     pub(crate) invitations: Mutex<BTreeMap<(OwnedUserId, OwnedRoomId), Invitation>>,
     pub(crate) users: Mutex<BTreeMap<OwnedUserId, User>>,
     pub(crate) files: Mutex<BTreeMap<String, File>>,
@@ -58,6 +60,7 @@ impl Homeserver {
             name,
             key,
             rooms: Mutex::default(),
+            joining: Mutex::default(),
             invitations: Mutex::default(),
             users: Mutex::default(),
             files: Mutex::default(),

@@ -20,8 +20,8 @@ use ruma_common::{OwnedEventId, RoomId, UserId};
 use ruma_events::TimelineEventType;
 
 use crate::{
-    ActionError, Draft, Event, Homeserver, Room, State, Version, authorization::check_auth_events,
-    history::in_auth_order, homeserver::lock,
+    ActionError, Draft, Event, Homeserver, Refused, Room, State, Version,
+    authorization::check_auth_events, history::in_auth_order, homeserver::lock,
 };
 
 /// Most events that are named among those that a join's answer had in vain.
@@ -48,8 +48,8 @@ pub struct Joined {
 impl Homeserver {
     /// Joins one of our users to a room through a server that is in it.
     ///
-    /// The state that it sends is believed as a whole, as there is nobody else to ask, but each event of it has to be signed by its sender's
-    /// server and allowed by its auth events. Memory grows with the room; what bounds it is the size limit of the reply
+    /// The state that it sends is believed as a whole, as there is nobody else to ask, but each event of it has to be signed by its
+    /// sender's server and allowed by its auth events. Memory grows with the room; what bounds it is the size limit of the reply
     /// ([`SizeLimits`](comity_core::call::SizeLimits)).
     ///
     /// Dropping the future may leave the user joined in the eyes of the others.
@@ -67,6 +67,8 @@ impl Homeserver {
         if here == Some(true) {
             return self.join_here(room_id, user).await;
         }
+        // Two joins at once would each know half of what the other brings about.
+        let _turn = Turn::take(self, room_id)?;
         let joining = Joining {
             server: self,
             room_id,
@@ -91,6 +93,24 @@ impl Homeserver {
             auth_chain: 0,
             refused: Refusals::default(),
         })
+    }
+}
+
+/// The right to join a room, given back when it is dropped.
+struct Turn<'a>(&'a Homeserver, &'a RoomId);
+
+impl<'a> Turn<'a> {
+    fn take(server: &'a Homeserver, room: &'a RoomId) -> Result<Self, ActionError> {
+        match lock(&server.shared.joining).insert(room.to_owned()) {
+            true => Ok(Self(server, room)),
+            false => Err(ActionError::Joining(room.to_owned())),
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.shared.joining).remove(self.1);
     }
 }
 
@@ -288,15 +308,19 @@ impl Joining<'_> {
         let create = self.find_create(&version, &arrived)?;
         let rules = &version.rules.authorization;
         let mut refused = arrived.refused;
-        let mut known: HashMap<OwnedEventId, Arc<Event>> = HashMap::new();
+        check_auth_events(rules, &create, None, |_| None)
+            .map_err(|why| self.bad(&format!("the create event: {why}")))?;
+        // From version 12 on nothing cites the create event, so it has to be there before all others.
+        let mut known = HashMap::from([(create.id().to_owned(), create.clone())]);
         for event in in_auth_order(&arrived.events) {
-            let is_create = *event.kind() == TimelineEventType::RoomCreate;
-            let allowed = match is_create && event.id() != create.id() {
-                true => Err("a room has one m.room.create".to_owned()),
-                false => check_auth_events(rules, &event, Some(&create), |id| known.get(id))
-                    .map_err(|why| why.to_string()),
-            };
-            match allowed {
+            if event.id() == create.id() {
+                continue;
+            }
+            if *event.kind() == TimelineEventType::RoomCreate {
+                refused.add(format!("{}: {}", event.id(), Refused::SecondCreate));
+                continue;
+            }
+            match check_auth_events(rules, &event, Some(&create), |id| known.get(id)) {
                 Ok(()) => {
                     known.insert(event.id().to_owned(), event);
                 }
@@ -333,10 +357,9 @@ impl Joining<'_> {
 
     /// The create event: it has to be of the version that the event was signed for, as that was only said so far.
     fn find_create(&self, version: &Version, arrived: &Arrived) -> Result<Arc<Event>, ActionError> {
-        let state = arrived.state.iter().filter_map(|id| arrived.events.get(id));
+        let mut state = arrived.state.iter().filter_map(|id| arrived.events.get(id));
         let create = state
-            .filter(|event| event.is_state(&TimelineEventType::RoomCreate, ""))
-            .next()
+            .find(|event| event.is_state(&TimelineEventType::RoomCreate, ""))
             .ok_or_else(|| self.bad("its state has no usable `m.room.create`"))?;
         let content = create.pdu().content();
         let said = content.and_then(|content| content.get("room_version"));

@@ -1,11 +1,11 @@
 //! A small homeserver's federation half, to be read: how one implements the traits of [`comity_core::api`].
 //!
-//! [`Homeserver`] implements every group trait once, and is served over any transport; `comity demo` serves it over HTTPS, gRPC and memory
-//! at the same time. Rooms are real: events with hashes and signatures, a graph, state at each event, authorization, state resolution.
+//! [`Homeserver`] implements every group trait once, and is served over any transport; `comity demo` serves it over HTTPS, gRPC and
+//! memory at the same time. Rooms are real: events with hashes and signatures, a graph, state at each event, authorization, state resolution.
 //!
 //! | file | subject |
 //! | --- | --- |
-//! | `server`, `keys`, `transactions`, `events`, `membership`, `queries`, `devices`, `media` | the traits, a file for each, named as in the API |
+//! | `server`, `keys`, `transactions`, `events`, `membership`, `queries`, `devices`, `media` | the traits, named as in the API |
 //! | `homeserver` | the server: who it is, what it holds, through what it calls others |
 //! | `actions`, `invites`, `join` | the calling side: making rooms, sending, inviting, joining |
 //! | `receive` | a foreign event from its arrival to its place in the room |
@@ -17,12 +17,12 @@
 //! # An event's way
 //!
 //! The numbers are those of SS "Checks performed on receipt of a PDU". An event that fails 1 or 2 is dropped, one that fails 3 goes on
-//! redacted: these are [`comity_core::event::check_event`]. One that fails 4 (its auth events) or 5 (the state before it) is refused with the
-//! reason. One that fails 6 (the current state) is kept but not built on. What it stands on and is not here is asked for once, from the
-//! server that sent it.
+//! redacted: these are [`comity_core::event::check_event`]. One that fails 4 (its auth events) or 5 (the state before it) is refused
+//! with the reason. One that fails 6 (the current state) is kept but not built on. What it stands on and is not here is asked for once,
+//! from the server that sent it.
 //!
-//! What is refused is not kept at all. Honest servers refuse the same events, so none of them builds on one; an event that does is refused as well,
-//! because what it stands on is missing.
+//! What is refused is not kept at all. Honest servers refuse the same events, so none of them builds on one; an event that does is
+//! refused as well, because what it stands on is missing.
 //!
 //! # Limits
 //!
@@ -42,7 +42,9 @@
 //! - Retries: a server that could not be reached is not tried again. It asks for what it missed when it gets the next event.
 //! - Leaving and knocking by operations of their own (a leave is an event like others), restricted joins on the resident's side,
 //!   third-party invites, EDUs (presence, typing, receipts, device messages).
-//! - Missing state and auth events (`GetState`, `GetEventAuth`): an event whose predecessors or auth events cannot be had is refused.
+//! - Missing state and auth events (`GetState`, `GetEventAuth`): an event is refused if its auth events are not here, or if the walk back
+//!   from it does not reach the room as it is known here within one question. Only what stands on the same ground as a join is placed
+//!   without that.
 //! - Who may see what: a server in a room is given all of it, whatever `m.room.history_visibility` says; `m.room.server_acl` is not obeyed.
 //! - Room versions 1 to 5, whose events may hold numbers that are not canonical, and policy servers.
 
@@ -67,7 +69,7 @@ mod state;
 mod transactions;
 mod version;
 
-pub use actions::{ActionError, Delivery, NewRoom, Sent};
+pub use actions::{ActionError, Delivered, NewRoom, Sent};
 pub use authorization::Unauthorized;
 pub use devices::{Device, User};
 pub use event::{Event, StateKey, UnreadableEvent};

@@ -74,8 +74,8 @@ impl Homeserver {
         added.map(drop).map_err(|refused| refused.to_string())
     }
 
-    /// Checks 1 to 3 for each event: format, signatures, hash. One with a wrong hash goes on redacted. The keys are fetched before, for all
-    /// together.
+    /// Checks 1 to 3 for each event: format, signatures, hash. One with a wrong hash goes on redacted. The keys are fetched before, for
+    /// all together.
     pub(crate) async fn check(
         &self,
         version: &Version,
@@ -100,8 +100,8 @@ impl Homeserver {
         checked.collect()
     }
 
-    /// Asks `origin` for what lies between the room as it is here and `event`, and takes in what it gives. One question for each event; what is
-    /// missing after that stays missing.
+    /// Asks `origin` for what lies between the room as it is here and `event`, and takes in what it gives. One question for each event;
+    /// what is missing after that stays missing.
     async fn fetch_missing(
         &self,
         origin: &ServerName,

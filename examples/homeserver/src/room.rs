@@ -86,6 +86,21 @@ pub struct Room {
     heads: BTreeSet<OwnedEventId>,
     /// The state after all heads.
     state: State,
+    /// Of a room that was joined: what the join stands on, and the state there.
+    footing: Option<Footing>,
+}
+
+/// Events that may not be here, and the state after all of them. What was sent while a server joined stands on the same ground as its join.
+#[derive(Debug)]
+struct Footing {
+    events: BTreeSet<OwnedEventId>,
+    after: State,
+}
+
+impl Footing {
+    fn is(&self, ids: &[OwnedEventId]) -> bool {
+        ids.len() == self.events.len() && ids.iter().all(|id| self.events.contains(id))
+    }
 }
 
 impl Room {
@@ -99,6 +114,7 @@ impl Room {
             events: HashMap::new(),
             heads: BTreeSet::new(),
             state: State::default(),
+            footing: None,
         };
         room.place(Arc::new(create), State::default(), true)?;
         Ok(room)
@@ -126,6 +142,10 @@ impl Room {
             events: known.collect(),
             heads: BTreeSet::new(),
             state: before.clone(),
+            footing: Some(Footing {
+                events: join.previous().iter().cloned().collect(),
+                after: before.clone(),
+            }),
         };
         room.check(&join, &before)?;
         room.place(Arc::new(join), before, true)?;
@@ -188,14 +208,18 @@ impl Room {
         walk.from(start, |id| self.event(id))
     }
 
-    /// Whether this event is here and its place is known.
-    pub(crate) fn has_place(&self, id: &EventId) -> bool {
-        self.events.get(id).is_some_and(|node| node.place.is_some())
+    /// Whether the state at all that `event` stands on is known.
+    pub(crate) fn can_place(&self, event: &Event) -> bool {
+        let has_place = |id| {
+            let node: Option<&Node> = self.events.get(id);
+            node.is_some_and(|node| node.place.is_some())
+        };
+        self.footing_of(event.previous()).is_some() || event.previous().iter().all(has_place)
     }
 
-    /// Whether all that `event` stands on is here.
-    pub(crate) fn can_place(&self, event: &Event) -> bool {
-        event.previous().iter().all(|id| self.has_place(id))
+    fn footing_of(&self, ids: &[OwnedEventId]) -> Option<&State> {
+        let footing = self.footing.as_ref().filter(|footing| footing.is(ids))?;
+        Some(&footing.after)
     }
 
     /// Takes an event in: checks 4 to 6 on receipt of a PDU (SS). An event that is here already is not looked at again.
@@ -217,7 +241,11 @@ impl Room {
         let before = self.state_after(event.previous())?;
         self.check(&event, &before)?;
         let rules = &self.version.rules.authorization;
-        let is_head = match check_state(rules, &event, &self.state) {
+        let current = match before.is_shared_with(&self.state) {
+            true => Ok(()),
+            false => check_state(rules, &event, &self.state),
+        };
+        let is_head = match current {
             Ok(()) => true,
             Err(why) => {
                 tracing::debug!(event = %event.id(), %why, "soft-failed");
@@ -298,6 +326,9 @@ impl Room {
     fn state_after(&self, ids: &[OwnedEventId]) -> Result<State, Refused> {
         if ids.len() == self.heads.len() && ids.iter().all(|id| self.heads.contains(id)) {
             return Ok(self.state.clone());
+        }
+        if let Some(after) = self.footing_of(ids) {
+            return Ok(after.clone());
         }
         self.merge(ids)
     }

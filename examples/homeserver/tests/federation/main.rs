@@ -1,0 +1,13 @@
+//! Homeservers of this crate among themselves, over the transport in memory, with real keys and every check.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod forks;
+mod joining;
+mod liars;
+mod missing;
+mod pulling;
+mod refusals;
+mod setting;
+mod size;
+mod users;
