@@ -56,6 +56,7 @@ pub use lists::{Elements, List, Lists, ReplyLists, Streamed};
 pub use parameter::{Kind, Parameter, Place};
 pub use reply::{BlobSample, Failure, Outcome, ReplySample};
 pub use sample::{AnyList, AnySample, Sample};
+pub use server::no_body;
 
 /// A row of the table without a sample does not compile.
 macro_rules! every_sample {

@@ -33,7 +33,7 @@ impl Sample for GetVersion {
 }
 
 /// Contents of an operation that has none: a peer may send one all the same.
-pub(crate) fn no_body() -> BoxedStrategy<Content> {
+pub fn no_body() -> BoxedStrategy<Content> {
     prop_oneof![
         2 => Just(Content::Absent),
         1 => json::hostile(Vec::new()).prop_map(Content::Json),

@@ -1,7 +1,10 @@
-//! Examples for users of Comity, one file each beside this folder: `cargo run -p comity-examples --example <name>`.
+//! Examples for users of Comity, a file or folder each beside this one: `cargo run -p comity-examples --example <name>`.
 //!
 //! - `serve_and_call`: one implementation behind HTTP and gRPC on one TLS listener, called by name over each;
-//! - `own_transport`: a transport of one's own, whole, under a signed call.
+//! - `own_transport`: a transport of one's own, whole, under a signed call;
+//! - `axum-behind-grpc`: an axum application that knows nothing of Comity, served over gRPC as well.
+//!
+//! `own-operation` is a crate outside the workspace: `cargo run --example both_bindings` in its folder.
 
 /// The samples of README.md are compiled with the documentation's tests.
 #[cfg(doctest)]

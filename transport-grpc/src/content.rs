@@ -461,15 +461,15 @@ fn refused(error: IngestError, limit: usize) -> CodecError {
     }
 }
 
-/// The elements of a JSON array as a list field.
-pub(crate) fn json_list(elements: Option<Vec<Value>>) -> Option<JsonList> {
+/// The elements of a JSON array as a list field; an absent array is an unset field. [`Fields::list`] gives them back.
+pub fn json_list(elements: Option<Vec<Value>>) -> Option<JsonList> {
     elements.map(|elements| JsonList {
         items: elements.iter().map(|value| value.text().clone()).collect(),
     })
 }
 
-/// The members of a JSON object as a map field.
-pub(crate) fn json_map(object: Option<Value>) -> Option<JsonMap> {
+/// The members of a JSON object as a map field; an absent object is an unset field. [`Fields::map`] gives them back.
+pub fn json_map(object: Option<Value>) -> Option<JsonMap> {
     let object = Object::from_value(&object?)?;
     let members = object.members().map(|(name, value)| JsonMember {
         name: name.into_owned(),
@@ -480,18 +480,19 @@ pub(crate) fn json_map(object: Option<Value>) -> Option<JsonMap> {
     })
 }
 
-/// The text of a JSON value as a field.
-pub(crate) fn json(value: Option<Value>) -> Option<Bytes> {
+/// The text of a JSON value as a field; an absent value is an unset field. [`Fields::json`] gives it back.
+pub fn json(value: Option<Value>) -> Option<Bytes> {
     value.map(|value| value.text().clone())
 }
 
-/// Strings as a list field.
-pub(crate) fn string_list(items: Option<Vec<String>>) -> Option<StringList> {
+/// Strings as a list field; an absent array is an unset field. [`Fields::strings`] gives them back.
+pub fn string_list(items: Option<Vec<String>>) -> Option<StringList> {
     items.map(|items| StringList { items })
 }
 
-/// What a reader was not asked for, as `extra_json`.
-pub(crate) fn extra_json(reader: comity_core::json::ObjectReader<'_>) -> Bytes {
+/// The members that nobody took out of a reader, as the field `extra_json`: one canonical object, or no bytes if there is none.
+/// [`Fields::extra`] gives them back.
+pub fn extra_json(reader: comity_core::json::ObjectReader<'_>) -> Bytes {
     let rest = reader.rest();
     if rest.is_empty() {
         Bytes::new()

@@ -3,6 +3,10 @@
 //! [`GrpcTransport`] is its client, [`GrpcServer`] its server, and a [`GrpcCodec`] says how an operation's request and reply map to
 //! protobuf. The schema is `comity-proto`. A call that no typed message can carry travels through one generic method, `Invoke`.
 //!
+//! An operation from outside this workspace gets a typed message by a `GrpcCodec` in its own crate, over messages of its own, registered by
+//! [`Codecs::with`]. What such a codec is written with is public: [`Fields`], [`QueryReader`], [`query_of`], [`extra_json`],
+//! [`json`], [`json_list`], [`json_map`], [`string_list`], and the message types that fields have in common.
+//!
 //! # Limits
 //!
 //! | what | limit | setting |
@@ -44,8 +48,12 @@ mod transactions;
 
 pub use client::GrpcTransport;
 pub use codec::{Codecs, GrpcCodec, ReplyCodec, ReplyMessage};
-pub use content::{CodecError, ContentFields, Fields, RequestFields};
-pub use parameters::QueryReader;
+pub use comity_proto::{JsonList, JsonMap, JsonMember, QueryParameter, StringList};
+pub use content::{
+    CodecError, ContentFields, Fields, RequestFields, extra_json, json, json_list, json_map,
+    string_list,
+};
+pub use parameters::{QueryReader, query_of};
 pub use server::{GrpcServer, GrpcServerOptions, is_grpc};
 
 /// The binding's name and version.

@@ -66,8 +66,9 @@ impl<'q> QueryReader<'q> {
     }
 }
 
-/// The query that fields give back: known parameters in the order of their fields, then the rest.
-pub(crate) fn query_of<'n>(
+/// The query that a message's fields give back: the known parameters that are set, in the order of their fields, then the rest.
+/// What a [`QueryReader`] took apart comes back as it was.
+pub fn query_of<'n>(
     known: impl IntoIterator<Item = (&'n str, String)>,
     rest: &[QueryParameter],
 ) -> Query {

@@ -1,5 +1,6 @@
 //! What people who work on Comity run: `cargo xtask <command>`.
 
+mod api_docs;
 mod ci;
 mod proto;
 
@@ -11,7 +12,9 @@ commands:
   ci               run every check, as the project's CI does; stop at the first that fails
   ci <step>...     run only these steps; `ci --list` names them
   proto            write the generated code and the descriptors from proto/**/*.proto
-  proto --check    fail if they differ from what would be written";
+  proto --check    fail if they differ from what would be written
+  api-docs         write docs/federation-api.md from the table of operations
+  api-docs --check fail if it differs from what would be written";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -21,6 +24,8 @@ fn main() -> ExitCode {
         ["ci", ref steps @ ..] => ci::run(steps),
         ["proto"] => proto::run(proto::Mode::Write),
         ["proto", "--check"] => proto::run(proto::Mode::Check),
+        ["api-docs"] => api_docs::run(proto::Mode::Write),
+        ["api-docs", "--check"] => api_docs::run(proto::Mode::Check),
         _ => Err(USAGE.into()),
     };
     match done {

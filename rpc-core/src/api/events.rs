@@ -215,7 +215,7 @@ fn state_parts(room_id: &str, event_id: &str, extra_query: &Query) -> EndpointPa
 pub struct Backfill {
     /// The room.
     pub room_id: String,
-    /// Event IDs to walk back from (`v`, repeated): at least one.
+    /// Event IDs to walk back from: at least one.
     pub from: Vec<String>,
     /// Most events to give; receivers cap it. What 0 and less mean is the receiver's affair.
     pub limit: i64,

@@ -33,8 +33,10 @@ impl Endpoint for GetServerKeys {
     }
 }
 
-/// A server's key document. It is signed, so it stays one opaque canonical object: read it with
-/// [`ServerKeys::parse`](crate::auth::ServerKeys::parse).
+/// A server's key document. It is signed, so it stays one opaque canonical object.
+///
+/// # Reading it
+/// By [`ServerKeys::parse`](crate::auth::ServerKeys::parse).
 #[derive(Clone, Debug, PartialEq)]
 pub struct GetServerKeysReply {
     /// The document.

@@ -15,7 +15,7 @@ pub struct MakeJoin {
     pub room_id: String,
     /// Who wants to join: a user of the caller.
     pub user_id: String,
-    /// Room versions that the caller supports (`ver`, repeated). None stands for `1` alone.
+    /// Room versions that the caller supports. None stands for `1` alone.
     pub versions: Vec<String>,
     /// Query parameters that the operation does not know.
     pub extra_query: Query,

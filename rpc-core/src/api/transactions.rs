@@ -14,7 +14,7 @@ use crate::{
 
 /// Pushes events to a server.
 ///
-/// The sender repeats the same ID with the same content until it is answered 200, and only then sends the next transaction.
+/// The sender repeats the same ID with the same content until it is answered without an error, and only then sends the next transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendTransaction {
     /// Chosen by the sender; identifies the transaction together with the origin.

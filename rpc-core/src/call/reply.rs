@@ -367,7 +367,7 @@ pub enum BlobSource {
     Here {
         /// Media type.
         content_type: Option<String>,
-        /// As RFC 6266 writes it.
+        /// The name to save the file under and whether to show it, as RFC 6266 writes them.
         content_disposition: Option<String>,
     },
     /// At this URL, to be fetched without authentication. The stream is empty.

@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 pub enum ErrorKind {
     /// The caller gave up.
     Cancelled = 1,
-    /// The peer failed and said no more than that (500 `M_UNKNOWN`).
+    /// The peer failed and said no more than that (`M_UNKNOWN`).
     Unknown = 2,
     /// The request is wrong, whatever the state of the peer.
     InvalidArgument = 3,
@@ -28,7 +28,8 @@ pub enum ErrorKind {
     Aborted = 10,
     /// The request is too large.
     OutOfRange = 11,
-    /// The endpoint does not exist: `M_UNRECOGNIZED`, never a bare 404.
+    /// The operation does not exist: `M_UNRECOGNIZED`.
+    // Never a bare 404, which says nothing of the operation.
     Unimplemented = 12,
     /// The peer failed without a Matrix error.
     Internal = 13,

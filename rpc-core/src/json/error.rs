@@ -118,7 +118,8 @@ pub enum ReadErrorKind {
 }
 
 impl ReadError {
-    pub(super) fn new(member: &str, kind: ReadErrorKind) -> Self {
+    /// An error about the member with this decoded name: for a type of one's own that a reader has no method for.
+    pub fn new(member: &str, kind: ReadErrorKind) -> Self {
         Self {
             member: member.to_owned(),
             kind,

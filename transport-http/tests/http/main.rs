@@ -6,4 +6,5 @@ mod hostile;
 mod mapping;
 mod replies;
 mod requests;
+mod service;
 mod setting;

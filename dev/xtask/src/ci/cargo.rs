@@ -1,6 +1,11 @@
 //! What `cargo metadata` says, as far as the checks ask.
 
-use std::{collections::BTreeMap, error::Error, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde::Deserialize;
 
@@ -10,6 +15,8 @@ pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
     pub(crate) workspace_members: Vec<String>,
     pub(crate) resolve: Resolve,
+    #[serde(default)]
+    pub(crate) target_directory: PathBuf,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -17,6 +24,11 @@ pub(crate) struct Package {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) version: String,
+    #[serde(default)]
+    pub(crate) manifest_path: PathBuf,
+    /// Registries that it may be published to; `None`: any.
+    #[serde(default)]
+    pub(crate) publish: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) license: Option<String>,
     #[serde(default)]
@@ -111,6 +123,14 @@ impl Metadata {
         self.packages
             .iter()
             .filter(|package| self.workspace_members.contains(&package.id))
+    }
+
+    /// The libraries that are published.
+    pub(crate) fn published(&self) -> impl Iterator<Item = &Package> {
+        self.members().filter(|package| {
+            let mut kinds = package.targets.iter().flat_map(|target| &target.kind);
+            package.publish.is_none() && kinds.any(|kind| kind == "lib")
+        })
     }
 
     /// Every example, with the name of its package.

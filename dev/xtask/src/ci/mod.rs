@@ -9,6 +9,7 @@ mod features;
 mod files;
 mod graph;
 mod licences;
+mod published;
 mod readme;
 mod rules;
 
@@ -19,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::proto;
+use crate::{api_docs, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -58,6 +59,11 @@ const STEPS: &[Step] = &[
         check: |_| proto::run(proto::Mode::Check),
     },
     Step {
+        name: "api-docs",
+        about: "docs/federation-api.md is what the table of operations gives",
+        check: |_| api_docs::run(proto::Mode::Check),
+    },
+    Step {
         name: "clippy",
         about: "no warning from rustc or clippy",
         check: |root| Command::cargo(root, "clippy --workspace --all-targets -- -D warnings").run(),
@@ -85,6 +91,11 @@ const STEPS: &[Step] = &[
         name: "examples",
         about: "each example runs to its end",
         check: run_examples,
+    },
+    Step {
+        name: "published",
+        about: "a crate of someone else builds, and its tests pass, on what our packages hold",
+        check: published::check,
     },
     Step {
         name: "demo",
