@@ -26,6 +26,7 @@ pub(crate) struct Row {
 pub(crate) struct Report {
     rows: Vec<Row>,
     notes: Vec<String>,
+    sections: Vec<String>,
 }
 
 impl Report {
@@ -52,6 +53,11 @@ impl Report {
     /// Adds a remark below the table.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
+    }
+
+    /// Adds a section behind the table and its remarks.
+    pub(crate) fn section(&mut self, markdown: String) {
+        self.sections.push(markdown);
     }
 
     /// The whole as Markdown. `cores` is how many there were before this process was pinned to one.
@@ -83,6 +89,9 @@ impl Report {
         }
         for note in &self.notes {
             let _ = write!(text, "\n{note}\n");
+        }
+        for section in &self.sections {
+            let _ = write!(text, "\n{section}");
         }
         text
     }

@@ -1,0 +1,360 @@
+//! Bytes on the wire for each operation and binding: one signed call and its reply on a connection that is open, TLS included.
+//!
+//! The requests and replies are of the size that a small room's are. What is sent is the same on every binding, so the difference
+//! between two columns is what the binding writes around it.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use bytes::Bytes;
+use comity_bench::bodies::{STATE_EVENT, event};
+use comity_core::{
+    Client, Operations,
+    api::{
+        Backfill, ClaimKeys, DownloadMedia, GetEvent, GetMissingEvents, GetServerKeys, GetState,
+        GetStateIds, GetVersion, Invite, MakeJoin, QueryKeys, QueryProfile, SendJoin,
+        SendTransaction,
+    },
+    auth::Sign,
+    call::{
+        AnyRequest, Blob, BlobSource, Call, Endpoint, EventStream, Message, Op, Part, Reply,
+        operation,
+    },
+    endpoint::{Content, Query},
+    error::FederationError,
+    event::Pdu,
+    json::{Json, Members, Object, Value},
+    transport::{FixedRoutes, Transport},
+};
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
+use comity_http::{HttpServer, HttpTransport};
+use comity_net::{
+    AddressGuard, ClientTls, Connector, Counters, Dispatch, Listener, ListenerOptions, Pool,
+    PoolOptions, Protocol, ServerTls,
+};
+use futures_util::{StreamExt, stream};
+use tower::{service_fn, util::BoxCloneSyncService};
+
+use crate::{
+    report::Report,
+    setting::{certificate, destination, origin, route, signing_key},
+};
+
+/// Calls of each operation; the first ones on a connection teach HPACK its names.
+const CALLS: u64 = 20;
+
+/// State events in the replies that give a room's state.
+const STATE: u64 = 10;
+
+/// A request as a server makes it, and the reply that it gets.
+trait Exchange: Endpoint {
+    fn request() -> Self;
+    fn reply() -> Answer;
+}
+
+/// What stands in a reply.
+#[derive(Clone)]
+enum Answer {
+    Message(String),
+    /// Elements of each array.
+    Stream(Vec<(&'static str, Vec<Value>)>),
+    Blob(Bytes),
+}
+
+impl Answer {
+    fn to_reply(&self) -> Reply {
+        match self.clone() {
+            Self::Message(text) => Reply::Message(Message::from_content(object(&text))),
+            Self::Stream(arrays) => {
+                let parts = arrays.into_iter().flat_map(|(array, values)| {
+                    let items = (0..).zip(values).map(move |(index, value)| Part::Item {
+                        array,
+                        index,
+                        value,
+                    });
+                    std::iter::once(Part::Array(array)).chain(items)
+                });
+                Reply::Events(EventStream {
+                    parts: stream::iter(parts.map(Ok).collect::<Vec<_>>()).boxed(),
+                })
+            }
+            Self::Blob(bytes) => Reply::Blob(Blob {
+                metadata: Object::empty(),
+                source: BlobSource::Here {
+                    content_type: Some("image/png".to_owned()),
+                    content_disposition: Some("inline".to_owned()),
+                },
+                bytes: stream::iter([Ok(bytes)]).boxed(),
+            }),
+        }
+    }
+
+    /// Bytes of what is said, without anything around it.
+    fn size(&self) -> usize {
+        match self {
+            Self::Message(text) => text.len(),
+            Self::Stream(arrays) => {
+                let values = arrays.iter().flat_map(|(_, values)| values);
+                values.map(|value| value.as_bytes().len() + 1).sum()
+            }
+            Self::Blob(bytes) => bytes.len(),
+        }
+    }
+}
+
+fn object(text: &str) -> Object {
+    Object::parse(Bytes::copy_from_slice(text.as_bytes()), usize::MAX).expect("it is JSON")
+}
+
+fn json<T>(text: &str) -> Json<T> {
+    Json::from_value(object(text).to_value())
+}
+
+fn pdu(number: u64) -> Pdu {
+    Pdu::judge(object(&event(number, STATE_EVENT)).to_value()).expect("it is an event")
+}
+
+fn events(count: u64) -> Vec<Value> {
+    (0..count).map(|number| pdu(number).into_value()).collect()
+}
+
+fn ids(count: u64) -> Vec<Value> {
+    let id = |number| format!("$1XSZ1P3xZFbSZ1P3xZFbSZ1P3xZFbSZ1P3xZ{number:06}");
+    (0..count)
+        .map(|number| Value::string(&id(number)))
+        .collect()
+}
+
+fn room() -> String {
+    "!yv1TzGVpXvVvTzGVpXvVvTzGVpXvVvTzGVpXvVvTzGV".to_owned()
+}
+
+fn event_id() -> String {
+    "$nS3cGUvVvTzGVpXvVvTzGVpXvVvTzGVpXvVvTzGVpXv".to_owned()
+}
+
+fn user() -> String {
+    "@alice:destination.example.org".to_owned()
+}
+
+const DEVICE_KEYS: &str = r#"{"@alice:destination.example.org":{"WORKBENCH":{"algorithms":["m.olm.v1.curve25519-aes-sha2","m.megolm.v1.aes-sha2"],"device_id":"WORKBENCH","keys":{"curve25519:WORKBENCH":"3C5BFWi2Y8MaVvjM8M22DBmh24PmgR0nPvJOIArzgyI","ed25519:WORKBENCH":"VzJIYXQ85u19z2ZpEeLLVu8hUKTCE0VXYUn4IY4iFcA"},"signatures":{"@alice:destination.example.org":{"ed25519:WORKBENCH":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"user_id":"@alice:destination.example.org"}}}"#;
+
+const ONE_TIME_KEY: &str = r#"{"@alice:destination.example.org":{"WORKBENCH":{"signed_curve25519:AAAAHg":{"key":"zKbLg+NrIjpnagy+pIY6uPL4ZwEG2v+8F9lmgsnlZzs","signatures":{"@alice:destination.example.org":{"ed25519:WORKBENCH":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}}}}}}"#;
+
+macro_rules! exchanges {
+    ($($Request:ident: $request:expr => $reply:expr;)*) => {
+        $(
+            impl Exchange for $Request {
+                fn request() -> Self {
+                    $request
+                }
+                fn reply() -> Answer {
+                    $reply
+                }
+            }
+        )*
+    };
+}
+
+exchanges! {
+    GetVersion: Self::default()
+        => Answer::Message(r#"{"server":{"name":"Synapse","version":"1.163.0"}}"#.to_owned());
+    GetServerKeys: Self::default() => Answer::Message(
+        r#"{"old_verify_keys":{},"server_name":"destination.example.org","signatures":{"destination.example.org":{"ed25519:a_key":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"valid_until_ts":1763000000000,"verify_keys":{"ed25519:a_key":{"key":"VzJIYXQ85u19z2ZpEeLLVu8hUKTCE0VXYUn4IY4iFcA"}}}"#.to_owned()
+    );
+    SendTransaction: Self::new("m1763000000000.42", &origin(), 1_763_000_000_000, [pdu(1)])
+        => Answer::Message(format!(r#"{{"pdus":{{"{}":{{}}}}}}"#, event_id()));
+    GetEvent: Self { event_id: event_id(), ..Self::default() } => Answer::Message(format!(
+        r#"{{"origin":"destination.example.org","origin_server_ts":1763000000000,"pdus":[{}]}}"#,
+        pdu(1).value().as_text()
+    ));
+    GetState: Self { room_id: room(), event_id: event_id(), ..Self::default() }
+        => Answer::Stream(vec![("auth_chain", events(STATE / 2)), ("pdus", events(STATE))]);
+    GetStateIds: Self { room_id: room(), event_id: event_id(), ..Self::default() }
+        => Answer::Stream(vec![("auth_chain_ids", ids(STATE / 2)), ("pdu_ids", ids(STATE))]);
+    Backfill: Self { room_id: room(), from: vec![event_id(), event_id()], limit: 100, extra_query: Query::default() }
+        => Answer::Stream(vec![("pdus", events(100))]);
+    GetMissingEvents: Self { room_id: room(), earliest_events: vec![event_id()], latest_events: vec![event_id()], limit: Some(10), ..Self::default() }
+        => {
+            let events: Vec<_> = events(10).iter().map(|event| event.as_text().to_owned()).collect();
+            Answer::Message(format!(r#"{{"events":[{}]}}"#, events.join(",")))
+        };
+    MakeJoin: Self { room_id: room(), user_id: "@bob:origin.example.org".to_owned(), versions: (1..=12).map(|version| version.to_string()).collect(), extra_query: Query::default() }
+        => Answer::Message(format!(
+            r#"{{"event":{{"auth_events":["{0}","{0}"],"content":{{"membership":"join"}},"depth":42,"origin_server_ts":1763000000000,"prev_events":["{0}"],"room_id":"{1}","sender":"@bob:origin.example.org","state_key":"@bob:origin.example.org","type":"m.room.member"}},"room_version":"12"}}"#,
+            event_id(), room()
+        ));
+    SendJoin: Self { room_id: room(), event_id: event_id(), event: pdu(1), omit_members: Some(false), extra_query: Query::default() }
+        => Answer::Stream(vec![("auth_chain", events(STATE / 2)), ("state", events(STATE))]);
+    Invite: Self { room_id: room(), event_id: event_id(), room_version: "12".to_owned(), event: pdu(1), invite_room_state: Some(vec![Ok(pdu(2)), Ok(pdu(3))]), extra: Members::new(), extra_query: Query::default() }
+        => Answer::Message(format!(r#"{{"event":{}}}"#, pdu(1).value().as_text()));
+    QueryProfile: Self { user_id: user(), ..Self::default() } => Answer::Message(
+        r#"{"avatar_url":"mxc://destination.example.org/SDGdghriugerRg","displayname":"Alice Margatroid"}"#.to_owned()
+    );
+    QueryKeys: Self { device_keys: json(r#"{"@alice:destination.example.org":[]}"#), extra: Members::new(), extra_query: Query::default() }
+        => Answer::Message(format!(r#"{{"device_keys":{DEVICE_KEYS}}}"#));
+    ClaimKeys: Self { one_time_keys: json(r#"{"@alice:destination.example.org":{"WORKBENCH":"signed_curve25519"}}"#), extra: Members::new(), extra_query: Query::default() }
+        => Answer::Message(format!(r#"{{"one_time_keys":{ONE_TIME_KEY}}}"#));
+    DownloadMedia: Self { media_id: "SDGdghriugerRgSDGdghriug".to_owned(), ..Self::default() }
+        => Answer::Blob(vec![7; 64 << 10].into());
+}
+
+/// An exchange with its types erased.
+#[derive(Clone)]
+struct Sample {
+    operation: Op,
+    request: Arc<dyn AnyRequest>,
+    answer: Answer,
+}
+
+/// A row of the table without an exchange does not compile.
+macro_rules! every_exchange {
+    ($(
+        $(#[$group_doc:meta])*
+        group $Group:ident $routes:ident {
+            $(
+                $(#[$doc:meta])*
+                $auth:ident $method:ident: $Request:ty => $Reply:ty { $($facts:tt)* }
+            )*
+        }
+    )*) => {
+        fn samples() -> Vec<Sample> {
+            vec![$($( Sample {
+                operation: operation::<$Request>(),
+                request: Arc::new(<$Request as Exchange>::request()),
+                answer: <$Request as Exchange>::reply(),
+            } ),*),*]
+        }
+    };
+}
+
+comity_core::operations!(every_exchange);
+
+impl Sample {
+    fn call(&self) -> Call {
+        let form = self.request.write().expect("it has a form");
+        let context = comity_core::call::CallContext::to(destination());
+        Call::received(self.request.clone_box(), form, context)
+    }
+
+    fn request_size(&self) -> usize {
+        let form = self.request.write().expect("it has a form");
+        match form.content() {
+            Content::Json(object) => object.text().len(),
+            _ => 0,
+        }
+    }
+}
+
+/// Bytes of one call, out and in.
+#[derive(Clone, Copy)]
+struct Moved {
+    sent: u64,
+    received: u64,
+}
+
+pub(crate) async fn measure(report: &mut Report) {
+    let port = serve().await;
+    let samples = samples();
+    let mut columns = Vec::new();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let counters = Counters::new();
+        let client = client(protocol, port, counters.clone());
+        let mut column = Vec::new();
+        for sample in &samples {
+            // Opens the connection, and teaches it the names.
+            exchange(&client, sample).await;
+            let before = (counters.sent(), counters.received());
+            for _ in 0..CALLS {
+                exchange(&client, sample).await;
+            }
+            column.push(Moved {
+                sent: (counters.sent() - before.0) / CALLS,
+                received: (counters.received() - before.1) / CALLS,
+            });
+        }
+        columns.push(column);
+    }
+    let mut table = String::from(
+        "## Bytes on the wire\n\n\
+         One signed call and its reply on an open connection, TLS 1.3 included; *content* is the JSON or the file alone. Requests and replies \
+         as in a small room: a transaction of one PDU, state of ten events, a backfill of a hundred, a file of 64 KiB.\n\n\
+         | operation | out: content | HTTP/1.1 | gRPC | in: content | HTTP/1.1 | gRPC |\n| --- | --: | --: | --: | --: | --: | --: |\n",
+    );
+    for (place, sample) in samples.iter().enumerate() {
+        let (http, grpc) = (columns[0][place], columns[1][place]);
+        let row = format!(
+            "| {} | {} | {} | {} | {} | {} | {} |\n",
+            sample.operation.spec().name,
+            sample.request_size(),
+            http.sent,
+            grpc.sent,
+            sample.answer.size(),
+            http.received,
+            grpc.received,
+        );
+        table.push_str(&row);
+    }
+    report.section(table);
+}
+
+async fn exchange(client: &Client, sample: &Sample) {
+    let reply = client.send(sample.call()).await.expect("it is answered");
+    match reply {
+        Reply::Message(_) => {}
+        Reply::Events(mut events) => {
+            while let Some(part) = events.parts.next().await {
+                part.expect("it arrives");
+            }
+        }
+        Reply::Blob(mut blob) => {
+            while let Some(bytes) = blob.bytes.next().await {
+                bytes.expect("it arrives");
+            }
+        }
+    }
+}
+
+fn client(protocol: Protocol, port: u16, counters: Counters) -> Client {
+    let connector = Connector::new(ClientTls::danger_accept_any_certificate())
+        .with_guard(AddressGuard::default().allow_loopback())
+        .with_counters(counters);
+    let pool = Pool::new(connector, PoolOptions::default().with_protocol(protocol));
+    let routes = Arc::new(FixedRoutes::new().with(destination(), route(port)));
+    let transport: Arc<dyn Transport> = match protocol {
+        Protocol::Http1 => Arc::new(HttpTransport::new(routes, pool)),
+        _ => Arc::new(GrpcTransport::new(routes, pool)),
+    };
+    Client::layered(transport, Sign::layer(origin(), signing_key()))
+}
+
+/// Both bindings on one listener, answering without looking.
+async fn serve() -> u16 {
+    let samples = Arc::new(samples());
+    let service = BoxCloneSyncService::new(service_fn(move |call: Call| {
+        let samples = samples.clone();
+        async move {
+            let asked = call.request().operation();
+            let known = samples.iter().find(|sample| *sample.operation == *asked);
+            known
+                .map(|sample| sample.answer.to_reply())
+                .ok_or_else(|| FederationError::unrecognized().into())
+        }
+    }));
+    let (chain, key) = certificate();
+    let tls = ServerTls::from_pem(chain.as_bytes(), key.as_bytes()).expect("made as PEM");
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0), ListenerOptions::with_tls(tls))
+        .await
+        .expect("a port is free");
+    let port = listener.local_addr().port();
+    let operations = Operations::federation();
+    let grpc = GrpcServer::new(
+        operations.clone(),
+        Codecs::federation(),
+        service.clone(),
+        GrpcServerOptions::default(),
+    );
+    let dispatch = Dispatch::new(HttpServer::new(operations, service).boxed())
+        .with(is_grpc, grpc.into_service());
+    tokio::spawn(async move { listener.serve(dispatch, std::future::pending()).await });
+    port
+}
