@@ -227,3 +227,69 @@ fn values_cross_threads() {
     shared::<Json<std::cell::Cell<u8>>>();
     shared::<Members>();
 }
+
+/// What is made of a part of an object is as if it had been read from its text: every place of it.
+#[test]
+fn parts_of_an_object_are_indexed_like_a_text() {
+    let whole = object(
+        r#"{"":[1,{"a":[]}],"\n":[],"a":{"b":[1.5]},"list":["x","y",[["z"]]],"n":1e400,"é":"é"}"#,
+    );
+    let names: Vec<String> = whole.members().map(|(name, _)| name.into_owned()).collect();
+    for mask in 0..1_u32 << names.len() {
+        let kept = |name: &str| {
+            let at = names.iter().position(|known| known == name).unwrap();
+            mask >> at & 1 == 1
+        };
+        assert_like_its_text(&whole.filtered(kept));
+    }
+    let values = [
+        r#""x""#,
+        r#"[1,[2,3],{}]"#,
+        r#"{"deep":[[[[]]]]}"#,
+        "1.5",
+        "[]",
+    ];
+    for text in values {
+        let value = value(text);
+        for name in names
+            .iter()
+            .map(String::as_str)
+            .chain(["b", "zz", "\u{1}", "\u{1f600}"])
+        {
+            let with = whole.with_member(name, &value);
+            assert_eq!(with.get(name).as_ref(), Some(&value));
+            assert_eq!(
+                with.len(),
+                whole.len() + usize::from(whole.get(name).is_none())
+            );
+            assert_like_its_text(&with);
+            assert_like_its_text(&Object::empty().with_member(name, &value));
+        }
+    }
+}
+
+#[track_caller]
+fn assert_like_its_text(made: &Object) {
+    let read = Object::parse(made.text().clone(), usize::MAX).unwrap();
+    assert_eq!(
+        read.text().as_ptr(),
+        made.text().as_ptr(),
+        "not canonical: {made:?}"
+    );
+    assert_eq!(read.facts(), made.facts());
+    let members = |object: &Object| -> Vec<(String, Value)> {
+        let members = object.members();
+        members
+            .map(|(name, value)| (name.into_owned(), value))
+            .collect()
+    };
+    assert_eq!(members(&read), members(made));
+    for (name, value) in read.members() {
+        assert_eq!(
+            made.get(&name).as_ref().map(Value::facts),
+            Some(value.facts())
+        );
+        let elements = |object: &Object| object.array(&name).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(elements(&read), elements(made), "{name}");
+    }
+}

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::Bytes;
-use comity_core::{event::Pdu, json::Value};
+use comity_core::event::Pdu;
 use ruma_common::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
 };
@@ -43,7 +42,8 @@ impl Event {
     /// # Errors
     /// [`UnreadableEvent`] names the member that is not what the specification asks for.
     pub fn read(id: &str, pdu: Pdu) -> Result<Self, UnreadableEvent> {
-        let pdu = apart(&pdu).ok_or(UnreadableEvent("content"))?;
+        // It is kept, and the body that it came in should not be.
+        let pdu = pdu.detached();
         let content = pdu.get("content").ok_or(UnreadableEvent("content"))?;
         let room_id = match pdu.room_id() {
             Some(id) => Some(RoomId::parse(id).map_err(|_| UnreadableEvent("room_id"))?),
@@ -133,13 +133,6 @@ impl Event {
         let user = UserId::parse(self.state_key.as_deref()?).ok()?;
         Some((user, RoomMemberEvent::new(self).membership().ok()?))
     }
-}
-
-/// The same event in memory of its own: the text of one that arrived is part of a whole request, which it would keep alive.
-fn apart(pdu: &Pdu) -> Option<Pdu> {
-    let text = Bytes::copy_from_slice(pdu.value().as_bytes());
-    let size = text.len();
-    Pdu::judge(Value::parse(text, size).ok()?).ok()
 }
 
 fn event_ids(ids: Vec<String>) -> Option<Vec<OwnedEventId>> {

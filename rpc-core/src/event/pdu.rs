@@ -54,6 +54,16 @@ impl Pdu {
         self.value
     }
 
+    /// The same event in a buffer of its own. An event that was read from a body keeps all of that body alive, so detach what is to be
+    /// stored.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self {
+            value: self.value.detached(),
+            object: OnceLock::new(),
+        }
+    }
+
     /// The same text with its members found.
     pub fn object(&self) -> &Object {
         self.object

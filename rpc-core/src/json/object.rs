@@ -16,7 +16,7 @@ use super::reader::ObjectReader;
 use super::scan::is_space;
 use super::text::decode;
 use super::value::{Facts, Value, debug_text, ingest};
-use super::writer::ObjectWriter;
+use super::writer::Output;
 
 /// A JSON object's canonical text, with its top-level members and the elements of its top-level arrays found in the one ingest
 /// pass. Cheap to clone; equal and hashed by its text. Every value taken out of it is a slice of the same buffer.
@@ -116,24 +116,38 @@ impl Object {
         (0..self.len()).map(|at| (self.name_at(at), self.value_at(at)))
     }
 
-    /// The object without the members that `keep` says no to.
+    /// The object without the members that `keep` says no to. One copy of the rest, and no second look at it.
     pub fn filtered(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
-        let mut writer = ObjectWriter::new();
-        for (name, value) in self.members().filter(|(name, _)| keep(name)) {
-            writer.value(&name, &value);
+        let mut out = Output::new(self.text.len());
+        for at in 0..self.len() {
+            if keep(&self.name_at(at)) {
+                out.copy(&self.text, &self.index, at);
+            }
         }
-        writer.into_object()
+        out.finish()
     }
 
     /// The object with this member: added, or in place of the one of that name.
     pub fn with_member(&self, name: &str, value: &Value) -> Self {
-        let mut writer = ObjectWriter::new();
-        writer.value(name, value);
-        for (other, value) in self.members() {
-            writer.value(&other, &value);
+        let mut out = Output::new(self.text.len() + name.len() + value.as_bytes().len() + 4);
+        let mut new = Some(value);
+        for at in 0..self.len() {
+            let order = name.cmp(&self.name_at(at));
+            if order.is_le()
+                && let Some(value) = new.take()
+            {
+                out.name(name);
+                out.whole(value);
+            }
+            if order.is_ne() {
+                out.copy(&self.text, &self.index, at);
+            }
         }
-        // Of two with one name, the first given stands.
-        writer.into_object()
+        if let Some(value) = new {
+            out.name(name);
+            out.whole(value);
+        }
+        out.finish()
     }
 
     /// Reads members by type, and keeps the rest.

@@ -119,6 +119,15 @@ impl Value {
         Self { text, facts }
     }
 
+    /// The same value in a buffer of its own, so that it keeps no larger one alive.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self {
+            text: Bytes::copy_from_slice(&self.text),
+            facts: self.facts,
+        }
+    }
+
     /// The canonical text.
     pub fn text(&self) -> &Bytes {
         &self.text

@@ -255,13 +255,13 @@ impl ObjectWriter {
 }
 
 /// The text and the index of an object while they grow.
-struct Output {
+pub(super) struct Output {
     text: Vec<u8>,
     index: Index,
 }
 
 impl Output {
-    fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         let mut text = Vec::with_capacity(capacity);
         text.push(b'{');
         let facts = Facts {
@@ -282,7 +282,7 @@ impl Output {
         self.text.len() as u32
     }
 
-    fn name(&mut self, name: &str) {
+    pub(super) fn name(&mut self, name: &str) {
         if self.text.len() > 1 {
             self.text.push(b',');
         }
@@ -298,7 +298,7 @@ impl Output {
         });
     }
 
-    fn whole(&mut self, value: &Value) {
+    pub(super) fn whole(&mut self, value: &Value) {
         if value.kind() == Kind::Array {
             // Its elements belong into the index. Only here a value is looked at again.
             let start = self.place();
@@ -343,7 +343,33 @@ impl Output {
         }
     }
 
-    fn finish(mut self) -> Object {
+    /// Copies member `at` of another object, with what is known of it.
+    pub(super) fn copy(&mut self, text: &[u8], index: &Index, at: usize) {
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+        let span = index.members[at];
+        // Places wrap as those of `place` do.
+        let moved = self.place().wrapping_sub(span.name);
+        let end = index.value_range(at, text.len()).end;
+        self.text.extend_from_slice(&text[span.name as usize..end]);
+        self.index.members.push(MemberSpan {
+            name: span.name.wrapping_add(moved),
+            value: span.value.wrapping_add(moved),
+            first_element: self.index.elements.len() as u32,
+            ..span
+        });
+        let elements = &index.elements[index.elements_of(at)];
+        self.index
+            .elements
+            .extend(elements.iter().map(|element| ElementSpan {
+                start: element.start.wrapping_add(moved),
+                ..*element
+            }));
+        self.index.facts = self.index.facts.around(span.mark.facts());
+    }
+
+    pub(super) fn finish(mut self) -> Object {
         self.text.push(b'}');
         assert!(
             self.text.len() <= LARGEST_TEXT,
