@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc, task::Poll, time::Duration};
 use bytes::{Bytes, BytesMut};
 use comity_core::{
     Boxed, CallService, Operations,
-    call::Call,
+    call::{Call, SizeLimits},
     endpoint::{WireBody, WireReply, write_reply},
     error::{CallError, FederationError},
 };
@@ -164,9 +164,10 @@ impl HttpServer {
 }
 
 /// Reads on in a body that was refused. An HTTP/1 client that is still writing when the connection closes finds it reset, and with that
-/// loses the answer (RFC 9112 §9.6).
+/// loses the answer (RFC 9112 §9.6). A body that is read to its end leaves the connection open for the next request; so the most that is
+/// read is twice the limit of the largest requests, because a body that is refused for its size is usually not much over.
 async fn discard(mut body: Body) {
-    const MOST: usize = 16 << 20;
+    const MOST: usize = 2 * SizeLimits::DEFAULT.request;
     const LINGER: Duration = Duration::from_secs(5);
     let reading = async {
         let mut left = MOST;

@@ -188,7 +188,9 @@ async fn answer(
     dispatch: Arc<Dispatch>,
     info: Arc<ConnectionInfo>,
     in_flight: InFlight,
-) -> Result<Response<Outgoing<InFlight>>, Infallible> {
+) -> Result<Response<Outgoing<Arc<InFlight>>>, Infallible> {
+    let in_flight = Arc::new(in_flight);
+    let reading = Arc::clone(&in_flight);
     let answering = AssertUnwindSafe(async {
         let (mut head, body) = request.into_parts();
         head.extensions.insert(info);
@@ -196,7 +198,11 @@ async fn answer(
         let body = match http_body::Body::is_end_stream(&body) {
             true => empty(),
             false => body
-                .map_err(|error| transport_error(error).into())
+                .map_err(move |error| {
+                    // A body may be read on behind its answer: its bytes are not the head of the next request.
+                    let _held = &reading;
+                    transport_error(error).into()
+                })
                 .boxed_unsync(),
         };
         poll_fn(|cx| service.poll_ready(cx)).await?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use comity_net::{ConnectionInfo, Dispatch, Drained, ListenerOptions, Protocol, body};
 use futures_util::future::join_all;
 use http::{Response, StatusCode};
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -66,6 +67,30 @@ async fn the_head_of_a_second_request_is_timed_too_but_idling_is_not() {
     write(&mut tcp, "GET /3 HT").await;
     let (_, took) = until_closed(&mut tcp).await;
     assert!(took >= SHORT / 2 && took < 5 * SHORT, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_comes_behind_its_answer_is_no_head() {
+    let options = ListenerOptions {
+        header_timeout: SHORT,
+        ..ListenerOptions::default()
+    };
+    let answers_at_once = service(|request| async {
+        tokio::spawn(request.into_body().collect());
+        Response::new(body::empty())
+    });
+    let serving = Serving::start(options, answers_at_once).await;
+    let mut tcp = TcpStream::connect(serving.address).await.unwrap();
+    write(
+        &mut tcp,
+        "PUT /1 HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n01234",
+    )
+    .await;
+    assert!(read_head(&mut tcp).await.contains("200 OK"));
+    write(&mut tcp, "56789").await;
+    tokio::time::sleep(2 * SHORT).await;
+    write(&mut tcp, "GET /2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert!(read_head(&mut tcp).await.contains("200 OK"));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A small server that answers the six operations and remembers what it was asked.
+//! A small server that answers an operation of each kind and remembers what it was asked.
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +39,7 @@ pub fn pdu(text: &'static str) -> Pdu {
         .expect("an event")
 }
 
-/// Answers the six operations.
+/// Answers an operation of each kind.
 pub struct Homeserver {
     pub name: ServerName,
     pub key: Arc<SigningKey>,

@@ -8,7 +8,7 @@ use crate::homeserver::*;
 const MODES: [MemoryMode; 2] = [MemoryMode::ByValue, MemoryMode::ThroughCodec];
 
 #[tokio::test]
-async fn six_operations_arrive_by_value_and_through_the_codec() {
+async fn an_operation_of_each_kind_arrives_by_value_and_through_the_codec() {
     for mode in MODES {
         let (a, b) = (
             Homeserver::new("a.example", 1),

@@ -10,13 +10,13 @@ use comity_net::{Dispatch, Listener, ListenerOptions};
 use comity_proto as pb;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::Incoming,
-    client::conn::{http1, http2},
-};
+use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
 use tonic::Status;
 use tower::util::BoxCloneSyncService;
 
@@ -115,43 +115,28 @@ pub(super) async fn serve(recorder: &Recorder) -> SocketAddr {
 /// One connection. It is never dialled again.
 pub(super) struct Connection {
     pub(super) way: Way,
-    sender: Sender,
+    io: Io,
 }
 
-enum Sender {
-    Http1(http1::SendRequest<Full<Bytes>>),
+enum Io {
+    /// By hand: a client would wait until its whole body is out before it reads the answer, or not be ready again.
+    Http1(BufReader<TcpStream>),
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
 impl Connection {
     pub(super) async fn open(way: Way, address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let io = TokioIo::new(stream);
-        let sender = if way == Way::Http1 {
-            let (sender, connection) = http1::handshake(io).await.unwrap();
-            tokio::spawn(connection);
-            Sender::Http1(sender)
+        let tcp = TcpStream::connect(address).await.unwrap();
+        tcp.set_nodelay(true).unwrap();
+        let io = if way == Way::Http1 {
+            Io::Http1(BufReader::new(tcp))
         } else {
+            let io = TokioIo::new(tcp);
             let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
             tokio::spawn(connection);
-            Sender::Http2(sender)
+            Io::Http2(sender)
         };
-        Self { way, sender }
-    }
-
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Response<Incoming> {
-        let sent = match &mut self.sender {
-            Sender::Http1(sender) => {
-                sender.ready().await.expect("the connection is kept");
-                sender.send_request(request).await
-            }
-            Sender::Http2(sender) => {
-                sender.ready().await.expect("the connection is kept");
-                sender.send_request(request).await
-            }
-        };
-        sent.expect("the request is answered")
+        Self { way, io }
     }
 
     /// Sends a request in the form of its endpoint, however the connection carries that.
@@ -159,19 +144,30 @@ impl Connection {
         if self.way == Way::Invoke {
             return self.invoke(method, target, body).await;
         }
-        let uri = match self.sender {
-            Sender::Http1(_) => target.to_owned(),
-            Sender::Http2(_) => format!("http://{DESTINATION}{target}"),
-        };
+        let body = body.unwrap_or_default();
+        if let Io::Http1(io) = &mut self.io {
+            let (status, body) = http1(io, method, target, &body).await;
+            return Answer::read(status, &body);
+        }
         let request = Request::builder()
             .method(method)
-            .uri(uri)
-            .header("host", DESTINATION)
-            .body(Full::new(body.unwrap_or_default()))
+            .uri(format!("http://{DESTINATION}{target}"))
+            .body(Full::new(body))
             .unwrap();
         let (head, body) = self.send(request).await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer::read(head.status.as_u16(), &body)
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        let Io::Http2(sender) = &mut self.io else {
+            panic!("not HTTP/2");
+        };
+        sender.ready().await.expect("the connection is kept");
+        sender
+            .send_request(request)
+            .await
+            .expect("the request is answered")
     }
 
     async fn invoke(&mut self, method: &str, target: &str, body: Option<Bytes>) -> Answer {
@@ -228,6 +224,61 @@ impl Connection {
             _ => Err(status),
         }
     }
+}
+
+/// One exchange over HTTP/1.1.
+async fn http1(
+    io: &mut BufReader<TcpStream>,
+    method: &str,
+    target: &str,
+    body: &[u8],
+) -> (u16, Vec<u8>) {
+    let length = body.len();
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nHost: {DESTINATION}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    io.write_all(&[head.as_bytes(), body].concat())
+        .await
+        .expect("the connection is kept");
+    let status = line(io).await;
+    let status = status.split(' ').nth(1).unwrap_or_default().parse();
+    let status = status.expect("the request is answered on a kept connection");
+    let mut length = None;
+    loop {
+        let header = line(io).await.to_ascii_lowercase();
+        assert_ne!(header, "connection: close", "{method} {target}");
+        if header.is_empty() {
+            break;
+        }
+        if let Some(bytes) = header.strip_prefix("content-length: ") {
+            length = bytes.parse().ok();
+        }
+    }
+    let mut body = Vec::new();
+    if let Some(length) = length {
+        piece(io, length, &mut body).await;
+        return (status, body);
+    }
+    loop {
+        let length = usize::from_str_radix(&line(io).await, 16).unwrap();
+        piece(io, length, &mut body).await;
+        assert_eq!(line(io).await, "");
+        if length == 0 {
+            return (status, body);
+        }
+    }
+}
+
+async fn line(io: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    io.read_line(&mut line).await.unwrap();
+    line.trim_end().to_owned()
+}
+
+async fn piece(io: &mut BufReader<TcpStream>, length: usize, into: &mut Vec<u8>) {
+    let begin = into.len();
+    into.resize(begin + length, 0);
+    io.read_exact(&mut into[begin..]).await.unwrap();
 }
 
 /// Messages as gRPC frames them.
