@@ -125,7 +125,7 @@ impl Sample for Backfill {
         (identifier(), from, any::<i64>(), extra_query())
             .prop_map(|(room_id, from, limit, mut extra_query)| {
                 // Known here, so it cannot be extra.
-                extra_query.take("v");
+                extra_query.take_all("v");
                 Self {
                     room_id,
                     from,

@@ -63,7 +63,7 @@ fn of_query(parameter: &Parameter, good: &EndpointParts) -> Vec<Fault> {
     let name = parameter.name;
     let with = |what: String, value: Option<&str>, errcode| {
         let mut rest = good.query.clone();
-        rest.take(name);
+        rest.take_all(name);
         let mut query = Query::new();
         if let Some(value) = value {
             query.push(name, value);
