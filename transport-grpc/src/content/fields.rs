@@ -45,7 +45,7 @@ impl<'m> Fields<'m> {
     /// Any JSON value, if the field is set.
     #[must_use]
     pub fn json(self, name: &'static str, field: Option<&'m Bytes>) -> Self {
-        self.add(name, field.map(|text| Field::Json(text)))
+        self.add(name, field.map(Field::Json))
     }
 
     /// A list of any JSON values, if the field is set.
