@@ -45,9 +45,9 @@ pub enum EventFault {
     #[error("is not a JSON string")]
     NotAnId,
     /// Beyond [`MAX_ID_BYTES`].
-    #[error("has {size} bytes, more than the limit of {MAX_ID_BYTES} of an event ID")]
+    #[error("takes {size} bytes, more than the limit of {MAX_ID_BYTES} of an event ID")]
     IdTooLong {
-        /// Size in bytes.
+        /// Size of its JSON text in bytes.
         size: usize,
     },
     /// Beyond [`MAX_EVENT_BYTES`], or beyond the limit of a streamed reply's elements.
@@ -111,9 +111,9 @@ impl Element for Pdu {
 impl Element for String {
     fn judge(value: Value) -> Result<Self, EventFault> {
         let id = value.as_str().ok_or(EventFault::NotAnId)?.into_owned();
-        match id.len() {
-            size if size > MAX_ID_BYTES => Err(EventFault::IdTooLong { size }),
-            _ => Ok(id),
+        match id.len() <= MAX_ID_BYTES {
+            true => Ok(id),
+            false => Err(Self::too_large(value.as_bytes().len())),
         }
     }
 

