@@ -135,36 +135,55 @@ fn request_members_read(subject: &Subject) -> Read {
 }
 
 fn reply_members_read(subject: &Subject) -> Read {
-    let shape = subject.operation.spec().reply;
-    let mut names = BTreeSet::new();
-    let mut good = None;
-    let accepts = |members: &Object| {
-        let reply = reply_of(shape, members).to_reply(None);
-        runtime()
-            .block_on(subject.sample.judge_reply(reply))
-            .is_ok()
-    };
-    for reply in sampled(&subject.sample.replies(), 128) {
-        let members = match reply {
-            ReplySample::Message(members) => members,
-            ReplySample::Events(parts) => {
-                let parts = parts.into_iter().filter_map(|part| match part {
-                    Part::Member { name, value } => Some((name, value)),
-                    _ => None,
-                });
-                Members::from_iter(parts).to_object()
-            }
-            ReplySample::Blob(_) => return Read::new(),
-        };
-        names.extend(members.members().map(|(name, _)| name.into_owned()));
-        if good.is_none() && accepts(&members) {
-            good = Some(members);
-        }
+    let spec = subject.operation.spec();
+    if spec.reply == ReplyShape::Blob {
+        return Read::new();
     }
-    if let ReplyShape::Events { arrays } = shape {
+    let replies = reply_members(subject);
+    let names = replies.iter().flat_map(|members| {
+        let names: Vec<_> = members
+            .members()
+            .map(|(name, _)| name.into_owned())
+            .collect();
+        names
+    });
+    let mut names: BTreeSet<String> = names.collect();
+    if let ReplyShape::Events { arrays } = spec.reply {
         names.retain(|name| !arrays.contains(&name.as_str()));
     }
-    members_read(&good.expect("a reply that can be read"), &names, &accepts)
+    let accepts = |members: &Object| is_good(subject, members);
+    members_read(&good_reply(subject), &names, &accepts)
+}
+
+/// Members of some reply that can be read.
+pub(crate) fn good_reply(subject: &Subject) -> Object {
+    let mut replies = reply_members(subject).into_iter();
+    let good = replies.find(|members| is_good(subject, members));
+    good.expect("a sample of a reply that can be read")
+}
+
+fn is_good(subject: &Subject, members: &Object) -> bool {
+    let reply = reply_of(subject.operation.spec().reply, members).to_reply(None);
+    runtime()
+        .block_on(subject.sample.judge_reply(reply))
+        .is_ok()
+}
+
+/// The members of some replies, of streams those beside the arrays.
+fn reply_members(subject: &Subject) -> Vec<Object> {
+    let replies = sampled(&subject.sample.replies(), 128).into_iter();
+    let members = replies.map(|reply| match reply {
+        ReplySample::Message(members) => members,
+        ReplySample::Events(parts) => {
+            let members = parts.into_iter().filter_map(|part| match part {
+                Part::Member { name, value } => Some((name, value)),
+                _ => None,
+            });
+            Members::from_iter(members).to_object()
+        }
+        ReplySample::Blob(blob) => blob.metadata,
+    });
+    members.collect()
 }
 
 /// The query parameters that an endpoint takes for its own: those it writes before one that it does not know, however they came.

@@ -14,12 +14,14 @@ use comity_conformance::{AnySample, Kind, Place, Sample};
 use comity_core::{
     call::Op,
     endpoint::{Content, EndpointForm, EndpointParts},
+    json::Object,
 };
 use comity_grpc::GrpcCodec;
 use prost::Message;
 
+pub(crate) use self::connection::framed;
 use self::{
-    connection::{Connection, Way, framed, serve},
+    connection::{Connection, Way, serve},
     declared::{sampled, with_parameter},
     message::Refused,
 };
@@ -34,6 +36,8 @@ pub(crate) struct Subject {
     pub(crate) sample: AnySample,
     pub(crate) rpc: &'static str,
     encode: fn(&EndpointParts) -> Option<Vec<u8>>,
+    /// The reply's message in its frame, if it is one.
+    pub(crate) encode_reply: fn(&Object) -> Option<Bytes>,
 }
 
 impl Subject {
@@ -44,6 +48,7 @@ impl Subject {
             sample,
             rpc: O::RPC,
             encode: |parts| Some(O::request_to_message(parts)?.encode_to_vec()),
+            encode_reply: |content| O::REPLY.encode(content),
         }
     }
 
