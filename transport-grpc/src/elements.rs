@@ -90,7 +90,7 @@ mod tests {
     use bytes::Bytes;
     use comity_proto::{
         BackfillRequest, Chunk, GetMissingEventsRequest, JsonList, JsonMap, JsonMember,
-        QueryKeysReply, QueryKeysRequest, SendTransactionRequest,
+        QueryKeysReply, QueryKeysRequest, SendTransactionRequest, StringList,
     };
     use proptest::{
         collection::vec,
@@ -247,6 +247,18 @@ mod tests {
     }
 
     proptest! {
+        /// Elements among what prost reads over, with nothing else to make up for one that is missed.
+        #[test]
+        fn prost_never_makes_more_of_a_list_than_were_counted(
+            list in vec(prop_oneof![2 => Just(vec![0x0a, 0]), 1 => Just(vec![0x8a, 0, 0]), 3 => records()], 0..12),
+        ) {
+            let list = list.concat();
+            let counted = items(&list);
+            prop_assert!(decoded(&list, |list: &JsonList| list.items.len()) <= counted);
+            prop_assert!(decoded(&list, |map: &JsonMap| map.members.len()) <= counted);
+            prop_assert!(decoded(&list, |list: &StringList| list.items.len()) <= counted);
+        }
+
         #[test]
         fn prost_never_makes_more_elements_than_were_counted(
             bytes in prop_oneof![
