@@ -22,6 +22,9 @@ const KNOWN: &[&str] = &["earliest_events", "latest_events", "limit", "min_depth
 impl Sample for GetEvent {
     const PARAMETERS: &'static [Parameter] = &[];
 
+    const REPLY_MEMBERS: &'static [Parameter] =
+        &[Parameter::member("pdus", Kind::Array).required()];
+
     const LISTS: Lists<Self> = Lists {
         reply: ReplyLists::Message(&[List {
             member: "pdus",
@@ -125,7 +128,7 @@ impl Sample for Backfill {
         (identifier(), from, any::<i64>(), extra_query())
             .prop_map(|(room_id, from, limit, mut extra_query)| {
                 // Known here, so it cannot be extra.
-                extra_query.take("v");
+                extra_query.take_all("v");
                 Self {
                     room_id,
                     from,
@@ -152,6 +155,9 @@ impl Sample for GetMissingEvents {
         Parameter::member("limit", Kind::Integer),
         Parameter::member("min_depth", Kind::Integer),
     ];
+
+    const REPLY_MEMBERS: &'static [Parameter] =
+        &[Parameter::member("events", Kind::Array).required()];
 
     const LISTS: Lists<Self> = Lists {
         reply: ReplyLists::Message(&[List {

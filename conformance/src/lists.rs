@@ -48,7 +48,7 @@ pub enum ReplyLists<R: 'static> {
     Stream {
         /// What the arrays hold.
         elements: Elements,
-        /// Reads the reply to its end: every element with its array, in order.
+        /// Reads the reply to its end, and the members beside the arrays: every element with its array, in order.
         read: fn(R) -> Boxed<'static, Result<Vec<Streamed>, CallError>>,
     },
 }
@@ -67,6 +67,7 @@ impl<M: MessageForm, T: Element> ReplyLists<EventReply<M, T>> {
                             Arrival::Bad { array, bad } => (array, Err(bad)),
                         });
                     }
+                    reply.finish().await?;
                     Ok(judged)
                 })
             },

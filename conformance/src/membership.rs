@@ -21,6 +21,11 @@ use crate::{
 impl Sample for MakeJoin {
     const PARAMETERS: &'static [Parameter] = &[Parameter::query("ver", Kind::String)];
 
+    const REPLY_MEMBERS: &'static [Parameter] = &[
+        Parameter::member("room_version", Kind::String),
+        Parameter::member("event", Kind::Template),
+    ];
+
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {
@@ -50,6 +55,12 @@ impl Sample for SendJoin {
     const PARAMETERS: &'static [Parameter] = &[
         Parameter::content("join event", Kind::Event),
         Parameter::query("omit_members", Kind::Boolean),
+    ];
+
+    const REPLY_MEMBERS: &'static [Parameter] = &[
+        Parameter::member("event", Kind::Template),
+        Parameter::member("members_omitted", Kind::Boolean),
+        Parameter::member("servers_in_room", Kind::Strings),
     ];
 
     const LISTS: Lists<Self> = Lists {
@@ -105,6 +116,9 @@ impl Sample for Invite {
         Parameter::member("event", Kind::Event).required(),
         Parameter::member("invite_room_state", Kind::Array),
     ];
+
+    const REPLY_MEMBERS: &'static [Parameter] =
+        &[Parameter::member("event", Kind::Event).required()];
 
     const LISTS: Lists<Self> = Lists {
         request: &[List {

@@ -1,7 +1,7 @@
-//! What a request has to hold, so that a law can leave it out or spoil it.
+//! What a request or reply has to hold, so that a law can leave it out or spoil it.
 
-/// A parameter or member of a request that is read by its type.
-#[derive(Clone, Copy, Debug)]
+/// A parameter or member of a request, or a member of a reply, that is read by its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// Its name, as an error says it.
     pub name: &'static str,
@@ -9,7 +9,7 @@ pub struct Parameter {
     pub place: Place,
     /// What it is.
     pub kind: Kind,
-    /// Whether a request without it is refused.
+    /// Whether a request or reply without it is refused.
     pub required: bool,
 }
 
@@ -37,6 +37,8 @@ pub enum Kind {
     Object,
     /// An event: an object within the limits of size and depth.
     Event,
+    /// An event that is still to be filled in, or is only passed on: any object.
+    Template,
     /// An array of anything.
     Array,
     /// An array of strings.

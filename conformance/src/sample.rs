@@ -23,8 +23,11 @@ pub trait Sample: Endpoint {
     /// Where request and reply list events; [`Lists::NONE`] if they do not.
     const LISTS: Lists<Self>;
 
-    /// The query parameters and members that are read by their type, in the order in which they are read.
+    /// The query parameters and members of the request that are read by their type, in the order in which they are read.
     const PARAMETERS: &'static [Parameter];
+
+    /// The members of the reply that are read by their type: of a message, or beside the arrays of a stream.
+    const REPLY_MEMBERS: &'static [Parameter] = &[];
 
     /// Requests that a well-behaved caller makes: every parameter and member within its type, with identifiers that need escaping,
     /// and parameters and members that the operation does not know.
@@ -57,6 +60,8 @@ pub struct AnySample {
     requests: fn() -> BoxedStrategy<Box<dyn AnyRequest>>,
     contents: fn() -> BoxedStrategy<Content>,
     replies: fn() -> BoxedStrategy<ReplySample>,
+    parameters: &'static [Parameter],
+    reply_members: &'static [Parameter],
     request_lists: fn() -> Vec<AnyList>,
     judge_request: fn(&EndpointParts) -> Result<Judged, FederationError>,
     reply_lists: fn() -> Vec<AnyList>,
@@ -75,6 +80,8 @@ impl AnySample {
             },
             contents: O::contents,
             replies: O::replies,
+            parameters: O::PARAMETERS,
+            reply_members: O::REPLY_MEMBERS,
             request_lists: || any_lists(O::LISTS.request),
             judge_request: |parts| Ok(judge(O::LISTS.request, &O::read(parts)?)),
             reply_lists: || match O::LISTS.reply {
@@ -106,6 +113,16 @@ impl AnySample {
     /// As [`Sample::replies`].
     pub fn replies(&self) -> BoxedStrategy<ReplySample> {
         (self.replies)()
+    }
+
+    /// As [`Sample::PARAMETERS`].
+    pub fn parameters(&self) -> &'static [Parameter] {
+        self.parameters
+    }
+
+    /// As [`Sample::REPLY_MEMBERS`].
+    pub fn reply_members(&self) -> &'static [Parameter] {
+        self.reply_members
     }
 
     /// The request's lists of events.

@@ -6,10 +6,12 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{Lists, Parameter, ReplySample, Sample, extra_query, json};
+use crate::{Kind, Lists, Parameter, ReplySample, Sample, extra_query, json};
 
 impl Sample for GetVersion {
     const PARAMETERS: &'static [Parameter] = &[];
+
+    const REPLY_MEMBERS: &'static [Parameter] = &[Parameter::member("server", Kind::Object)];
 
     const LISTS: Lists<Self> = Lists::NONE;
 

@@ -26,6 +26,9 @@ impl Sample for SendTransaction {
         Parameter::member("edus", Kind::Array),
     ];
 
+    const REPLY_MEMBERS: &'static [Parameter] =
+        &[Parameter::member("pdus", Kind::Object).required()];
+
     const LISTS: Lists<Self> = Lists {
         request: &[
             List {

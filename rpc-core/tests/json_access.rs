@@ -85,7 +85,7 @@ fn a_reader_takes_what_it_knows_and_keeps_the_rest() {
     let error = reader.string("nothing").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "member \"nothing\": expected a string, but it is missing"
+        "member `nothing`: expected a string, but it is missing"
     );
     let error = reader.string_opt("g").unwrap_err();
     assert_eq!(

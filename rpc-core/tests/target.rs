@@ -145,6 +145,16 @@ fn queries_keep_order_and_repetition() {
 }
 
 #[test]
+fn taking_a_parameter_leaves_the_others_of_its_name() {
+    let mut query = Query::parse("v=1&a=2&v=3&v=4").unwrap();
+    assert_eq!(query.take("v").as_deref(), Some("1"));
+    assert_eq!(query.write(), "a=2&v=3&v=4");
+    assert_eq!(query.take_all("v"), ["3", "4"]);
+    assert_eq!(query.take("v"), None);
+    assert_eq!(query.write(), "a=2");
+}
+
+#[test]
 fn targets_split_at_the_first_question_mark() {
     assert_eq!(split_target("/a?b?c"), ("/a", Some("b?c")));
     assert_eq!(split_target("/a?"), ("/a", Some("")));

@@ -20,6 +20,7 @@ use prost::Message;
 use crate::{
     client::Incoming,
     content::{CodecError, canonical_object, canonical_value},
+    elements,
     error::{bad_reply, over_limit, protocol},
     framing::{Messages, frame},
 };
@@ -315,6 +316,7 @@ impl ChunkReader {
             )
             .into());
         }
+        elements::check(&message).map_err(|error| bad_reply(error, "limits.message"))?;
         let chunk = Chunk::decode(message)
             .map_err(|error| protocol("a chunk of the reply is malformed").with_source(error))?;
         let empty = !chunk.array_start && chunk.items.is_empty() && chunk.members_json.is_empty();
@@ -391,7 +393,7 @@ impl ChunkReader {
         let index = self.indexes[array];
         self.indexes[array] += 1;
         let array = self.arrays[array];
-        match canonical_value(&item, self.spec.limits.item, "an element") {
+        match canonical_value(&item, self.spec.limits.item, array) {
             Ok(value) => Ok(Some(Part::Item {
                 array,
                 index,

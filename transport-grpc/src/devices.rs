@@ -2,14 +2,16 @@
 
 use comity_core::{
     api::{ClaimKeys, QueryKeys},
-    endpoint::{Content, EndpointParts},
+    endpoint::EndpointParts,
     json::Object,
 };
 use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
-    content::{CodecError, ContentFields, Fields, RequestFields, extra_json, json_map},
+    content::{
+        CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json_map,
+    },
     parameters::{QueryReader, query_of},
 };
 
@@ -23,15 +25,12 @@ impl GrpcCodec for QueryKeys {
             extra_query: QueryReader::new(&parts.query).rest(),
             ..Default::default()
         };
-        match &parts.content {
-            Content::Absent => message.no_content = true,
-            Content::Json(object) => {
-                let mut reader = object.reader();
-                message.device_keys = json_map(reader.try_object("device_keys"));
-                message.extra_json = extra_json(reader);
-            }
-            Content::Opaque { .. } => return None,
-        }
+        let Some(mut reader) = content_reader(&parts.content)? else {
+            message.no_content = true;
+            return Some(message);
+        };
+        message.device_keys = json_map(reader.try_object("device_keys"));
+        message.extra_json = extra_json(reader);
         Some(message)
     }
 
@@ -77,15 +76,12 @@ impl GrpcCodec for ClaimKeys {
             extra_query: QueryReader::new(&parts.query).rest(),
             ..Default::default()
         };
-        match &parts.content {
-            Content::Absent => message.no_content = true,
-            Content::Json(object) => {
-                let mut reader = object.reader();
-                message.one_time_keys = json_map(reader.try_object("one_time_keys"));
-                message.extra_json = extra_json(reader);
-            }
-            Content::Opaque { .. } => return None,
-        }
+        let Some(mut reader) = content_reader(&parts.content)? else {
+            message.no_content = true;
+            return Some(message);
+        };
+        message.one_time_keys = json_map(reader.try_object("one_time_keys"));
+        message.extra_json = extra_json(reader);
         Some(message)
     }
 

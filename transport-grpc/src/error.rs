@@ -249,6 +249,11 @@ pub(crate) fn protocol(message: impl Into<String>) -> TransportError {
 pub(crate) fn bad_reply(error: CodecError, setting: &str) -> TransportError {
     match error {
         CodecError::TooLarge { limit } => over_limit("the reply", limit as u64, setting),
+        CodecError::TooMany { limit } => TransportError::new(
+            TransportErrorKind::LimitExceeded,
+            Delivery::MaybeProcessed,
+            format!("a message of the reply has more than {limit} elements"),
+        ),
         error => {
             protocol(format!("the reply's message is malformed ({BINDING})")).with_source(error)
         }

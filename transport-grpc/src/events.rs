@@ -10,7 +10,8 @@ use comity_proto as pb;
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
     content::{
-        CodecError, ContentFields, Fields, RequestFields, extra_json, json_list, string_list,
+        CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json_list,
+        string_list,
     },
     parameters::{QueryReader, query_of},
 };
@@ -66,29 +67,20 @@ impl GrpcCodec for GetState {
     const REPLY: ReplyCodec = ReplyCodec::STREAM;
 
     fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
-        if !matches!(parts.content, Content::Absent) {
-            return None;
-        }
-        let mut query = QueryReader::new(&parts.query);
+        let (room_id, event_id, extra_query) = state_parameters(parts)?;
         Some(pb::GetStateRequest {
-            room_id: parts.path_parameter(0).to_owned(),
-            event_id: query.string("event_id"),
-            extra_query: query.rest(),
+            room_id,
+            event_id,
+            extra_query,
         })
     }
 
     fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
-        Ok(RequestFields {
-            path: vec![&message.room_id],
-            query: query_of(
-                message
-                    .event_id
-                    .clone()
-                    .map(|event_id| ("event_id", event_id)),
-                &message.extra_query,
-            ),
-            content: ContentFields::Absent,
-        })
+        Ok(state_fields(
+            &message.room_id,
+            message.event_id.as_ref(),
+            &message.extra_query,
+        ))
     }
 }
 
@@ -98,29 +90,45 @@ impl GrpcCodec for GetStateIds {
     const REPLY: ReplyCodec = ReplyCodec::STREAM;
 
     fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
-        if !matches!(parts.content, Content::Absent) {
-            return None;
-        }
-        let mut query = QueryReader::new(&parts.query);
+        let (room_id, event_id, extra_query) = state_parameters(parts)?;
         Some(pb::GetStateIdsRequest {
-            room_id: parts.path_parameter(0).to_owned(),
-            event_id: query.string("event_id"),
-            extra_query: query.rest(),
+            room_id,
+            event_id,
+            extra_query,
         })
     }
 
     fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
-        Ok(RequestFields {
-            path: vec![&message.room_id],
-            query: query_of(
-                message
-                    .event_id
-                    .clone()
-                    .map(|event_id| ("event_id", event_id)),
-                &message.extra_query,
-            ),
-            content: ContentFields::Absent,
-        })
+        Ok(state_fields(
+            &message.room_id,
+            message.event_id.as_ref(),
+            &message.extra_query,
+        ))
+    }
+}
+
+/// The room, the event, and the other query parameters of a request for a room's state or for its IDs.
+fn state_parameters(
+    parts: &EndpointParts,
+) -> Option<(String, Option<String>, Vec<pb::QueryParameter>)> {
+    if !matches!(parts.content, Content::Absent) {
+        return None;
+    }
+    let mut query = QueryReader::new(&parts.query);
+    let event_id = query.string("event_id");
+    Some((parts.path_parameter(0).to_owned(), event_id, query.rest()))
+}
+
+fn state_fields<'m>(
+    room_id: &'m str,
+    event_id: Option<&String>,
+    extra_query: &[pb::QueryParameter],
+) -> RequestFields<'m> {
+    let event_id = event_id.map(|event_id| ("event_id", event_id.clone()));
+    RequestFields {
+        path: vec![room_id],
+        query: query_of(event_id, extra_query),
+        content: ContentFields::Absent,
     }
 }
 
@@ -164,18 +172,15 @@ impl GrpcCodec for GetMissingEvents {
             extra_query: QueryReader::new(&parts.query).rest(),
             ..Default::default()
         };
-        match &parts.content {
-            Content::Absent => message.no_content = true,
-            Content::Json(object) => {
-                let mut reader = object.reader();
-                message.earliest_events = string_list(reader.try_strings("earliest_events"));
-                message.latest_events = string_list(reader.try_strings("latest_events"));
-                message.limit = reader.try_integer("limit");
-                message.min_depth = reader.try_integer("min_depth");
-                message.extra_json = extra_json(reader);
-            }
-            Content::Opaque { .. } => return None,
-        }
+        let Some(mut reader) = content_reader(&parts.content)? else {
+            message.no_content = true;
+            return Some(message);
+        };
+        message.earliest_events = string_list(reader.try_strings("earliest_events"));
+        message.latest_events = string_list(reader.try_strings("latest_events"));
+        message.limit = reader.try_integer("limit");
+        message.min_depth = reader.try_integer("min_depth");
+        message.extra_json = extra_json(reader);
         Some(message)
     }
 

@@ -41,6 +41,9 @@ impl ReplyMessage for pb::GetServerKeysReply {
     }
 
     fn content(&self) -> Result<ContentFields<'_>, CodecError> {
-        Ok(ContentFields::Whole(&self.document))
+        Ok(ContentFields::Whole {
+            name: "document",
+            text: &self.document,
+        })
     }
 }

@@ -4,8 +4,8 @@
 //! protobuf. The schema is `comity-proto`. A call that no typed message can carry travels through one generic method, `Invoke`.
 //!
 //! An operation from outside this workspace gets a typed message by a `GrpcCodec` in its own crate, over messages of its own, registered by
-//! [`Codecs::with`]. What such a codec is written with is public: [`Fields`], [`QueryReader`], [`query_of`], [`extra_json`],
-//! [`json`], [`json_list`], [`json_map`], [`string_list`], and the message types that fields have in common.
+//! [`Codecs::with`]. What such a codec is written with is public: [`Fields`], [`QueryReader`], [`query_of`], [`content_reader`],
+//! [`extra_json`], [`json`], [`json_list`], [`json_map`], [`string_list`], and the message types that fields have in common.
 //!
 //! # Limits
 //!
@@ -50,8 +50,8 @@ pub use client::GrpcTransport;
 pub use codec::{Codecs, GrpcCodec, ReplyCodec, ReplyMessage};
 pub use comity_proto::{JsonList, JsonMap, JsonMember, QueryParameter, StringList};
 pub use content::{
-    CodecError, ContentFields, Fields, RequestFields, extra_json, json, json_list, json_map,
-    string_list,
+    CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json, json_list,
+    json_map, string_list,
 };
 pub use parameters::{QueryReader, query_of};
 pub use server::{GrpcServer, GrpcServerOptions, is_grpc};

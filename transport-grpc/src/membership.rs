@@ -9,7 +9,10 @@ use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
-    content::{CodecError, ContentFields, Fields, RequestFields, extra_json, json, json_list},
+    content::{
+        CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json,
+        json_list,
+    },
     parameters::{QueryReader, query_of},
 };
 
@@ -89,10 +92,13 @@ impl GrpcCodec for SendJoin {
                     .map(|omit| ("omit_members", omit.to_string())),
                 &message.extra_query,
             ),
-            content: message
-                .event
-                .as_ref()
-                .map_or(ContentFields::Absent, ContentFields::Whole),
+            content: match &message.event {
+                Some(text) => ContentFields::Whole {
+                    name: "event",
+                    text,
+                },
+                None => ContentFields::Absent,
+            },
         })
     }
 }
@@ -109,17 +115,14 @@ impl GrpcCodec for Invite {
             extra_query: QueryReader::new(&parts.query).rest(),
             ..Default::default()
         };
-        match &parts.content {
-            Content::Absent => message.no_content = true,
-            Content::Json(object) => {
-                let mut reader = object.reader();
-                message.room_version = reader.try_string("room_version");
-                message.event = json(reader.try_object("event"));
-                message.invite_room_state = json_list(reader.try_array("invite_room_state"));
-                message.extra_json = extra_json(reader);
-            }
-            Content::Opaque { .. } => return None,
-        }
+        let Some(mut reader) = content_reader(&parts.content)? else {
+            message.no_content = true;
+            return Some(message);
+        };
+        message.room_version = reader.try_string("room_version");
+        message.event = json(reader.try_object("event"));
+        message.invite_room_state = json_list(reader.try_array("invite_room_state"));
+        message.extra_json = extra_json(reader);
         Some(message)
     }
 

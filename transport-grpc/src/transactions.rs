@@ -1,15 +1,14 @@
 //! Messages of the group `Transactions`.
 
-use comity_core::{
-    api::SendTransaction,
-    endpoint::{Content, EndpointParts},
-    json::Object,
-};
+use comity_core::{api::SendTransaction, endpoint::EndpointParts, json::Object};
 use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
-    content::{CodecError, ContentFields, Fields, RequestFields, extra_json, json, json_list},
+    content::{
+        CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json,
+        json_list,
+    },
     parameters::{QueryReader, query_of},
 };
 
@@ -24,18 +23,15 @@ impl GrpcCodec for SendTransaction {
             extra_query: QueryReader::new(&parts.query).rest(),
             ..Default::default()
         };
-        match &parts.content {
-            Content::Absent => message.no_content = true,
-            Content::Json(object) => {
-                let mut reader = object.reader();
-                message.origin = reader.try_string("origin");
-                message.origin_server_ts = reader.try_integer("origin_server_ts");
-                message.pdus = json_list(reader.try_array("pdus"));
-                message.edus = json_list(reader.try_array("edus"));
-                message.extra_json = extra_json(reader);
-            }
-            Content::Opaque { .. } => return None,
-        }
+        let Some(mut reader) = content_reader(&parts.content)? else {
+            message.no_content = true;
+            return Some(message);
+        };
+        message.origin = reader.try_string("origin");
+        message.origin_server_ts = reader.try_integer("origin_server_ts");
+        message.pdus = json_list(reader.try_array("pdus"));
+        message.edus = json_list(reader.try_array("edus"));
+        message.extra_json = extra_json(reader);
         Some(message)
     }
 

@@ -26,6 +26,7 @@ fn expected(form: &EndpointForm, request: &dyn comity_core::call::AnyRequest) ->
         method: form.method().to_owned(),
         target: form.target().to_owned(),
         parts: form.parts().clone(),
+        peer: None,
     }
 }
 

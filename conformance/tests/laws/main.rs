@@ -10,6 +10,7 @@
 //! | `malformed` | a malformed event spoils no other |
 //! | `room_versions` | a room version of any kind crosses unchanged |
 //! | `bad_input` | a request that is wrong is answered with what is wrong, and its connection serves the next |
+//! | `bad_replies` | of a reply that is wrong the caller learns what is wrong, and its connection serves the next |
 //!
 //! `wire` sets up clients and servers on loopback, `recorder` is what stands behind them, `credentials` what they are shown, and `run`
 //! draws random cases. To see other cases than the fixed ones: `COMITY_LAWS_SEED=7`; more of them: `COMITY_LAWS_CASES=1000`.
@@ -20,6 +21,7 @@
 )]
 
 mod bad_input;
+mod bad_replies;
 mod credentials;
 mod equality;
 mod errors;

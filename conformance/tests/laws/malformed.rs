@@ -174,7 +174,7 @@ fn any<S: Strategy>(strategy: &S) -> S::Value {
 }
 
 /// A request with these parts.
-fn call_of(sample: &AnySample, parts: EndpointParts) -> Call {
+pub(crate) fn call_of(sample: &AnySample, parts: EndpointParts) -> Call {
     let operation = sample.operation();
     let request = operation.read(&parts).unwrap();
     let target = request.write().unwrap().target().to_owned();
@@ -182,7 +182,8 @@ fn call_of(sample: &AnySample, parts: EndpointParts) -> Call {
     Call::received(request, form, CallContext::to(name(DESTINATION)))
 }
 
-fn any_call(sample: &AnySample) -> Call {
+/// Some call that is as it should be.
+pub(crate) fn any_call(sample: &AnySample) -> Call {
     let parts = any(&sample.requests()).write().unwrap().parts().clone();
     call_of(sample, parts)
 }
@@ -290,7 +291,7 @@ fn a_bad_element_of_a_reply_spoils_no_other() {
 }
 
 /// A reply whose lists are all this one.
-fn reply_of(streams: bool, lists: &[AnyList], elements: &[Value]) -> ReplySample {
+pub(crate) fn reply_of(streams: bool, lists: &[AnyList], elements: &[Value]) -> ReplySample {
     if !streams {
         let members = lists.iter().map(|list| {
             let value = Value::array(elements.iter().cloned());

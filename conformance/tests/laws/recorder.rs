@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::SocketAddr,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -9,10 +10,11 @@ use std::{
 use comity_conformance::ReplySample;
 use comity_core::{
     Boxed, ServerName,
-    call::{AnyRequest, Call, Reply},
+    call::{AnyRequest, Call, CallContext, Reply},
     endpoint::EndpointParts,
     error::{CallError, FederationError},
 };
+use comity_net::ConnectionInfo;
 use tower::Service;
 
 /// What a handler sees of a call.
@@ -25,6 +27,8 @@ pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) target: String,
     pub(crate) parts: EndpointParts,
+    /// Where the connection came from. Not compared: it says nothing of the call.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 impl PartialEq for Seen {
@@ -97,6 +101,7 @@ impl Recorder {
             method: form.method().to_owned(),
             target: form.target().to_owned(),
             parts: form.parts().clone(),
+            peer: peer_of(context),
         });
         match self.0.answer.lock().unwrap().clone() {
             Some(Answer::Reply(reply)) => Ok(reply.to_reply(None)),
@@ -108,6 +113,13 @@ impl Recorder {
             None => Err(FederationError::internal("nothing was prepared").into()),
         }
     }
+}
+
+/// The other end of the connection; in memory there is none.
+fn peer_of(context: &CallContext) -> Option<SocketAddr> {
+    let connection = context.connection.as_ref()?;
+    let info = connection.downcast_ref::<ConnectionInfo>()?;
+    Some(info.peer())
 }
 
 impl Service<Call> for Recorder {

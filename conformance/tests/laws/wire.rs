@@ -19,8 +19,8 @@ use comity_core::{
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
 use comity_http::{HttpServer, HttpTransport};
 use comity_net::{
-    AddressGuard, ClientTls, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions,
-    Protocol, ServerTls,
+    AddressGuard, ClientTls, Connector, Dispatch, HttpService, Listener, ListenerOptions, Pool,
+    PoolOptions, Protocol, ServerTls,
 };
 use tokio::sync::Mutex;
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
@@ -147,6 +147,14 @@ pub(crate) async fn wires() -> Vec<Wire> {
         wires.push(network(hops, &authority, &addresses).await);
     }
     wires
+}
+
+/// A client of gRPC that is led to any HTTP service.
+pub(crate) async fn grpc_to(service: HttpService) -> Client {
+    let authority = Authority::new();
+    let address = authority.listen(Dispatch::new(service)).await;
+    let servers = HashMap::from([(name(DESTINATION), address)]);
+    Client::new(authority.transport(Binding::Grpc, servers))
 }
 
 /// A wire over sockets. Between two hops stands a gateway, which holds no key.
@@ -349,15 +357,19 @@ impl Authority {
 
     /// Serves every binding on one port.
     async fn serve(&self, service: CallService) -> SocketAddr {
-        let tls = ServerTls::from_pem(self.chain.as_bytes(), self.key.as_bytes()).unwrap();
-        let options = ListenerOptions::with_tls(tls);
-        let listener = Listener::bind(("127.0.0.1", 0), options).await.unwrap();
-        let address = listener.local_addr();
         let operations = Operations::federation();
         let http = HttpServer::new(operations.clone(), service.clone());
         let codecs = Codecs::federation();
         let grpc = GrpcServer::new(operations, codecs, service, GrpcServerOptions::default());
         let dispatch = Dispatch::new(http.boxed()).with(is_grpc, grpc.into_service());
+        self.listen(dispatch).await
+    }
+
+    async fn listen(&self, dispatch: Dispatch) -> SocketAddr {
+        let tls = ServerTls::from_pem(self.chain.as_bytes(), self.key.as_bytes()).unwrap();
+        let options = ListenerOptions::with_tls(tls);
+        let listener = Listener::bind(("127.0.0.1", 0), options).await.unwrap();
+        let address = listener.local_addr();
         tokio::spawn(listener.serve(dispatch, std::future::pending()));
         address
     }

@@ -224,7 +224,7 @@ impl Endpoint for Invite {
             room_id: parts.path_parameter(0).to_owned(),
             event_id: parts.path_parameter(1).to_owned(),
             room_version: reader.string("room_version")?,
-            event: read_event("the invite event", reader.object("event")?)?,
+            event: read_event("`event`", reader.object("event")?)?,
             invite_room_state: state.map(|state| judge_all(state, Pdu::judge)),
             extra: reader.rest(),
             extra_query: parts.query.clone(),

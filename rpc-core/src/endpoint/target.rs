@@ -226,11 +226,10 @@ impl Query {
         self.0.extend(other.0.iter().cloned());
     }
 
-    /// Takes out every value of this name; gives the first.
+    /// Takes out the first value of this name. The others stay: a parameter that is sent twice loses nothing on its way through.
     pub fn take(&mut self, name: &str) -> Option<String> {
-        let first = self.get(name)?.to_owned();
-        self.0.retain(|(known, _)| known != name);
-        Some(first)
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
     }
 
     /// Takes out every value of this name, in order.

@@ -93,7 +93,7 @@ impl fmt::Display for IngestErrorKind {
 
 /// A member that is absent or not of the expected type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("member {member:?}: {kind}")]
+#[error("member `{member}`: {kind}")]
 pub struct ReadError {
     member: String,
     kind: ReadErrorKind,

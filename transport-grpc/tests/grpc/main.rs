@@ -4,6 +4,7 @@
 
 mod calls;
 mod codecs;
+mod elements;
 mod errors;
 mod interop;
 mod limits;

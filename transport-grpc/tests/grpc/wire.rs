@@ -19,7 +19,7 @@ use tower::{service_fn, util::BoxCloneSyncService};
 
 use crate::setting::{Serving, destination, handler, nobody, object, pdu};
 
-fn framed(messages: &[Bytes]) -> Bytes {
+pub(crate) fn framed(messages: &[Bytes]) -> Bytes {
     let mut framed = BytesMut::new();
     for message in messages {
         framed.put_u8(0);
@@ -30,7 +30,12 @@ fn framed(messages: &[Bytes]) -> Bytes {
 }
 
 /// Sends what no client of ours would.
-async fn send(serving: &Serving, method: &str, metadata: &[(&str, &str)], body: Bytes) -> Status {
+pub(crate) async fn send(
+    serving: &Serving,
+    method: &str,
+    metadata: &[(&str, &str)],
+    body: Bytes,
+) -> Status {
     let mut request = Request::post(format!("/comity.federation.v1.{method}"))
         .header("content-type", "application/grpc");
     for (name, value) in metadata {
@@ -50,7 +55,7 @@ async fn send(serving: &Serving, method: &str, metadata: &[(&str, &str)], body: 
 }
 
 /// Errcode, HTTP status.
-fn detail(status: &Status) -> Option<(String, u32)> {
+pub(crate) fn detail(status: &Status) -> Option<(String, u32)> {
     let details = tonic_types::pb::Status::decode(status.details()).ok()?;
     let ours = details
         .details
@@ -60,7 +65,7 @@ fn detail(status: &Status) -> Option<(String, u32)> {
     Some((detail.errcode.unwrap(), detail.http_status))
 }
 
-fn target(target: &str) -> String {
+pub(crate) fn target(target: &str) -> String {
     STANDARD_NO_PAD.encode(target)
 }
 
@@ -277,7 +282,7 @@ async fn invoke_answers_what_http_would() {
 }
 
 /// A peer that answers every request with this body and these trailers.
-async fn rogue(
+pub(crate) async fn rogue(
     status: u16,
     body: Bytes,
     trailers: &'static [(&'static str, &'static str)],
@@ -302,13 +307,13 @@ async fn rogue(
     Serving::http(service).await
 }
 
-const OK: &[(&str, &str)] = &[("grpc-status", "0")];
+pub(crate) const OK: &[(&str, &str)] = &[("grpc-status", "0")];
 
 fn chunk(chunk: &pb::Chunk) -> Bytes {
     chunk.encode_to_vec().into()
 }
 
-fn join() -> SendJoin {
+pub(crate) fn join() -> SendJoin {
     SendJoin {
         room_id: "!r".to_owned(),
         event_id: "$e".to_owned(),

@@ -282,7 +282,7 @@ async fn piece(io: &mut BufReader<TcpStream>, length: usize, into: &mut Vec<u8>)
 }
 
 /// Messages as gRPC frames them.
-pub(super) fn framed(messages: &[Vec<u8>]) -> Bytes {
+pub(crate) fn framed(messages: &[Vec<u8>]) -> Bytes {
     let mut framed = BytesMut::new();
     for message in messages {
         framed.put_u8(0);

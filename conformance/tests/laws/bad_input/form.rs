@@ -2,11 +2,14 @@
 
 use comity_conformance::{Kind, Parameter, Place, json::parse};
 use comity_core::{
-    endpoint::{Content, EndpointParts, Query},
-    json::{Members, Object, Value},
+    endpoint::{Content, EndpointParts},
+    json::{Object, Value},
 };
 
-use super::{Expected, Subject};
+use super::{
+    Expected, Subject,
+    declared::{self, VALUES, too_deep, with_parameter},
+};
 
 /// A request that cannot be read.
 pub(super) struct Fault {
@@ -15,26 +18,10 @@ pub(super) struct Fault {
     pub(super) expected: Expected,
 }
 
-/// Values of every JSON type, with the kinds that they are good for.
-const VALUES: [(&str, &[Kind]); 12] = [
-    ("null", &[]),
-    ("true", &[Kind::Boolean]),
-    ("0", &[Kind::Integer]),
-    ("1.5", &[]),
-    ("9007199254740992", &[]),
-    ("\"1\"", &[Kind::String]),
-    ("\"\"", &[Kind::String]),
-    ("[]", &[Kind::Array, Kind::Strings]),
-    ("[1]", &[Kind::Array]),
-    ("[\"\",null]", &[Kind::Array]),
-    ("{}", &[Kind::Object, Kind::Event]),
-    ("{\"0\":\"\"}", &[Kind::Object, Kind::Event]),
-];
-
 /// Every parameter left out, if it is required, and given as something else.
 pub(super) fn faults(subject: &Subject, good: &EndpointParts) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for parameter in subject.parameters {
+    for parameter in subject.sample.parameters() {
         match parameter.place {
             Place::Query => faults.extend(of_query(parameter, good)),
             Place::Member => faults.extend(of_member(parameter, good)),
@@ -44,7 +31,7 @@ pub(super) fn faults(subject: &Subject, good: &EndpointParts) -> Vec<Fault> {
             faults.extend(of_event(parameter, good));
         }
     }
-    let first = subject.parameters.iter().find(|parameter| {
+    let first = subject.sample.parameters().iter().find(|parameter| {
         parameter.required && parameter.place == Place::Member && good.content != Content::Absent
     });
     // No body counts as `{}`, so the first member that is required is the one that is missing.
@@ -54,29 +41,17 @@ pub(super) fn faults(subject: &Subject, good: &EndpointParts) -> Vec<Fault> {
             content: Content::Absent,
             ..good.clone()
         },
-        expected: Expected::new(400, "M_MISSING_PARAM", first.name),
+        expected: Expected::new(400, "M_MISSING_PARAM", called(first)),
     }));
     faults
 }
 
 fn of_query(parameter: &Parameter, good: &EndpointParts) -> Vec<Fault> {
     let name = parameter.name;
-    let with = |what: String, value: Option<&str>, errcode| {
-        let mut rest = good.query.clone();
-        rest.take(name);
-        let mut query = Query::new();
-        if let Some(value) = value {
-            query.push(name, value);
-        }
-        query.extend(&rest);
-        Fault {
-            what,
-            parts: EndpointParts {
-                query,
-                ..good.clone()
-            },
-            expected: Expected::new(400, errcode, name),
-        }
+    let with = |what: String, value: Option<&str>, errcode| Fault {
+        what,
+        parts: with_parameter(good, name, value.as_slice()),
+        expected: Expected::new(400, errcode, called(parameter)),
     };
     let bad: &[&str] = match parameter.kind {
         Kind::Integer => &[
@@ -113,14 +88,14 @@ fn of_member(parameter: &Parameter, good: &EndpointParts) -> Vec<Fault> {
         .map(|(value, _)| Fault {
             what: format!("member `{name}` is {value}"),
             parts: with_member(good, name, Some(parse(value))),
-            expected: Expected::new(400, "M_BAD_JSON", name),
+            expected: Expected::new(400, "M_BAD_JSON", called(parameter)),
         })
         .collect();
     if parameter.required {
         faults.push(Fault {
             what: format!("no member `{name}`"),
             parts: with_member(good, name, None),
-            expected: Expected::new(400, "M_MISSING_PARAM", name),
+            expected: Expected::new(400, "M_MISSING_PARAM", called(parameter)),
         });
     }
     faults
@@ -128,11 +103,9 @@ fn of_member(parameter: &Parameter, good: &EndpointParts) -> Vec<Fault> {
 
 /// An event that no server takes.
 fn of_event(parameter: &Parameter, good: &EndpointParts) -> Vec<Fault> {
-    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
-    let large = format!("\"{}\"", "x".repeat(65_536));
-    [("1001", deep), ("65536", large)]
-        .map(|(limit, content)| {
-            let event = parse(&format!("{{\"content\":{content}}}"));
+    let large = parse(&format!("{{\"content\":\"{}\"}}", "x".repeat(65_536)));
+    [("1001", too_deep()), ("65536", large)]
+        .map(|(limit, event)| {
             let parts = match parameter.place {
                 Place::Member => with_member(good, parameter.name, Some(event)),
                 _ => EndpointParts {
@@ -145,21 +118,25 @@ fn of_event(parameter: &Parameter, good: &EndpointParts) -> Vec<Fault> {
                 parts,
                 expected: Expected {
                     also: Some(limit),
-                    ..Expected::new(400, "M_INVALID_PARAM", parameter.name)
+                    ..Expected::new(400, "M_INVALID_PARAM", called(parameter))
                 },
             }
         })
         .into()
 }
 
-fn with_member(good: &EndpointParts, name: &str, value: Option<Value>) -> EndpointParts {
-    let mut members = Members::from_object(&good.object().unwrap());
-    members.remove(name);
-    if let Some(value) = value {
-        members.insert(name.to_owned(), value);
+/// As an error calls it: a name in backticks, so that none is found within a word.
+fn called(parameter: &Parameter) -> String {
+    match parameter.place {
+        Place::Content => format!("the {}", parameter.name),
+        Place::Query | Place::Member => format!("`{}`", parameter.name),
     }
+}
+
+fn with_member(good: &EndpointParts, name: &str, value: Option<Value>) -> EndpointParts {
+    let content = declared::with_member(&good.object().unwrap(), name, value);
     EndpointParts {
-        content: Content::Json(members.to_object()),
+        content: Content::Json(content),
         ..good.clone()
     }
 }

@@ -1,12 +1,15 @@
 //! What is wrong with a message of gRPC.
 
 use bytes::Bytes;
-use comity_core::call::Authentication;
-use comity_proto as pb;
-use prost::Message;
+use comity_conformance::Place;
+use comity_core::{call::Authentication, endpoint::Content};
 use tonic::Code;
 
-use super::{Expected, Good, Subject, connection::framed};
+use super::{
+    Expected, Good, Subject,
+    connection::framed,
+    contradiction::{self, Contradiction},
+};
 
 /// A request that is no call of gRPC.
 pub(super) struct Fault {
@@ -25,7 +28,7 @@ pub(super) enum Refused {
     Status(Code, &'static str),
 }
 
-fn bad_json(names: &'static str) -> Refused {
+fn bad_json(names: &str) -> Refused {
     Refused::Answer(Expected::new(400, "M_BAD_JSON", names))
 }
 
@@ -97,7 +100,11 @@ pub(super) fn faults(subject: &Subject, good: &Good) -> Vec<Fault> {
     let unauthorized = |names| Refused::Answer(Expected::new(401, "M_UNAUTHORIZED", names));
     faults.push(Fault {
         metadata: good.metadata_of("/_matrix/federation/v1/nothing"),
-        ..fault("another target", whole.clone(), unauthorized("target"))
+        ..fault(
+            "another target",
+            whole.clone(),
+            unauthorized("does not match"),
+        )
     });
     if subject.operation.spec().authentication == Authentication::Server {
         faults.push(Fault {
@@ -105,209 +112,22 @@ pub(super) fn faults(subject: &Subject, good: &Good) -> Vec<Fault> {
             ..fault("no target", whole, unauthorized("x-matrix-uri-bin"))
         });
     }
-    faults.extend(
-        contradictions(subject)
-            .into_iter()
-            .map(|(what, message, names)| fault(what, framed(&[message]), bad_json(names))),
+    let parameters = subject.sample.parameters().iter();
+    let query = parameters.filter(|parameter| parameter.place == Place::Query);
+    let query: Vec<&str> = query.map(|parameter| parameter.name).collect();
+    let contradictions = contradiction::of_request(subject.rpc, &query);
+    assert!(
+        contradictions.is_empty() == (good.form.parts().content == Content::Absent),
+        "content and no contradiction, or the reverse: {:?}",
+        subject.operation
     );
+    let contradictions = contradictions.into_iter();
+    faults.extend(contradictions.map(
+        |Contradiction {
+             what,
+             message,
+             names,
+         }| { fault(&what, framed(&[message]), bad_json(&names)) },
+    ));
     faults
-}
-
-/// Fields that contradict one another or stand for no JSON, of the messages that have content.
-fn contradictions(subject: &Subject) -> Vec<(&'static str, Vec<u8>, &'static str)> {
-    let extra = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-    let list = |items: &[&str]| {
-        Some(pb::JsonList {
-            items: items.iter().map(|item| extra(item)).collect(),
-        })
-    };
-    let map = |members: &[(&str, &str)]| {
-        Some(pb::JsonMap {
-            members: members
-                .iter()
-                .map(|(name, value)| pb::JsonMember {
-                    name: (*name).to_owned(),
-                    value: extra(value),
-                })
-                .collect(),
-        })
-    };
-    match subject.operation.spec().name {
-        "SendTransaction" => {
-            let message = pb::SendTransactionRequest::default;
-            vec![
-                (
-                    "an integer that JSON has not",
-                    pb::SendTransactionRequest {
-                        origin_server_ts: Some(1 << 53),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "origin_server_ts",
-                ),
-                (
-                    "no content and some",
-                    pb::SendTransactionRequest {
-                        no_content: true,
-                        pdus: list(&[]),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "no_content",
-                ),
-            ]
-        }
-        "GetMissingEvents" => {
-            let message = pb::GetMissingEventsRequest::default;
-            vec![
-                (
-                    "a member twice",
-                    pb::GetMissingEventsRequest {
-                        limit: Some(1),
-                        extra_json: extra("{\"limit\":2}"),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "limit",
-                ),
-                (
-                    "other members that are no object",
-                    pb::GetMissingEventsRequest {
-                        extra_json: extra("[]"),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "object",
-                ),
-                (
-                    "other members in disorder",
-                    pb::GetMissingEventsRequest {
-                        extra_json: extra("{\"b\":1,\"a\":1}"),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "extra_json",
-                ),
-            ]
-        }
-        "SendJoin" => {
-            let message = pb::SendJoinRequest::default;
-            ["", "{", "[]", "{} ", "{\"b\":1,\"a\":1}"]
-                .map(|event| {
-                    (
-                        "an event that is none",
-                        pb::SendJoinRequest {
-                            event: Some(extra(event)),
-                            ..message()
-                        }
-                        .encode_to_vec(),
-                        "",
-                    )
-                })
-                .into()
-        }
-        "Invite" => {
-            let message = pb::InviteRequest::default;
-            vec![
-                (
-                    "no content and some",
-                    pb::InviteRequest {
-                        no_content: true,
-                        room_version: Some("1".to_owned()),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "no_content",
-                ),
-                (
-                    "a member twice",
-                    pb::InviteRequest {
-                        event: Some(extra("{}")),
-                        extra_json: extra("{\"event\":{}}"),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "event",
-                ),
-                (
-                    "an event that is no JSON",
-                    pb::InviteRequest {
-                        event: Some(extra("{")),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "JSON",
-                ),
-                (
-                    "an event that is two",
-                    pb::InviteRequest {
-                        event: Some(extra("{},\"x\":{}")),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "not exactly one",
-                ),
-                (
-                    "state that only fits together",
-                    pb::InviteRequest {
-                        invite_room_state: list(&["[1", "2]"]),
-                        ..message()
-                    }
-                    .encode_to_vec(),
-                    "invite_room_state",
-                ),
-            ]
-        }
-        "QueryKeys" => {
-            let message = |device_keys| pb::QueryKeysRequest {
-                device_keys,
-                ..Default::default()
-            };
-            vec![
-                (
-                    "users in disorder",
-                    message(map(&[("b", "[]"), ("a", "[]")])).encode_to_vec(),
-                    "device_keys",
-                ),
-                (
-                    "a user twice",
-                    message(map(&[("a", "[]"), ("a", "[]")])).encode_to_vec(),
-                    "device_keys",
-                ),
-                (
-                    "a value that is no JSON",
-                    message(map(&[("a", "nul")])).encode_to_vec(),
-                    "JSON",
-                ),
-                (
-                    "a value that is two",
-                    message(map(&[("a", "1,\"b\":2")])).encode_to_vec(),
-                    "device_keys",
-                ),
-            ]
-        }
-        "ClaimKeys" => {
-            let message = |one_time_keys| pb::ClaimKeysRequest {
-                one_time_keys,
-                ..Default::default()
-            };
-            vec![
-                (
-                    "a user without a value",
-                    message(map(&[("a", "")])).encode_to_vec(),
-                    "JSON",
-                ),
-                (
-                    "no content and some",
-                    pb::ClaimKeysRequest {
-                        no_content: true,
-                        ..message(map(&[]))
-                    }
-                    .encode_to_vec(),
-                    "no_content",
-                ),
-            ]
-        }
-        _ => Vec::new(),
-    }
 }

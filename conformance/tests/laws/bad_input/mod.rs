@@ -1,27 +1,28 @@
 //! A request that is wrong is answered with what is wrong, never reaches the handler, and harms nothing: the same connection serves the
-//! next call. Derived from the table, its samples, and their [`Parameter`]s.
+//! next call. Derived from the table, its samples, and their [`Parameter`](comity_conformance::Parameter)s.
 
 mod connection;
+pub(crate) mod contradiction;
+pub(crate) mod declared;
 mod form;
 mod message;
 mod request;
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
-use comity_conformance::{AnySample, Parameter, Sample};
+use comity_conformance::{AnySample, Kind, Place, Sample};
 use comity_core::{
     call::Op,
     endpoint::{Content, EndpointForm, EndpointParts},
+    json::Object,
 };
 use comity_grpc::GrpcCodec;
-use proptest::{
-    strategy::{Strategy, ValueTree},
-    test_runner::TestRunner,
-};
 use prost::Message;
 
+pub(crate) use self::connection::framed;
 use self::{
-    connection::{Connection, Way, framed, serve},
+    connection::{Connection, Way, serve},
+    declared::{sampled, with_parameter},
     message::Refused,
 };
 use crate::{
@@ -30,12 +31,13 @@ use crate::{
 };
 
 /// An operation, and how its message is written.
-struct Subject {
-    operation: Op,
-    sample: AnySample,
-    parameters: &'static [Parameter],
-    rpc: &'static str,
+pub(crate) struct Subject {
+    pub(crate) operation: Op,
+    pub(crate) sample: AnySample,
+    pub(crate) rpc: &'static str,
     encode: fn(&EndpointParts) -> Option<Vec<u8>>,
+    /// The reply's message in its frame, if it is one.
+    pub(crate) encode_reply: fn(&Object) -> Option<Bytes>,
 }
 
 impl Subject {
@@ -44,17 +46,16 @@ impl Subject {
         Self {
             operation: sample.operation(),
             sample,
-            parameters: O::PARAMETERS,
             rpc: O::RPC,
             encode: |parts| Some(O::request_to_message(parts)?.encode_to_vec()),
+            encode_reply: |content| O::REPLY.encode(content),
         }
     }
 
     /// A call that is as it should be.
     fn good(&self) -> Good {
-        let mut runner = TestRunner::deterministic();
-        let request = self.sample.requests().new_tree(&mut runner).unwrap();
-        let form = request.current().write().unwrap();
+        let request = sampled(&self.sample.requests(), 1).remove(0);
+        let form = request.write().unwrap();
         Good {
             message: (self.encode)(form.parts()).unwrap(),
             rpc: self.rpc,
@@ -73,7 +74,7 @@ macro_rules! every_subject {
             )*
         }
     )*) => {
-        fn subjects() -> Vec<Subject> {
+        pub(crate) fn subjects() -> Vec<Subject> {
             vec![$($( Subject::of::<$Request>() ),*),*]
         }
     };
@@ -193,9 +194,8 @@ impl Bench {
 
     /// From now on there is a good reply to the subject's calls.
     fn prepare(&self, subject: &Subject) {
-        let mut runner = TestRunner::deterministic();
-        let reply = subject.sample.replies().new_tree(&mut runner).unwrap();
-        self.recorder.prepare(Answer::Reply(reply.current()));
+        let reply = sampled(&subject.sample.replies(), 1).remove(0);
+        self.recorder.prepare(Answer::Reply(reply));
     }
 }
 
@@ -306,6 +306,50 @@ fn a_message_that_is_no_call_is_refused() {
                     (_, answer) => panic!("{over}: {status:?} {answer:?}"),
                 }
                 assert_unharmed(&bench.recorder, connection, &good, &over).await;
+            }
+        }
+    });
+}
+
+/// The first of several counts, as servers in use read it, and the others reach the handler and leave it again.
+#[test]
+fn a_query_parameter_that_comes_twice_is_kept() {
+    runtime().block_on(async {
+        let mut bench = Bench::new().await;
+        for subject in subjects() {
+            bench.prepare(&subject);
+            let parameters = subject.sample.parameters().iter();
+            for parameter in parameters.filter(|parameter| parameter.place == Place::Query) {
+                let name = parameter.name;
+                let values = match parameter.kind {
+                    Kind::Integer => ["7", "8", "7"],
+                    Kind::Boolean => ["true", "false", "true"],
+                    _ => ["$a", "$b", "$a"],
+                };
+                let parts = with_parameter(subject.good().form.parts(), name, &values);
+                let form = EndpointForm::from_parts(
+                    subject.operation.method(),
+                    subject.operation.path(),
+                    parts.clone(),
+                );
+                let good = Good {
+                    message: (subject.encode)(&parts).unwrap(),
+                    rpc: subject.rpc,
+                    form: form.unwrap(),
+                };
+                for connection in &mut bench.connections {
+                    let over = format!(
+                        "`{name}` of {:?} over {:?}",
+                        subject.operation, connection.way
+                    );
+                    assert_eq!(good.send(connection).await.status, 200, "{over}");
+                    let seen = bench.recorder.seen().remove(0);
+                    assert_eq!(seen.parts, parts, "{over}");
+                    let again = seen.request.write().unwrap();
+                    let again = &again.parts().query;
+                    assert!(again.all(name).eq(values), "{over}: {again:?}");
+                    assert_eq!(again.iter().count(), parts.query.iter().count(), "{over}");
+                }
             }
         }
     });
