@@ -448,6 +448,7 @@ impl Story<'_> {
         let reply = client.query_keys(self.to(), request).await.map_err(show)?;
         let keys = reply
             .device_keys
+            .ok_or("no device keys were given")?
             .value()
             .to::<serde_json::Value>()
             .map_err(|error| error.to_string())?;
@@ -460,7 +461,8 @@ impl Story<'_> {
                 .claim_keys(self.to(), claim(&self.cast.alice))
                 .await
                 .map_err(show)?;
-            given.insert(reply.one_time_keys.value().as_text().to_owned());
+            let keys = reply.one_time_keys.ok_or("no keys were given")?;
+            given.insert(keys.value().as_text().to_owned());
         }
         match given.len() {
             2 if given.iter().all(|keys| keys.contains(ALGORITHM)) => Ok(

@@ -415,7 +415,8 @@ impl<'a> Scene<'a> {
         let request = claim(&self.cast.alice);
         let client = &self.stage.joining.client;
         let (reply, time) = clocked(client.claim_keys(self.to(), request)).await?;
-        let keys = reply.one_time_keys.value().as_text().to_owned();
+        let keys = reply.one_time_keys.ok_or("no keys were given")?;
+        let keys = keys.value().as_text().to_owned();
         if !keys.contains(ALGORITHM) {
             return Err("no key was given".to_owned());
         }
