@@ -60,7 +60,13 @@ fn bad(elements: Elements) -> Vec<(Value, EventFault)> {
             EventFault::NotAnObject,
         ),
         Elements::Ids => (
-            vec![(nested(1_001), EventFault::NotAnId)],
+            vec![
+                (nested(1_001), EventFault::NotAnId),
+                (
+                    Value::string(&"x".repeat(256)),
+                    EventFault::IdTooLong { size: 258 },
+                ),
+            ],
             "{}",
             EventFault::NotAnId,
         ),
@@ -74,9 +80,17 @@ fn bad(elements: Elements) -> Vec<(Value, EventFault)> {
 /// Elements that are unusual and yet good.
 fn good(elements: Elements) -> Vec<Value> {
     if elements == Elements::Ids {
-        return ["", "$x", "$with/slash+plus", "\u{0}\u{1f600}", "null"]
-            .map(Value::string)
-            .to_vec();
+        let longest = "x".repeat(255);
+        return [
+            "",
+            &longest,
+            "$x",
+            "$with/slash+plus",
+            "\u{0}\u{1f600}",
+            "null",
+        ]
+        .map(Value::string)
+        .to_vec();
     }
     vec![
         nested(100),
@@ -115,14 +129,18 @@ fn cases(elements: Elements) -> Vec<Case> {
 /// An element over the limit for one of a stream.
 fn oversized(elements: Elements) -> Case {
     let good = good(elements);
-    let value = match elements {
-        Elements::Ids => Value::string(&"x".repeat(OVERSIZED - 2)),
-        _ => sized(OVERSIZED),
+    let size = OVERSIZED;
+    let (value, fault) = match elements {
+        Elements::Ids => (
+            Value::string(&"x".repeat(OVERSIZED - 2)),
+            EventFault::IdTooLong { size },
+        ),
+        _ => (sized(OVERSIZED), EventFault::TooLarge { size }),
     };
     Case {
         place: good.len(),
         list: [good.clone(), vec![value], good].concat(),
-        fault: EventFault::TooLarge { size: OVERSIZED },
+        fault,
     }
 }
 
@@ -247,12 +265,14 @@ fn a_bad_element_of_a_reply_spoils_no_other() {
         let streams = sample.operation().spec().reply != ReplyShape::Message;
         let large = streams.then(|| oversized(elements));
         for case in cases(elements).into_iter().chain(large) {
-            let is_oversized = case.fault == EventFault::TooLarge { size: OVERSIZED };
+            let is_oversized = matches!(
+                case.fault,
+                EventFault::TooLarge { size: OVERSIZED }
+                    | EventFault::IdTooLong { size: OVERSIZED }
+            );
             let reply = reply_of(streams, &lists, &case.list);
-            // A gateway cannot pass on what it skipped (see below), and by value only an event has a size.
-            let bears = |wire: &&Wire| {
-                !is_oversized || !wire.relayed && (wire.reads || elements != Elements::Ids)
-            };
+            // A gateway cannot pass on what it skipped (see below).
+            let bears = |wire: &&Wire| !is_oversized || !wire.relayed;
             for wire in wires.iter().filter(bears) {
                 let over = format!("{sample:?} over {}", wire.name);
                 let client = wire.client(Answer::Reply(reply.clone()));

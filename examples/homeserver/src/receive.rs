@@ -1,7 +1,7 @@
 //! An event of another server, from its arrival to its place in the room (SS "Checks performed on receipt of a PDU").
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
@@ -10,8 +10,8 @@ use comity_core::{
     api::{Calls, GetMissingEvents, PduResult},
     endpoint::Query,
     event::{
-        EventKeys, Pdu, Receipt, Refusal, check_event, check_past_event, fetch_event_keys,
-        room_version::RoomVersion,
+        EventKeys, KeyLimits, Pdu, Receipt, Refusal, check_event, check_past_event,
+        fetch_event_keys, needed_keys, room_version::RoomVersion,
     },
     json::Members,
 };
@@ -82,18 +82,14 @@ impl Homeserver {
         pdus: Vec<Pdu>,
         check: Check,
     ) -> Vec<Result<Event, String>> {
-        let signers: BTreeSet<ServerName> = pdus
-            .iter()
-            .filter_map(|pdu| version.format.required_signers(pdu).ok())
-            .flatten()
-            .collect();
-        let keys = fetch_event_keys(&*self.keys, signers).await;
+        let needed = needed_keys(&*version.format, &pdus);
+        let keys = fetch_event_keys(&*self.keys, needed, KeyLimits::default()).await;
         let checked = pdus.into_iter().map(|pdu| {
             let receipt = check(&*version.format, &pdu, &keys);
             let (id, pdu) = match receipt.map_err(|refusal| refusal.to_string())? {
                 Receipt::Good { event_id } => (event_id, pdu),
                 Receipt::Redacted { event_id, event } => (event_id, event),
-                Receipt::Unverifiable { why } => return Err(why.to_string()),
+                Receipt::Unverifiable { why, .. } => return Err(why.to_string()),
             };
             Event::read(&id, pdu).map_err(|error| error.to_string())
         });

@@ -1,7 +1,7 @@
 //! Other servers' keys: asked for once, kept within bounds, trusted no longer than they say.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -26,14 +26,35 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     /// Why there is none.
     async fn request_key(&self, server: &ServerName, key: &KeyId) -> Result<VerifyKey, KeyFault>;
 
-    /// The key document of `server`, for its events; it may have expired, as old events outlive keys. A source that has none says so.
+    /// The key document of `server`, for events that are signed by these keys of it. It may have expired, as old events outlive keys.
+    /// A source that has none says so.
     ///
     /// # Errors
     /// Why there is none.
-    async fn server_keys(&self, server: &ServerName) -> Result<Arc<ServerKeys>, KeyFault> {
-        Err(KeyFault::Unreachable(format!(
-            "this source has no key documents, of {server} neither"
-        )))
+    async fn event_keys(
+        &self,
+        server: &ServerName,
+        wanted: &BTreeSet<KeyId>,
+    ) -> Result<FetchedKeys, KeyFault> {
+        let _ = wanted;
+        let why = format!("this source has no key documents, of {server} neither");
+        Err(KeyFault::Unreachable(why))
+    }
+}
+
+/// A key document, and when it was fetched: the cap of seven days on its validity counts from then.
+#[derive(Debug, Clone)]
+pub struct FetchedKeys {
+    /// The document.
+    pub keys: Arc<ServerKeys>,
+    /// When it was fetched, in milliseconds since the Unix epoch.
+    pub at: i64,
+}
+
+impl FetchedKeys {
+    /// Until when it counts, in milliseconds since the Unix epoch.
+    pub fn valid_until(&self) -> i64 {
+        self.keys.valid_until(self.at)
     }
 }
 
@@ -110,24 +131,45 @@ pub fn now_ms() -> i64 {
 pub struct KeyRing {
     client: Client,
     pinned: Arc<HashMap<ServerName, Arc<ServerKeys>>>,
-    fetched: Cache<ServerName, Arc<Fetched>>,
+    known: Cache<ServerName, Arc<Known>>,
     turns: Arc<Semaphore>,
     options: KeyRingOptions,
 }
 
-/// What the last fetch from a server gave, and when.
-struct Fetched {
-    at: i64,
-    keys: Result<Arc<ServerKeys>, String>,
+/// What is known of a server's keys. A fetch that fails takes nothing away.
+struct Known {
+    /// The last good document.
+    document: Option<FetchedKeys>,
+    /// Why the last fetch failed, if it did.
+    failure: Option<String>,
+    /// When the last fetch was.
+    asked_at: i64,
 }
 
-impl Fetched {
+impl Known {
     fn key(&self, key: &KeyId, now: i64) -> Result<VerifyKey, KeyFault> {
-        match &self.keys {
-            // The cap of seven days counts from the fetch.
-            Ok(keys) if keys.valid_until(self.at) < now => Err(KeyFault::Expired),
-            Ok(keys) => key_of(keys, key, now),
-            Err(why) => Err(KeyFault::Unreachable(why.clone())),
+        let found = match &self.document {
+            Some(document) if document.valid_until() >= now => key_of(&document.keys, key, now),
+            _ => Err(KeyFault::Expired),
+        };
+        found.map_err(|fault| self.failure(fault))
+    }
+
+    /// Whether the document is valid and lists all of these keys.
+    fn has(&self, wanted: &BTreeSet<KeyId>, now: i64) -> bool {
+        self.document.as_ref().is_some_and(|document| {
+            let keys = &document.keys;
+            let lists =
+                |key| keys.verify_keys.contains_key(key) || keys.old_verify_keys.contains_key(key);
+            document.valid_until() >= now && wanted.iter().all(lists)
+        })
+    }
+
+    /// Why there is no key: if nobody could be asked, that.
+    fn failure(&self, fault: KeyFault) -> KeyFault {
+        match &self.failure {
+            Some(why) => KeyFault::Unreachable(why.clone()),
+            None => fault,
         }
     }
 }
@@ -138,7 +180,7 @@ impl KeyRing {
         Self {
             client,
             pinned: Arc::default(),
-            fetched: Cache::new(options.capacity),
+            known: Cache::new(options.capacity),
             turns: Arc::new(Semaphore::new(options.fetches)),
             options,
         }
@@ -151,8 +193,8 @@ impl KeyRing {
         self
     }
 
-    async fn fetch(&self, server: &ServerName) -> Arc<Fetched> {
-        let keys = tokio::time::timeout(self.options.timeout, async {
+    async fn fetch(&self, server: &ServerName, before: Option<Arc<Known>>) -> Arc<Known> {
+        let fetched = tokio::time::timeout(self.options.timeout, async {
             let _turn = self.turns.acquire().await.expect("never closed");
             let reply = self
                 .client
@@ -167,24 +209,42 @@ impl KeyRing {
         })
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.options.timeout)));
-        if let Err(why) = &keys {
-            tracing::debug!(%server, why, "key document not fetched");
-        }
-        Arc::new(Fetched {
-            at: (self.options.now)(),
-            keys,
+        let now = (self.options.now)();
+        let (document, failure) = match fetched {
+            Ok(keys) => (Some(FetchedKeys { keys, at: now }), None),
+            Err(why) => {
+                tracing::debug!(%server, why, "key document not fetched");
+                (before.and_then(|known| known.document.clone()), Some(why))
+            }
+        };
+        Arc::new(Known {
+            document,
+            failure,
+            asked_at: now,
         })
     }
 
-    /// Whether what was fetched is no answer any more, so that the server may be asked again.
-    fn is_stale(&self, fetched: &Fetched, key: &KeyId) -> bool {
-        let now = (self.options.now)();
-        fetched.key(key, now).is_err() && self.may_ask_again(fetched, now)
-    }
-
-    fn may_ask_again(&self, fetched: &Fetched, now: i64) -> bool {
+    /// What is known of a server; if that is not `enough`, what a new fetch gives, unless the last one was just now.
+    async fn look_up(
+        &self,
+        server: &ServerName,
+        enough: impl Fn(&Known) -> bool + Send + Sync,
+    ) -> Arc<Known> {
         let interval = i64::try_from(self.options.interval.as_millis()).unwrap_or(i64::MAX);
-        now.saturating_sub(fetched.at) >= interval
+        let ask_again = |known: &Arc<Known>| {
+            let since = (self.options.now)().saturating_sub(known.asked_at);
+            !enough(known) && since >= interval
+        };
+        let before = self.known.get(server).await;
+        match before {
+            Some(known) if !ask_again(&known) => known,
+            before => self
+                .known
+                .entry_by_ref(server)
+                .or_insert_with_if(self.fetch(server, before), ask_again)
+                .await
+                .into_value(),
+        }
     }
 }
 
@@ -208,37 +268,26 @@ impl KeySource for KeyRing {
         if let Some(keys) = self.pinned.get(server) {
             return key_of(keys, key, now);
         }
-        let fetched = match self.fetched.get(server).await {
-            Some(fetched) if !self.is_stale(&fetched, key) => fetched,
-            _ => self
-                .fetched
-                .entry_by_ref(server)
-                .or_insert_with_if(self.fetch(server), |old| self.is_stale(old, key))
-                .await
-                .into_value(),
-        };
-        fetched.key(key, (self.options.now)())
+        let enough = |known: &Known| known.key(key, (self.options.now)()).is_ok();
+        let known = self.look_up(server, enough).await;
+        known.key(key, (self.options.now)())
     }
 
-    async fn server_keys(&self, server: &ServerName) -> Result<Arc<ServerKeys>, KeyFault> {
+    async fn event_keys(
+        &self,
+        server: &ServerName,
+        wanted: &BTreeSet<KeyId>,
+    ) -> Result<FetchedKeys, KeyFault> {
         if let Some(keys) = self.pinned.get(server) {
-            return Ok(keys.clone());
+            return Ok(FetchedKeys {
+                keys: keys.clone(),
+                at: (self.options.now)(),
+            });
         }
-        let outdated = |fetched: &Fetched| {
-            let now = (self.options.now)();
-            let good = |keys: &Arc<ServerKeys>| keys.valid_until(fetched.at) >= now;
-            !fetched.keys.as_ref().is_ok_and(good) && self.may_ask_again(fetched, now)
-        };
-        let fetched = match self.fetched.get(server).await {
-            Some(fetched) if !outdated(&fetched) => fetched,
-            _ => self
-                .fetched
-                .entry_by_ref(server)
-                .or_insert_with_if(self.fetch(server), |old| outdated(old))
-                .await
-                .into_value(),
-        };
-        fetched.keys.clone().map_err(KeyFault::Unreachable)
+        let enough = |known: &Known| known.has(wanted, (self.options.now)());
+        let known = self.look_up(server, enough).await;
+        let document = known.document.clone();
+        document.ok_or_else(|| known.failure(KeyFault::Unknown))
     }
 }
 
@@ -246,7 +295,7 @@ impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyRing")
             .field("options", &self.options)
-            .field("servers", &self.fetched.entry_count())
+            .field("servers", &self.known.entry_count())
             .finish_non_exhaustive()
     }
 }

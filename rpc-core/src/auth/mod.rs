@@ -34,7 +34,7 @@ pub use key::{
     VerifyKeyError,
 };
 pub use key_document::{KeyDocument, KeyDocumentError};
-pub use key_ring::{KeyFault, KeyRing, KeyRingOptions, KeySource, now_ms};
+pub use key_ring::{FetchedKeys, KeyFault, KeyRing, KeyRingOptions, KeySource, now_ms};
 pub use server_keys::{MAX_KEYS, MAX_VALIDITY_MS, OldVerifyKey, ServerKeys, ServerKeysError};
 pub use sign::Sign;
 pub use signed_request::SignedRequest;

@@ -159,21 +159,23 @@ impl ServerKeys {
     }
 
     /// The key that an event of this time may be signed by: a current one, valid then if `enforce_validity` (room versions since 5), or a
-    /// former one that had not expired. All times in milliseconds since 1970.
+    /// former one that had not expired. An event without a time is signed by current keys only. All times in milliseconds since 1970;
+    /// `fetched_at` is when this document was fetched.
     pub fn key_for_event(
         &self,
         key_id: &KeyId,
-        origin_server_ts: i64,
+        origin_server_ts: Option<i64>,
         enforce_validity: bool,
-        now_ms: i64,
+        fetched_at: i64,
     ) -> Option<&VerifyKey> {
         if let Some(key) = self.verify_keys.get(key_id) {
-            let valid = !enforce_validity || origin_server_ts <= self.valid_until(now_ms);
+            let until = self.valid_until(fetched_at);
+            let valid = !enforce_validity || origin_server_ts.is_none_or(|at| at <= until);
             return valid.then_some(key);
         }
         self.old_verify_keys
             .get(key_id)
-            .filter(|old| origin_server_ts < old.expired_ts)
+            .filter(|old| origin_server_ts.is_some_and(|at| at < old.expired_ts))
             .map(|old| &old.key)
     }
 }

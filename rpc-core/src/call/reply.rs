@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 use super::{Operation, ReplyShape, SizeLimits};
 use crate::{
     error::{CallError, Delivery, TransportError, TransportErrorKind},
-    event::{BadEvent, Element, EventFault, Pdu},
+    event::{BadEvent, Element, Pdu},
     json::{Members, Object, ReadError, Value},
 };
 
@@ -290,9 +290,7 @@ impl<M: MessageForm, T: Element> EventReply<M, T> {
                         array,
                         bad: BadEvent {
                             index,
-                            fault: EventFault::TooLarge {
-                                size: usize::try_from(bytes).unwrap_or(usize::MAX),
-                            },
+                            fault: T::too_large(usize::try_from(bytes).unwrap_or(usize::MAX)),
                             value: None,
                         },
                     }));

@@ -31,9 +31,11 @@ pub enum Receipt {
         /// What is left.
         event: Pdu,
     },
-    /// It has no canonical form, which room versions 1 to 5 bear, so nobody can check it alike. To be carried unchanged, never to be
-    /// called good.
+    /// What is hashed or signed of it has no canonical form, which room versions 1 to 5 bear, so nobody can check it alike. What else there is to
+    /// check is good. To be carried unchanged, never to be called good.
     Unverifiable {
+        /// The event's ID, if it can be known.
+        event_id: Option<String>,
         /// What stands in the way.
         why: EventError,
     },
@@ -90,19 +92,31 @@ fn check(
     keys: &dyn EventKeys,
     age: Age,
 ) -> Result<Receipt, Refusal> {
+    // What a version bears that is not strict.
+    let no_form = |why: &EventError| !version.is_strict() && why.rule() == Rule::CanonicalForm;
     let outcome = || {
-        if let Err(why) = version.canonical_form().write(event.object()) {
-            return match version.is_strict() {
-                true => Err(why),
-                false => Ok(Receipt::Unverifiable { why }),
-            };
+        // From version 6 on all of an event has to be canonical, `unsigned` too ("Canonical JSON" of room version 6).
+        if version.is_strict() {
+            version.canonical_form().write(event.object())?;
         }
         version.check_format(event, age)?;
-        let signed_text = version.signed_text(event.object())?;
+        let signed_text = match version.signed_text(event.object()) {
+            Err(why) if no_form(&why) => {
+                let event_id = version.event_id(event.object()).ok();
+                return Ok(Receipt::Unverifiable { event_id, why });
+            }
+            signed_text => signed_text?,
+        };
         check_signatures(version, event, &signed_text, keys)?;
         let event_id = version.event_id_of(event.object(), &signed_text)?;
-        if has_good_hash(version, event.object())? {
-            return Ok(Receipt::Good { event_id });
+        match has_good_hash(version, event.object()) {
+            Ok(true) => return Ok(Receipt::Good { event_id }),
+            Ok(false) => {}
+            Err(why) if no_form(&why) => {
+                let event_id = Some(event_id);
+                return Ok(Receipt::Unverifiable { event_id, why });
+            }
+            Err(why) => return Err(why),
         }
         let redacted = version.redact(event.object())?;
         let event = Pdu::judge(redacted.to_value())
@@ -124,7 +138,7 @@ fn check_signatures(
     keys: &dyn EventKeys,
 ) -> Result<(), EventError> {
     let wrong = |why: String| EventError::new(Rule::Signatures, why);
-    let at = event.origin_server_ts().unwrap_or_default();
+    let at = event.origin_server_ts();
     let signatures = event.get("signatures");
     let signatures = signatures
         .and_then(|value| Object::from_value(&value))

@@ -1,16 +1,19 @@
 //! The keys that events are checked with.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream};
 
+use super::{Pdu, room_version::RoomVersion};
 use crate::{
     ServerName,
-    auth::{KeyId, KeySource, ServerKeys, VerifyKey, now_ms},
+    auth::{FetchedKeys, KeyId, KeySource, ServerKeys, VerifyKey, now_ms},
+    json::Object,
 };
-
-/// Most servers asked for their keys at once.
-const AT_ONCE: usize = 16;
 
 /// Where [`check_event`](super::check_event) gets keys. It does not wait: what may be needed is fetched before.
 pub trait EventKeys {
@@ -20,7 +23,7 @@ pub trait EventKeys {
         &self,
         server: &ServerName,
         key: &KeyId,
-        origin_server_ts: i64,
+        origin_server_ts: Option<i64>,
         enforce_validity: bool,
     ) -> Option<VerifyKey>;
 }
@@ -28,8 +31,9 @@ pub trait EventKeys {
 /// Key documents of some servers.
 #[derive(Clone, Debug, Default)]
 pub struct EventKeySet {
-    documents: BTreeMap<ServerName, Arc<ServerKeys>>,
+    documents: BTreeMap<ServerName, FetchedKeys>,
     faults: BTreeMap<ServerName, String>,
+    passed_over: usize,
 }
 
 impl EventKeySet {
@@ -38,10 +42,17 @@ impl EventKeySet {
         Self::default()
     }
 
+    /// Adds a server's key document, as fetched now.
+    #[must_use]
+    pub fn with(self, keys: Arc<ServerKeys>) -> Self {
+        self.with_fetched(FetchedKeys { keys, at: now_ms() })
+    }
+
     /// Adds a server's key document.
     #[must_use]
-    pub fn with(mut self, keys: Arc<ServerKeys>) -> Self {
-        self.documents.insert(keys.server_name.clone(), keys);
+    pub fn with_fetched(mut self, fetched: FetchedKeys) -> Self {
+        let server = fetched.keys.server_name.clone();
+        self.documents.insert(server, fetched);
         self
     }
 
@@ -56,6 +67,11 @@ impl EventKeySet {
             .iter()
             .map(|(server, why)| (server, why.as_str()))
     }
+
+    /// How many servers were not asked, as there were more than [`KeyLimits::servers`].
+    pub fn passed_over(&self) -> usize {
+        self.passed_over
+    }
 }
 
 impl EventKeys for EventKeySet {
@@ -63,38 +79,108 @@ impl EventKeys for EventKeySet {
         &self,
         server: &ServerName,
         key: &KeyId,
-        origin_server_ts: i64,
+        origin_server_ts: Option<i64>,
         enforce_validity: bool,
     ) -> Option<VerifyKey> {
-        let keys = self.documents.get(server)?;
-        keys.key_for_event(key, origin_server_ts, enforce_validity, now_ms())
+        let FetchedKeys { keys, at } = self.documents.get(server)?;
+        keys.key_for_event(key, origin_server_ts, enforce_validity, *at)
             .cloned()
     }
 }
 
-/// Fetches the key documents of these servers, several at once. A server that cannot be asked is among the
+/// Bounds on what events of others make a server ask for: their senders are whoever a peer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// Most servers.
+    pub servers: usize,
+    /// Most of them asked at once.
+    pub at_once: usize,
+    /// How long all of it may take.
+    pub time: Duration,
+}
+
+impl Default for KeyLimits {
+    /// 1,000 servers, 16 at once, one minute.
+    fn default() -> Self {
+        Self {
+            servers: 1_000,
+            at_once: 16,
+            time: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The servers that have to sign these events, and the keys that they did sign with. What has no signers is passed over: its check will say so.
+pub fn needed_keys<'a>(
+    version: &dyn RoomVersion,
+    events: impl IntoIterator<Item = &'a Pdu>,
+) -> BTreeMap<ServerName, BTreeSet<KeyId>> {
+    let mut needed: BTreeMap<ServerName, BTreeSet<KeyId>> = BTreeMap::new();
+    for event in events {
+        let signatures = event
+            .get("signatures")
+            .as_ref()
+            .and_then(Object::from_value);
+        for server in version.required_signers(event).unwrap_or_default() {
+            let own = signatures
+                .as_ref()
+                .and_then(|signatures| Object::from_value(&signatures.get(server.as_str())?));
+            let keys = needed.entry(server).or_default();
+            for (key, _) in own.iter().flat_map(Object::members) {
+                // Others play no role, and a wish for one would cause a fetch.
+                keys.extend(key.parse::<KeyId>().ok().filter(KeyId::is_ed25519));
+            }
+        }
+    }
+    needed
+}
+
+/// Fetches the key documents that [`needed_keys`] found, within limits. A server that cannot be asked is among the
 /// [faults](EventKeySet::faults); its events will have no known signature.
 ///
 /// Dropping the future stops the fetches.
 pub async fn fetch_event_keys(
     source: &dyn KeySource,
-    servers: impl IntoIterator<Item = ServerName>,
+    needed: BTreeMap<ServerName, BTreeSet<KeyId>>,
+    limits: KeyLimits,
 ) -> EventKeySet {
-    let mut set = EventKeySet::new();
-    let mut fetches = stream::iter(servers)
-        .map(|server| async move {
-            let keys = source.server_keys(&server).await;
-            (server, keys)
+    let mut set = EventKeySet {
+        passed_over: needed.len().saturating_sub(limits.servers),
+        ..EventKeySet::new()
+    };
+    let mut left: BTreeSet<ServerName> = needed.keys().take(limits.servers).cloned().collect();
+    let fetches = stream::iter(needed.into_iter().take(limits.servers))
+        .map(|(server, keys)| async move {
+            let fetched = source.event_keys(&server, &keys).await;
+            (server, fetched)
         })
-        .buffer_unordered(AT_ONCE);
-    while let Some((server, keys)) = fetches.next().await {
-        match keys {
-            Ok(keys) => set = set.with(keys),
-            Err(fault) => {
-                set.faults.insert(server, fault.to_string());
+        .buffer_unordered(limits.at_once.max(1));
+    let fetched = async {
+        let mut fetches = std::pin::pin!(fetches);
+        while let Some((server, fetched)) = fetches.next().await {
+            left.remove(&server);
+            match fetched {
+                Ok(fetched) if fetched.keys.server_name == server => {
+                    set.documents.insert(server, fetched);
+                }
+                Ok(fetched) => {
+                    let why = format!("the document is of {}", fetched.keys.server_name);
+                    set.faults.insert(server, why);
+                }
+                Err(fault) => {
+                    set.faults.insert(server, fault.to_string());
+                }
             }
         }
+    };
+    if tokio::time::timeout(limits.time, fetched).await.is_err() {
+        let late = |server| {
+            (
+                server,
+                format!("no answer within {:?} for all", limits.time),
+            )
+        };
+        set.faults.extend(left.into_iter().map(late));
     }
-    drop(fetches);
     set
 }

@@ -18,7 +18,7 @@ mod sign;
 
 pub use checks::{Receipt, Refusal, check_event, check_past_event};
 pub use edu::Edu;
-pub use keys::{EventKeySet, EventKeys, fetch_event_keys};
+pub use keys::{EventKeySet, EventKeys, KeyLimits, fetch_event_keys, needed_keys};
 pub use pdu::Pdu;
 pub use sign::{add_signature, sign_event};
 
@@ -28,6 +28,9 @@ use crate::json::Value;
 
 /// Greatest size of an event in canonical JSON, in bytes (SS "Size limits").
 pub const MAX_EVENT_BYTES: usize = 65_536;
+
+/// Greatest size of an event's ID, in bytes (AP "Event IDs").
+pub const MAX_ID_BYTES: usize = 255;
 
 /// Greatest nesting of an event. The specification names none; live servers take about this much.
 pub const MAX_EVENT_DEPTH: u32 = 1_000;
@@ -41,6 +44,12 @@ pub enum EventFault {
     /// Where the ID of an event is expected, some other JSON value than a string.
     #[error("is not a JSON string")]
     NotAnId,
+    /// Beyond [`MAX_ID_BYTES`].
+    #[error("takes {size} bytes, more than the limit of {MAX_ID_BYTES} of an event ID")]
+    IdTooLong {
+        /// Size of its JSON text in bytes.
+        size: usize,
+    },
     /// Beyond [`MAX_EVENT_BYTES`], or beyond the limit of a streamed reply's elements.
     #[error("has {size} bytes, more than the limit of {MAX_EVENT_BYTES}")]
     TooLarge {
@@ -77,6 +86,9 @@ pub trait Element: Sized + Send + 'static {
     /// It is none. Its neighbours are untouched.
     fn judge(value: Value) -> Result<Self, EventFault>;
 
+    /// What is said of an element of `size` bytes that was too large to be kept.
+    fn too_large(size: usize) -> EventFault;
+
     /// The element as a value again.
     fn into_value(self) -> Value;
 }
@@ -84,6 +96,10 @@ pub trait Element: Sized + Send + 'static {
 impl Element for Pdu {
     fn judge(value: Value) -> Result<Self, EventFault> {
         Self::judge(value)
+    }
+
+    fn too_large(size: usize) -> EventFault {
+        EventFault::TooLarge { size }
     }
 
     fn into_value(self) -> Value {
@@ -94,10 +110,15 @@ impl Element for Pdu {
 /// The ID of an event.
 impl Element for String {
     fn judge(value: Value) -> Result<Self, EventFault> {
-        value
-            .as_str()
-            .map(std::borrow::Cow::into_owned)
-            .ok_or(EventFault::NotAnId)
+        let id = value.as_str().ok_or(EventFault::NotAnId)?.into_owned();
+        match id.len() <= MAX_ID_BYTES {
+            true => Ok(id),
+            false => Err(Self::too_large(value.as_bytes().len())),
+        }
+    }
+
+    fn too_large(size: usize) -> EventFault {
+        EventFault::IdTooLong { size }
     }
 
     fn into_value(self) -> Value {

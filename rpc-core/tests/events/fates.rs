@@ -1,11 +1,14 @@
 //! What becomes of good events and bad ones, side by side.
 
+use std::sync::Arc;
+
 use comity_core::{
     api::SendTransaction,
     call::Endpoint,
     endpoint::{Content, EndpointParts},
     event::{
-        EventFault, EventKeySet, Pdu, Receipt, check_event, check_past_event, room_version::Rule,
+        EventFault, EventKeySet, Pdu, Receipt, check_event, check_past_event,
+        room_version::{RoomVersionEntry, RoomVersions, Rule},
     },
     json::{ObjectWriter, Value},
 };
@@ -178,20 +181,157 @@ fn an_event_without_an_id_is_named_by_type_and_sender() {
     );
 }
 
+/// A number that canonical JSON does not have.
+fn odd() -> Value {
+    object(r#"{"n":1.5}"#).get("n").unwrap()
+}
+
+/// An event of a version that bears odd numbers, or not, signed by the rules of version 12, where nobody minds what is in the content.
+fn with_odd(event: &Pdu, name: &str) -> Pdu {
+    let member = match name {
+        "content" | "unsigned" => object(r#"{"a":1.5}"#).to_value(),
+        _ => odd(),
+    };
+    Pdu::judge(event.object().with_member(name, &member).to_value()).unwrap()
+}
+
 #[test]
-fn a_number_beyond_canonical_json_is_refused_since_version_6_and_unverifiable_before() {
+fn a_number_beyond_canonical_json_is_refused_since_version_6() {
     let one = house("one.example");
-    for (id, strict) in [("1", false), ("5", false), ("6", true), ("12", true)] {
+    for id in ["6", "10", "12"] {
         let version = version(id);
         let (_, event) = one.event(&*version, &message("one.example", "x"));
-        let odd = object(r#"{"n":1.5}"#).get("n").unwrap();
-        let odd = pdu(event.object().with_member("odd", &odd).to_value().as_text());
-        match (check_event(&*version, &odd, &one.keys()), strict) {
-            (Err(refusal), true) => assert_eq!(refusal.error().rule(), Rule::CanonicalForm),
-            (Ok(Receipt::Unverifiable { why }), false) => {
-                assert_eq!(why.rule(), Rule::CanonicalForm);
+        for name in ["odd", "content", "unsigned", "depth"] {
+            let refusal = check_event(&*version, &with_odd(&event, name), &one.keys());
+            let refusal = refusal.expect_err("it is not canonical");
+            assert_eq!(
+                refusal.error().rule(),
+                Rule::CanonicalForm,
+                "version {id}, {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn before_that_only_what_cannot_be_checked_alike_is_unverifiable() {
+    let one = house("one.example");
+    for id in ["1", "3", "5"] {
+        let version = version(id);
+        let reference = if id == "1" {
+            r#"["$p",{"sha256":"h"}]"#
+        } else {
+            r#""$p""#
+        };
+        let text = message("one.example", "x")
+            .replace(r#"["$p"]"#, &format!("[{reference}]"))
+            .replace(r#"["$a"]"#, "[]");
+        let (event_id, event) = one.event(&*version, &text);
+        let check = |event: &Pdu| check_event(&*version, event, &one.keys());
+
+        // No hash and no signature covers it.
+        let good = Ok(Receipt::Good {
+            event_id: event_id.clone(),
+        });
+        assert_eq!(check(&with_odd(&event, "unsigned")), good, "version {id}");
+        // A redaction removes it: the signature holds, only the hash cannot be known.
+        for name in ["content", "odd"] {
+            match check(&with_odd(&event, name)) {
+                Ok(Receipt::Unverifiable {
+                    event_id: Some(known),
+                    why,
+                }) => {
+                    assert_eq!((known, why.rule()), (event_id.clone(), Rule::CanonicalForm));
+                }
+                other => panic!("version {id}, {name}: {other:?}"),
             }
-            (other, _) => panic!("version {id}: {other:?}"),
+        }
+        let forged = with_odd(&event, "content")
+            .object()
+            .with_member("depth", &Value::integer(8));
+        let forged = check(&Pdu::judge(forged.to_value()).unwrap()).unwrap_err();
+        assert_eq!(forged.error().rule(), Rule::Signatures, "version {id}");
+        // It is signed: nobody can tell.
+        match check(&with_odd(&event, "depth")) {
+            Ok(Receipt::Unverifiable {
+                event_id: known, ..
+            }) => {
+                assert_eq!(known.is_some(), id == "1", "version {id}: {known:?}");
+            }
+            other => panic!("version {id}: {other:?}"),
+        }
+        // What is wrong anyway is refused anyway.
+        let shapeless = with_odd(&event, "odd")
+            .object()
+            .with_member("type", &Value::null());
+        let shapeless = check(&Pdu::judge(shapeless.to_value()).unwrap()).unwrap_err();
+        assert_eq!(shapeless.error().rule(), Rule::Format, "version {id}");
+    }
+}
+
+#[test]
+fn events_refer_to_others_as_their_version_does() {
+    let one = house("one.example");
+    let pair = r#"["$p",{"sha256":"h"}]"#;
+    for (id, reference, good) in [
+        ("1", pair, true),
+        ("2", pair, true),
+        ("1", r#""$p""#, false),
+        ("1", r#"["$p"]"#, false),
+        ("2", r#"["$p",{"sha256":1}]"#, false),
+        ("2", r#"["$p",{"sha256":"h"},1]"#, false),
+        ("3", r#""$p""#, true),
+        ("12", r#""$p""#, true),
+        ("3", pair, false),
+        ("12", pair, false),
+    ] {
+        let version = version(id);
+        let text = message("one.example", "x")
+            .replace(r#"["$p"]"#, &format!("[{reference}]"))
+            .replace(r#"["$a"]"#, "[]");
+        let (_, event) = one.event(&*version, &text);
+        let got = check_event(&*version, &event, &one.keys());
+        assert_eq!(got.is_ok(), good, "version {id}, {reference}: {got:?}");
+        if let Err(refusal) = got {
+            assert_eq!(refusal.error().rule(), Rule::Format);
+        }
+    }
+}
+
+/// Live servers take about a thousand levels: an event that they take and we refuse would split the room.
+#[test]
+fn an_event_is_as_deep_as_the_limit_allows() {
+    let one = house("one.example");
+    let mut versions = RoomVersions::matrix();
+    let entry = RoomVersionEntry::new(
+        "jcs",
+        comity_core::call::Edition::Ietf,
+        Arc::new(crate::jcs::Linear),
+    );
+    versions.register(entry).unwrap();
+    for id in ["4", "12", "jcs"] {
+        let version = versions.get(id).unwrap().rules();
+        for depth in [126, 127, 128, 500, 998] {
+            let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            let text =
+                message("one.example", "x").replace(r#""body":"x""#, &format!(r#""body":{deep}"#));
+            let text = match id {
+                "jcs" => {
+                    format!(r#"{{"content":{{"body":{deep}}},"hub":"one.example","more":{deep}}}"#)
+                }
+                _ => text,
+            };
+            let (event_id, event) = one.event(&**version, &text);
+            assert_eq!(
+                check_event(&**version, &event, &one.keys()),
+                Ok(Receipt::Good { event_id }),
+                "version {id}, {depth} levels"
+            );
+            let kept = object(&format!(
+                r#"{{"content":{{"creator":"c","deep":{deep}}},"type":"m.room.create"}}"#
+            ));
+            let redacted = version.redact(&kept).unwrap();
+            assert_eq!(redacted.text() == kept.text(), id == "12", "version {id}");
         }
     }
 }

@@ -50,3 +50,18 @@ fn an_edu_of_an_unknown_type_is_an_edu() {
     assert_eq!(edu.value(), &text.to_value());
     assert!(Pdu::judge(edu.value().clone()).is_ok());
 }
+
+#[test]
+fn an_id_in_a_list_has_a_limit_of_its_own() {
+    use comity_core::event::{Element, EventFault};
+    use comity_core::json::Value;
+    let id = |size| Value::string(&"x".repeat(size));
+    assert!(<String as Element>::judge(id(255)).is_ok());
+    let fault = <String as Element>::judge(id(256)).unwrap_err();
+    assert_eq!(fault, EventFault::IdTooLong { size: 258 });
+    assert!(fault.to_string().contains("limit of 255"), "{fault}");
+    assert_eq!(
+        <String as Element>::judge(Value::null()),
+        Err(EventFault::NotAnId)
+    );
+}

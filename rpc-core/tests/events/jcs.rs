@@ -14,7 +14,7 @@ use comity_core::{
 use crate::setting::{house, object};
 
 #[derive(Debug)]
-struct Linear;
+pub struct Linear;
 
 impl RoomVersion for Linear {
     fn check_format(&self, event: &Pdu, _: Age) -> Result<(), EventError> {
@@ -69,4 +69,23 @@ fn an_event_without_a_graph_is_signed_and_checked_by_its_own_version() {
     let other = Pdu::judge(other.to_value()).unwrap();
     let refusal = check_event(&Linear, &other, &one.keys()).unwrap_err();
     assert_eq!(refusal.error().rule(), Rule::Signatures);
+}
+
+/// A library that is not ours says the same, of whatever it can read.
+#[test]
+fn another_implementation_writes_the_same() {
+    for text in [
+        EVENT,
+        r#"{"a":[1,-1,0,-0,0.1,1e-7,123456789012345680000,1e21,1.7976931348623157e308,4.9e-324,9007199254740993]}"#,
+        r#"{"\u20ac":"Euro","\r":"CR","\ufb33":"Hebrew","1":"One","\ud83d\ude00":"Smiley","\u0080":"Control","\u00f6":"Latin"}"#,
+        r#"{"":{"b":{},"a":[[],{}]},"literals":[null,true,false],"string":"\u20ac$\u000f\nA'B\"\\\\\"/"}"#,
+    ] {
+        let tree: serde_json::Value = serde_json::from_str(text).unwrap();
+        let theirs = serde_json_canonicalizer::to_vec(&tree).unwrap();
+        let ours = CanonicalForm::Jcs.write(&object(text)).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&ours),
+            String::from_utf8_lossy(&theirs)
+        );
+    }
 }

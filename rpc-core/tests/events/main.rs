@@ -5,6 +5,7 @@
 mod fates;
 mod fields;
 mod jcs;
+mod keys;
 mod oracle;
 mod registry;
 mod setting;

@@ -172,7 +172,7 @@ impl comity_core::event::EventKeys for Pinned {
         &self,
         server: &comity_core::ServerName,
         key: &comity_core::auth::KeyId,
-        _: i64,
+        _: Option<i64>,
         _: bool,
     ) -> Option<comity_core::auth::VerifyKey> {
         let key = self.0.get(server.as_str())?.get(key.as_str())?;

@@ -6,14 +6,13 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD},
 };
-use ruma_common::{
-    CanonicalJsonObject,
-    canonical_json::redact_content_in_place,
-    room_version_rules::{EventIdFormatVersion, RoomVersionRules},
+use bytes::Bytes;
+use ruma_common::room_version_rules::{
+    EventIdFormatVersion, EventsReferenceFormatVersion, RoomVersionRules,
 };
 use sha2::{Digest, Sha256};
 
-use super::{Age, EventError, Pdu, RoomVersion, Rule};
+use super::{Age, EventError, Pdu, RoomVersion, Rule, redaction::redact_content};
 use crate::{
     ServerName,
     json::{Kind, Object, Value},
@@ -46,6 +45,64 @@ impl MatrixRoomVersion {
     fn needs_room_id(&self, event_type: &str) -> bool {
         event_type != "m.room.create" || self.rules.event_format.require_room_create_room_id
     }
+
+    /// `None` for a number that canonical JSON does not have, where the version bears one.
+    fn required_integer(&self, event: &Pdu, name: &str) -> Result<Option<i64>, EventError> {
+        let number = required(event, name, Kind::Number)?;
+        match number.as_i64() {
+            None if self.is_strict() => {
+                Err(format(format!("`{name}` is no integer within ±(2^53-1)")))
+            }
+            number => Ok(number),
+        }
+    }
+
+    /// Event IDs, or pairs of an ID and a hash in versions 1 and 2.
+    fn check_references(
+        &self,
+        event: &Pdu,
+        name: &str,
+        limit: usize,
+        age: Age,
+    ) -> Result<(), EventError> {
+        required(event, name, Kind::Array)?;
+        let references = event.object().array(name);
+        let count = references.as_ref().map_or(0, ExactSizeIterator::len);
+        if age == Age::New && count > limit {
+            return Err(EventError::new(
+                Rule::Size,
+                format!("`{name}` has {count} entries, more than the limit of {limit}"),
+            ));
+        }
+        let paired = self.rules.events_reference_format == EventsReferenceFormatVersion::V1;
+        let good = |reference: &Value| match paired {
+            true => is_pair(reference),
+            false => reference.kind() == Kind::String,
+        };
+        let all_good = references
+            .into_iter()
+            .flatten()
+            .all(|reference| good(&reference));
+        match (all_good, paired) {
+            (true, _) => Ok(()),
+            (false, true) => Err(format(format!(
+                "an entry of `{name}` is no pair of an event ID and its hash"
+            ))),
+            (false, false) => Err(format(format!("an entry of `{name}` is no event ID"))),
+        }
+    }
+}
+
+/// `[id, {"sha256": hash}]`. Nobody checks the hash.
+fn is_pair(reference: &Value) -> bool {
+    let hash = |hashes: &Value| Object::from_value(hashes)?.get("sha256");
+    match reference.elements().as_deref() {
+        Some([id, hashes]) => {
+            id.kind() == Kind::String
+                && hash(hashes).is_some_and(|hash| hash.kind() == Kind::String)
+        }
+        _ => false,
+    }
 }
 
 impl RoomVersion for MatrixRoomVersion {
@@ -60,12 +117,16 @@ impl RoomVersion for MatrixRoomVersion {
         }
         optional_string(event, "state_key")?;
         required(event, "content", Kind::Object)?;
-        required_integer(event, "origin_server_ts")?;
-        if required_integer(event, "depth")? < 0 {
+        self.required_integer(event, "origin_server_ts")?;
+        if self
+            .required_integer(event, "depth")?
+            .is_some_and(|depth| depth < 0)
+        {
             return Err(format("`depth` is negative".to_owned()));
         }
-        references(event, "prev_events", MAX_PREV_EVENTS, age)?;
-        let authorising = references(event, "auth_events", MAX_AUTH_EVENTS, age)?;
+        self.check_references(event, "prev_events", MAX_PREV_EVENTS, age)?;
+        self.check_references(event, "auth_events", MAX_AUTH_EVENTS, age)?;
+        let authorising = event.auth_events().unwrap_or_default();
         // The room ID is the create event's, so that it needs no mention (version 12).
         if !self.rules.event_format.allow_room_create_in_auth_events
             && let Some(room_id) = event.room_id()
@@ -94,13 +155,10 @@ impl RoomVersion for MatrixRoomVersion {
         let Some(content) = kept.get("content") else {
             return Ok(kept);
         };
-        let mut content: CanonicalJsonObject = content
-            .to()
-            .map_err(|error| EventError::new(Rule::CanonicalForm, format!("`content`: {error}")))?;
-        redact_content_in_place(&mut content, &self.rules.redaction, &event_type);
-        let content = Value::from_serialize(&content)
-            .map_err(|error| format(format!("`content`: {error}")))?;
-        Ok(kept.with_member("content", &content))
+        let content = Object::from_value(&content)
+            .ok_or_else(|| format("`content` is no object".to_owned()))?;
+        let content = redact_content(&content, &event_type, &self.rules.redaction);
+        Ok(kept.with_member("content", &content.to_value()))
     }
 
     fn required_signers(&self, event: &Pdu) -> Result<BTreeSet<ServerName>, EventError> {
@@ -145,6 +203,15 @@ impl RoomVersion for MatrixRoomVersion {
         self.rules.enforce_key_validity
     }
 
+    fn event_id(&self, event: &Object) -> Result<String, EventError> {
+        // Where the ID is a member, nothing has to be canonical to know it.
+        let signed_text = match self.rules.event_format.require_event_id {
+            true => Bytes::new(),
+            false => self.signed_text(event)?,
+        };
+        self.event_id_of(event, &signed_text)
+    }
+
     fn event_id_of(&self, event: &Object, signed_text: &[u8]) -> Result<String, EventError> {
         if self.rules.event_format.require_event_id {
             let id = event.get("event_id");
@@ -183,12 +250,6 @@ fn required(event: &Pdu, name: &str, kind: Kind) -> Result<Value, EventError> {
     Ok(value)
 }
 
-fn required_integer(event: &Pdu, name: &str) -> Result<i64, EventError> {
-    required(event, name, Kind::Number)?
-        .as_i64()
-        .ok_or_else(|| format(format!("`{name}` is no integer within ±(2^53-1)")))
-}
-
 fn required_string(event: &Pdu, name: &str) -> Result<String, EventError> {
     optional_string(event, name)?.ok_or_else(|| format(format!("`{name}` is missing")))
 }
@@ -209,21 +270,4 @@ fn optional_string(event: &Pdu, name: &str) -> Result<Option<String>, EventError
         ));
     }
     Ok(Some(text.into_owned()))
-}
-
-/// The IDs in an array of references to events.
-fn references(event: &Pdu, name: &str, limit: usize, age: Age) -> Result<Vec<String>, EventError> {
-    required(event, name, Kind::Array)?;
-    let count = event.object().array(name).map_or(0, |list| list.len());
-    if age == Age::New && count > limit {
-        return Err(EventError::new(
-            Rule::Size,
-            format!("`{name}` has {count} entries, more than the limit of {limit}"),
-        ));
-    }
-    let ids = match name {
-        "prev_events" => event.prev_events(),
-        _ => event.auth_events(),
-    };
-    ids.ok_or_else(|| format(format!("an entry of `{name}` is no event ID")))
 }

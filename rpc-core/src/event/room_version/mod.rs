@@ -7,7 +7,9 @@
 //! Two drafts define a version `I.1` differently. [`RoomVersions::ietf`] has that of draft-ralston-mimi-matrix-framework: version 10 with
 //! extensible events. That of the Linearized Matrix draft goes by `org.matrix.i-d.ralston-mimi-linearized-matrix.02`; it is not here.
 
+mod jcs;
 mod matrix;
+mod redaction;
 mod registry;
 
 pub use matrix::MatrixRoomVersion;
@@ -128,15 +130,7 @@ impl CanonicalForm {
                 "a number is no integer within ±(2^53-1)",
             )),
             Self::Matrix => Ok(object.text().clone()),
-            Self::Jcs => {
-                let no_form = |error: serde_json::Error| {
-                    EventError::new(Rule::CanonicalForm, error.to_string())
-                };
-                let tree: serde_json::Value =
-                    serde_json::from_slice(object.text()).map_err(no_form)?;
-                let text = serde_json_canonicalizer::to_vec(&tree).map_err(no_form)?;
-                Ok(text.into())
-            }
+            Self::Jcs => jcs::write(object),
         }
     }
 }
