@@ -314,6 +314,14 @@ impl Homeserver {
     /// Sends events of a room to its other servers, in as few transactions as they fit into; to each server in order, to several at once.
     pub async fn deliver(&self, room: &RoomId, events: &[Arc<Event>]) -> Vec<Delivered> {
         let servers = self.destinations(room, events);
+        self.deliver_to_all(servers, events).await
+    }
+
+    async fn deliver_to_all(
+        &self,
+        servers: BTreeSet<ServerName>,
+        events: &[Arc<Event>],
+    ) -> Vec<Delivered> {
         stream::iter(servers)
             .map(|server| self.deliver_to(server, events))
             .buffer_unordered(AT_ONCE)
@@ -359,17 +367,20 @@ impl Homeserver {
         destinations.unwrap_or_default()
     }
 
-    /// Sends an event on while nobody waits for it. Beyond so many at once it is dropped: who misses it will ask for it when the next event
+    /// Sends an event on to all but the server that it came from, while nobody waits for it. Beyond so many at once it is dropped: who misses it will ask for it when the next event
     /// comes.
-    pub(crate) fn deliver_later(&self, room: &RoomId, event: Arc<Event>) {
+    pub(crate) fn deliver_later(&self, room: &RoomId, event: Arc<Event>, from: &ServerName) {
         let Ok(turn) = self.shared.deliveries.clone().try_acquire_owned() else {
             tracing::debug!(event = %event.id(), "too many deliveries at once");
             return;
         };
-        let (server, room) = (self.clone(), room.to_owned());
+        let events = [event];
+        let mut servers = self.destinations(room, &events);
+        servers.remove(from);
+        let server = self.clone();
         tokio::spawn(async move {
             let _turn = turn;
-            server.deliver(&room, &[event]).await;
+            server.deliver_to_all(servers, &events).await;
         });
     }
 

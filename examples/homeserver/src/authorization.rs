@@ -21,6 +21,9 @@ pub enum Unauthorized {
     /// Check 5 on receipt: the room's state before the event does not allow it.
     #[error("the state of the room before it does not allow it: {0}")]
     State(String),
+    /// A second `m.room.create`.
+    #[error("a room has one m.room.create")]
+    SecondCreate,
 }
 
 /// Check 4: the event against the events that it cites. `find` looks events of the room up, and knows its create event as `create`.

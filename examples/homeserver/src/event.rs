@@ -10,6 +10,8 @@ use ruma_events::{StateEventType, TimelineEventType, room::member::MembershipSta
 use ruma_state_res::events::RoomMemberEvent;
 use serde_json::value::RawValue;
 
+use crate::Unauthorized;
+
 /// What a state event is about: its type and state key.
 pub type StateKey = (StateEventType, String);
 
@@ -29,6 +31,7 @@ pub struct Event {
     authorising: Vec<OwnedEventId>,
     depth: i64,
     sent_at: MilliSecondsSinceUnixEpoch,
+    rejected: Option<Unauthorized>,
 }
 
 /// A member of an event that is missing or malformed.
@@ -71,12 +74,26 @@ impl Event {
             depth: pdu.depth().ok_or(UnreadableEvent("depth"))?,
             sent_at: pdu
                 .origin_server_ts()
-                .and_then(|ms| u64::try_from(ms).ok())
+                // A time before 1970 is allowed, but ruma's type has none.
+                .map(|ms| ms.max(0).unsigned_abs())
                 .and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms)))
                 .and_then(MilliSecondsSinceUnixEpoch::from_system_time)
                 .ok_or(UnreadableEvent("origin_server_ts"))?,
+            rejected: None,
             pdu,
         })
+    }
+
+    /// The event as one that failed check 4 or 5 on receipt.
+    #[must_use]
+    pub(crate) fn rejected_for(mut self, why: Unauthorized) -> Self {
+        self.rejected = Some(why);
+        self
+    }
+
+    /// Why it was rejected, if it was (SS "Rejection").
+    pub fn why_rejected(&self) -> Option<&Unauthorized> {
+        self.rejected.as_ref()
     }
 
     /// The canonical text.
@@ -183,8 +200,7 @@ impl ruma_state_res::Event for Event {
         None
     }
 
-    /// What is refused is not kept.
     fn rejected(&self) -> bool {
-        false
+        self.rejected.is_some()
     }
 }

@@ -38,18 +38,18 @@ fn ids(events: Vec<Arc<Event>>) -> Array<String> {
     Box::new(events.into_iter().map(|event| event.id().to_string()))
 }
 
-/// The state before an event and its auth chain.
+/// The state before an event, and the auth chain of it and of one event more.
 pub(crate) struct Snapshot {
     pub(crate) state: Vec<Arc<Event>>,
     pub(crate) auth_chain: Vec<Arc<Event>>,
 }
 
 impl Snapshot {
-    pub(crate) fn before(room: &Room, id: &EventId) -> Option<Self> {
+    pub(crate) fn before(room: &Room, id: &EventId, more: Option<&Arc<Event>>) -> Option<Self> {
         let mut state: Vec<_> = room.state_before(id)?.events().cloned().collect();
         // What others build on comes first.
         state.sort_by_key(|event| event.depth());
-        let auth_chain = room.auth_chain(&state);
+        let auth_chain = room.auth_chain(state.iter().chain(more));
         Some(Self { state, auth_chain })
     }
 }
@@ -63,7 +63,7 @@ impl Homeserver {
     ) -> Result<Snapshot, FederationError> {
         let room = self.room_shared_with(cx.origin(), room_id)?;
         let id = known_id(event_id)?;
-        let snapshot = Snapshot::before(&lock(&room), &id);
+        let snapshot = Snapshot::before(&lock(&room), &id, None);
         snapshot.ok_or_else(|| no_event(event_id))
     }
 }
@@ -166,7 +166,7 @@ impl Events for Homeserver {
         let room = lock(&room);
         // The caller has the latest events: the walk begins before them.
         let start = parse_all(&request.latest_events)
-            .filter_map(|id| room.event(&id))
+            .filter_map(|id| room.known(&id))
             .flat_map(|event| event.previous().to_vec());
         let events = room.walk(&walk, start.collect::<Vec<_>>());
         Ok(GetMissingEventsReply::new(

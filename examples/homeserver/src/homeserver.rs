@@ -17,7 +17,7 @@ use comity_core::{
 use ruma_common::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::Semaphore;
 
-use crate::{Event, Room, devices::User, invites::Invitation, media::File};
+use crate::{Event, Room, devices::User, invites::Invitations, media::File};
 
 /// Most events that wait for other servers without anyone waiting for them.
 const DELIVERIES: usize = 64;
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     rooms: Mutex<HashMap<OwnedRoomId, Arc<Mutex<Room>>>>,
     /// Rooms that are being joined.
     pub(crate) joining: Mutex<HashSet<OwnedRoomId>>,
-    pub(crate) invitations: Mutex<BTreeMap<(OwnedUserId, OwnedRoomId), Invitation>>,
+    pub(crate) invitations: Mutex<Invitations>,
     pub(crate) users: Mutex<BTreeMap<OwnedUserId, User>>,
     pub(crate) files: Mutex<BTreeMap<String, File>>,
     pub(crate) deliveries: Arc<Semaphore>,
@@ -108,7 +108,7 @@ impl Homeserver {
         let rooms: Vec<_> = lock(&self.shared.rooms).values().cloned().collect();
         rooms.iter().find_map(|room| {
             let room = lock(room);
-            Some((room.id().to_owned(), room.event(id)?.clone()))
+            Some((room.id().to_owned(), room.known(id)?.clone()))
         })
     }
 
@@ -120,11 +120,12 @@ impl Homeserver {
     /// The room that a peer asks about.
     ///
     /// # Errors
-    /// 404 `M_NOT_FOUND` if this server is not in it.
+    /// 404 `M_NOT_FOUND` if no user of this server is joined: what it once knew may be told to nobody any more.
     pub(crate) fn room_asked_for(&self, id: &str) -> Result<Arc<Mutex<Room>>, FederationError> {
         RoomId::parse(id)
             .ok()
             .and_then(|id| self.room(&id))
+            .filter(|room| lock(room).state().has_server(self.name()))
             .ok_or_else(|| FederationError::not_found(format!("this server is not in room {id:?}")))
     }
 

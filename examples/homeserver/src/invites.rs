@@ -1,21 +1,24 @@
 //! Inviting a user of another server, and being invited (SS "Inviting to a room").
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use comity_core::{
     ServerName,
     api::{Calls, Invite},
     auth::now_ms,
     endpoint::Query,
-    event::{Pdu, check_event},
+    event::Pdu,
     json::Members,
 };
-use ruma_common::{OwnedRoomId, RoomId, UserId};
+use ruma_common::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
-use crate::{ActionError, Draft, Homeserver, Sent, homeserver::lock};
+use crate::{ActionError, Draft, Homeserver, Refused, Sent, homeserver::lock};
 
-/// Most invitations of other servers that are kept.
-pub const MAX_INVITATIONS: usize = 1_000;
+/// Most invitations that are kept. Beyond it, the server of which most are kept loses its oldest one.
+pub const MAX_INVITATIONS: usize = 2_000;
+
+/// Most invitations of one server that are kept. Beyond it, it loses its oldest one.
+pub const MAX_INVITATIONS_OF_ONE: usize = 500;
 
 /// An invitation of one of our users to a room that this server may not be in.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,20 +35,74 @@ pub struct Invitation {
     pub via: ServerName,
 }
 
+/// The invitations of all our users.
+///
+/// Who is a user is not asked: a stranger to this server may become one. So no server can use up the places of the others.
+#[derive(Default)]
+pub(crate) struct Invitations {
+    /// With the order in which they came.
+    kept: BTreeMap<(OwnedUserId, OwnedRoomId), (u64, Invitation)>,
+    count: u64,
+}
+
+impl Invitations {
+    pub(crate) fn insert(&mut self, user: OwnedUserId, invitation: Invitation) {
+        let via = invitation.via.clone();
+        let place = (user, invitation.room_id.clone());
+        self.count += 1;
+        self.kept.insert(place, (self.count, invitation));
+        let of_each = self.of_each();
+        if of_each
+            .get(&via)
+            .is_some_and(|count| *count > MAX_INVITATIONS_OF_ONE)
+        {
+            self.forget_oldest(&via);
+        } else if self.kept.len() > MAX_INVITATIONS
+            && let Some((most, _)) = of_each.into_iter().max_by_key(|(_, count)| *count)
+        {
+            self.forget_oldest(&most);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, user: &UserId, room: &RoomId) {
+        self.kept.remove(&(user.to_owned(), room.to_owned()));
+    }
+
+    fn of_each(&self) -> BTreeMap<ServerName, usize> {
+        let mut of_each = BTreeMap::new();
+        for (_, invitation) in self.kept.values() {
+            *of_each.entry(invitation.via.clone()).or_default() += 1;
+        }
+        of_each
+    }
+
+    fn forget_oldest(&mut self, via: &ServerName) {
+        let of_server = self
+            .kept
+            .iter()
+            .filter(|(_, (_, invitation))| invitation.via == *via);
+        let oldest = of_server.min_by_key(|(_, (order, _))| *order);
+        if let Some(place) = oldest.map(|(place, _)| place.clone()) {
+            self.kept.remove(&place);
+        }
+    }
+}
+
 impl Homeserver {
     /// The invitations of one of our users.
     pub fn invitations(&self, user: &UserId) -> Vec<Invitation> {
         let invitations = lock(&self.shared.invitations);
-        let of_user = invitations
-            .iter()
-            .filter(|((invited, _), _)| invited == user);
-        of_user.map(|(_, invitation)| invitation.clone()).collect()
+        let kept = invitations.kept.iter();
+        let of_user = kept.filter(|((invited, _), _)| invited == user);
+        of_user
+            .map(|(_, (_, invitation))| invitation.clone())
+            .collect()
     }
 
     /// Invites a user. The user's server signs the invite before it is put into the room, so that nobody is invited who cannot know of it.
     ///
     /// # Errors
-    /// The invite has no place in the room, or the user's server does not sign it.
+    /// The invite has no place in the room, or not any more when the answer came; or the user's server does not sign it.
     pub async fn invite(
         &self,
         room_id: &RoomId,
@@ -89,17 +146,73 @@ impl Homeserver {
             server: server.clone(),
             why,
         };
-        let mut checked = self.check(&version, vec![reply.event], check_event).await;
-        let signed = checked
-            .pop()
-            .expect("one event gives one result")
+        let signed = self
+            .countersigned(&version, &event, &server, &reply.event)
+            .await
             .map_err(bad)?;
-        // The ID covers all but signatures, and what the hash covers was checked with them.
-        if signed.id() != event.id() {
-            return Err(bad(format!("it signed {} instead", signed.id())));
+        let added = lock(&room).add(signed)?;
+        if let Some(why) = added.soft_failed {
+            return Err(Refused::from(why).into());
         }
-        let event = lock(&room).add(signed)?;
+        let event = added.event;
         let deliveries = self.deliver(room_id, &[Arc::clone(&event)]).await;
         Ok(Sent { event, deliveries })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use comity_core::json::Value;
+
+    use super::*;
+
+    /// An invitation of the user with this number, sent by this server.
+    fn invite(invitations: &mut Invitations, via: &str, number: usize) {
+        let invitation = Invitation {
+            room_id: RoomId::parse(format!("!room:{via}")).unwrap(),
+            room_version: "11".to_owned(),
+            event: Pdu::judge(Value::parse("{}".into(), 2).unwrap()).unwrap(),
+            room_state: Vec::new(),
+            via: via.parse().unwrap(),
+        };
+        invitations.insert(user(number), invitation);
+    }
+
+    fn user(number: usize) -> OwnedUserId {
+        UserId::parse(format!("@user{number}:invited.example")).unwrap()
+    }
+
+    fn users_invited_by(invitations: &Invitations, via: &str) -> Vec<OwnedUserId> {
+        let kept = invitations.kept.iter();
+        let kept = kept.filter(|(_, (_, invitation))| invitation.via.as_str() == via);
+        kept.map(|((user, _), _)| user.clone()).collect()
+    }
+
+    #[test]
+    fn a_server_that_invites_too_many_loses_its_own_oldest_invitation() {
+        let mut invitations = Invitations::default();
+        invite(&mut invitations, "quiet.example", 0);
+        for number in 0..=MAX_INVITATIONS_OF_ONE {
+            invite(&mut invitations, "loud.example", number);
+        }
+        let of_loud = users_invited_by(&invitations, "loud.example");
+        assert_eq!(of_loud.len(), MAX_INVITATIONS_OF_ONE);
+        assert!(!of_loud.contains(&user(0)));
+        assert!(of_loud.contains(&user(MAX_INVITATIONS_OF_ONE)));
+        assert_eq!(users_invited_by(&invitations, "quiet.example"), [user(0)]);
+    }
+
+    #[test]
+    fn many_servers_together_do_not_push_out_the_invitation_of_another() {
+        let mut invitations = Invitations::default();
+        invite(&mut invitations, "quiet.example", 0);
+        for server in 0..=MAX_INVITATIONS / MAX_INVITATIONS_OF_ONE {
+            for number in 0..MAX_INVITATIONS_OF_ONE {
+                invite(&mut invitations, &format!("loud{server}.example"), number);
+            }
+        }
+        assert_eq!(invitations.kept.len(), MAX_INVITATIONS);
+        assert_eq!(users_invited_by(&invitations, "quiet.example"), [user(0)]);
     }
 }

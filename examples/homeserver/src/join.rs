@@ -13,14 +13,14 @@ use comity_core::{
     call::Arrival,
     endpoint::Query,
     error::CallError,
-    event::{Pdu, check_event, check_past_event, sign_event},
+    event::{Pdu, check_past_event, sign_event},
     json::{Object, Value},
 };
 use ruma_common::{OwnedEventId, RoomId, UserId};
 use ruma_events::TimelineEventType;
 
 use crate::{
-    ActionError, Draft, Event, Homeserver, Refused, Room, State, Version,
+    ActionError, Draft, Event, Homeserver, Room, State, Unauthorized, Version,
     authorization::check_auth_events, history::in_auth_order, homeserver::lock,
 };
 
@@ -76,8 +76,7 @@ impl Homeserver {
             via,
         };
         let joined = joining.join().await?;
-        let place = (user.to_owned(), room_id.to_owned());
-        lock(&self.shared.invitations).remove(&place);
+        lock(&self.shared.invitations).remove(user, room_id);
         Ok(joined)
     }
 
@@ -153,11 +152,9 @@ impl Joining<'_> {
         let (version, template) = self.ask_for_template().await?;
         let shared = &self.server.shared;
         let (id, pdu) = sign_event(&*version.format, &template, &shared.name, &shared.key)?;
-        let (arrived, countersigned) = self.hand_over(&version, &id, pdu.clone()).await?;
-        let join = match countersigned {
-            None => Event::read(&id, pdu)?,
-            Some(pdu) => self.check_countersigned(&version, &id, pdu).await?,
-        };
+        let (arrived, given) = self.hand_over(&version, &id, pdu.clone()).await?;
+        let join = Event::read(&id, pdu)?;
+        let join = self.countersigned(&version, join, given).await?;
         self.build(version, arrived, join)
     }
 
@@ -283,19 +280,25 @@ impl Joining<'_> {
         event.pdu().room_id().as_deref() == Some(self.room_id.as_str())
     }
 
-    async fn check_countersigned(
+    /// The join with the signature of the server that vouches for the user, where the room asks for one.
+    async fn countersigned(
         &self,
         version: &Version,
-        id: &str,
-        pdu: Pdu,
+        join: Event,
+        given: Option<Pdu>,
     ) -> Result<Event, ActionError> {
-        let mut checked = self.server.check(version, vec![pdu], check_event).await;
-        let checked = checked.pop().expect("one event gives one result");
-        let event = checked.map_err(|why| self.bad(&why))?;
-        match event.id() == id {
-            true => Ok(event),
-            false => Err(self.bad("the join that it gave back is another event")),
+        let signers = version.format.required_signers(join.pdu());
+        let mut signers = signers?;
+        signers.remove(self.server.name());
+        let mut join = join;
+        for signer in signers {
+            let given = given.as_ref();
+            let given =
+                given.ok_or_else(|| self.bad(&format!("{signer} did not sign the join")))?;
+            let signed = self.server.countersigned(version, &join, &signer, given);
+            join = signed.await.map_err(|why| self.bad(&why))?;
         }
+        Ok(join)
     }
 
     /// Makes the room of what arrived, each event allowed by its auth events.
@@ -317,7 +320,7 @@ impl Joining<'_> {
                 continue;
             }
             if *event.kind() == TimelineEventType::RoomCreate {
-                refused.add(format!("{}: {}", event.id(), Refused::SecondCreate));
+                refused.add(format!("{}: {}", event.id(), Unauthorized::SecondCreate));
                 continue;
             }
             match check_auth_events(rules, &event, Some(&create), |id| known.get(id)) {

@@ -8,8 +8,10 @@
 //! | `server`, `keys`, `transactions`, `events`, `membership`, `queries`, `devices`, `media` | the traits, named as in the API |
 //! | `homeserver` | the server: who it is, what it holds, through what it calls others |
 //! | `actions`, `invites`, `join` | the calling side: making rooms, sending, inviting, joining |
+//! | `countersignature` | the signature of another server under an event of ours |
 //! | `receive` | a foreign event from its arrival to its place in the room |
 //! | `room` | a room: its graph, and the state at each event |
+//! | `draft` | an event of our own, until it is in its room |
 //! | `event`, `state`, `version` | what a room is made of |
 //! | `authorization`, `resolution` | who may send what, and whose state counts where branches meet: by ruma-state-res |
 //! | `history` | walks along the graph |
@@ -19,19 +21,22 @@
 //! The numbers are those of SS "Checks performed on receipt of a PDU". An event that fails 1 or 2 is dropped, one that fails 3 goes on
 //! redacted: these are [`comity_core::event::check_event`]. One that fails 4 (its auth events) or 5 (the state before it) is refused
 //! with the reason. One that fails 6 (the current state) is kept but not built on. What it stands on and is not here is asked for once,
-//! from the server that sent it.
+//! from the server that sent it, if that is in the room.
 //!
-//! What is refused is not kept at all. Honest servers refuse the same events, so none of them builds on one; an event that does is
-//! refused as well, because what it stands on is missing.
+//! An event that fails 4 or 5 is kept as rejected (SS "Rejection"): an honest server may have built on an event that is allowed and stands on
+//! it. It is in no state and allows nothing. Not kept is what cannot be judged: an event that stands on or cites what is not here.
 //!
 //! # Limits
 //!
 //! | what | limit |
 //! | --- | --- |
 //! | events in a transaction | 50 ([`SendTransaction::MAX_PDUS`](comity_core::api::SendTransaction::MAX_PDUS)) |
-//! | missing events asked for when one arrives | [`MAX_MISSING`] |
+//! | missing events asked for, once for each room and transaction | [`MAX_MISSING`] |
+//! | servers whose keys are fetched for a transaction | [`MAX_SIGNERS`] |
+//! | heads of a room; an event beyond that waits until another joins it with them | [`MAX_HEADS`] |
+//! | rejected events kept of a room, the latest | [`MAX_REJECTED`] |
 //! | events in an answer to `Backfill` and `GetMissingEvents` | [`MAX_WALK`] |
-//! | invitations kept | [`MAX_INVITATIONS`], of [`MAX_INVITE_STATE`] events each at most |
+//! | invitations kept, the latest | [`MAX_INVITATIONS`], [`MAX_INVITATIONS_OF_ONE`] of one server, of [`MAX_INVITE_STATE`] events each at most |
 //! | refused events that a join names | [`MAX_REFUSALS`] |
 //! | state and auth chain of a join | the size limit of the reply, in core's table |
 //!
@@ -45,12 +50,16 @@
 //! - Missing state and auth events (`GetState`, `GetEventAuth`): an event is refused if its auth events are not here, or if the walk back
 //!   from it does not reach the room as it is known here within one question. Only what stands on the same ground as a join is placed
 //!   without that.
+//! - What a room was before it was left: a room that is joined again is made anew of what that join brings.
+//! - Times before 1970: such an event is taken, and counts as of 1970 where states are resolved.
 //! - Who may see what: a server in a room is given all of it, whatever `m.room.history_visibility` says; `m.room.server_acl` is not obeyed.
 //! - Room versions 1 to 5, whose events may hold numbers that are not canonical, and policy servers.
 
 mod actions;
 mod authorization;
+mod countersignature;
 mod devices;
+mod draft;
 mod event;
 mod events;
 mod history;
@@ -72,16 +81,17 @@ mod version;
 pub use actions::{ActionError, Delivered, NewRoom, Sent};
 pub use authorization::Unauthorized;
 pub use devices::{Device, User};
+pub use draft::{AppendError, Draft};
 pub use event::{Event, StateKey, UnreadableEvent};
 pub use events::MAX_WALK;
 pub use homeserver::Homeserver;
-pub use invites::{Invitation, MAX_INVITATIONS};
+pub use invites::{Invitation, MAX_INVITATIONS, MAX_INVITATIONS_OF_ONE};
 pub use join::{Joined, MAX_REFUSALS, Refusals};
 pub use media::File;
 pub use membership::MAX_INVITE_STATE;
-pub use receive::MAX_MISSING;
+pub use receive::{MAX_MISSING, MAX_SIGNERS};
 pub use resolution::Unresolved;
-pub use room::{AppendError, Draft, Refused, Room};
+pub use room::{MAX_HEADS, MAX_REJECTED, Refused, Room};
 pub use state::State;
 pub use version::Version;
 

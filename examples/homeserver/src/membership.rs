@@ -22,7 +22,6 @@ use crate::{
     Draft, Event, Homeserver, Invitation, Refused, Room, Version,
     events::{Snapshot, pdus},
     homeserver::{is_of, lock},
-    invites::MAX_INVITATIONS,
 };
 
 /// Most events that may describe a room to an invited user.
@@ -45,9 +44,6 @@ impl Membership for Homeserver {
         }
         let room = self.room_asked_for(&request.room_id)?;
         let room = lock(&room);
-        if !room.state().has_server(self.name()) {
-            return Err(FederationError::not_found("this server has left the room"));
-        }
         let version = &room.version().id;
         // SS: a caller that names no version speaks version 1.
         if !request.versions.contains(version) {
@@ -58,7 +54,7 @@ impl Membership for Homeserver {
             .compose(&draft, now_ms())
             .map_err(|error| FederationError::internal(error.to_string()))?;
         room.check_template(&template)
-            .map_err(|refused| refused_join(&room, &refused))?;
+            .map_err(|refused| refused_join(&room, &user, &refused))?;
         Ok(MakeJoinReply {
             room_version: Some(version.clone()),
             event: Some(Json::from_value(template.to_value())),
@@ -85,14 +81,18 @@ impl Membership for Homeserver {
         let (event, mut snapshot) = {
             let mut room = lock(&room);
             let added = room.add(event);
-            let event = added.map_err(|refused| refused_join(&room, &refused))?;
-            let snapshot = Snapshot::before(&room, event.id());
-            let mut snapshot = snapshot.expect("an event that was added has a place");
-            snapshot.auth_chain = room.auth_chain(snapshot.state.iter().chain([&event]));
+            let added = added.map_err(|refused| refused_join(&room, &user, &refused))?;
+            if let Some(why) = added.soft_failed {
+                // A ban came in between, say: the join stands beside it, and nobody is to be told of it by this server.
+                return Err(refused_join(&room, &user, &why.into()));
+            }
+            let event = added.event;
+            let snapshot = Snapshot::before(&room, event.id(), Some(&event));
+            let snapshot = snapshot.expect("an event that was added has a place");
             (event, snapshot)
         };
         if let Ok(room_id) = RoomId::parse(&request.room_id) {
-            self.deliver_later(&room_id, event);
+            self.deliver_later(&room_id, event, cx.origin());
         }
         if request.omit_members == Some(true) {
             // The members are not left out, but what stands in the state need not stand in the chain as well.
@@ -137,14 +137,6 @@ impl Membership for Homeserver {
             .map_err(|error| FederationError::invalid_param(error.to_string()))?;
         let room_id = RoomId::parse(&request.room_id)
             .map_err(|_| FederationError::invalid_param("`roomId` is no room ID"))?;
-        let mut invitations = lock(&self.shared.invitations);
-        let place = (user, room_id.clone());
-        if invitations.len() >= MAX_INVITATIONS && !invitations.contains_key(&place) {
-            return Err(FederationError::limit_exceeded(
-                format!("this server keeps {MAX_INVITATIONS} invitations at most"),
-                None,
-            ));
-        }
         let invitation = Invitation {
             room_id,
             room_version: version.id,
@@ -152,7 +144,7 @@ impl Membership for Homeserver {
             room_state,
             via: cx.origin().clone(),
         };
-        invitations.insert(place, invitation);
+        lock(&self.shared.invitations).insert(user, invitation);
         Ok(InviteReply {
             event: signed,
             extra: Members::new(),
@@ -204,7 +196,7 @@ impl Homeserver {
         }
         // Older servers describe a room of an older version by stripped events, which nothing proves.
         if !version.room_id_is_hash() {
-            return Ok(state.into_iter().filter_map(Result::ok).collect());
+            return Ok(state.iter().flatten().map(Pdu::detached).collect());
         }
         let state: Result<Vec<Pdu>, _> = state.into_iter().collect();
         let state = state.map_err(|bad| invalid(format!("has an element that {}", bad.fault)))?;
@@ -221,7 +213,8 @@ impl Homeserver {
             has_create |= event.is_state(&TimelineEventType::RoomCreate, "");
         }
         match has_create {
-            true => Ok(state),
+            // They are kept, and the body that they came in should not be.
+            true => Ok(state.iter().map(Pdu::detached).collect()),
             false => Err(invalid("lacks the `m.room.create` event".to_owned())),
         }
     }
@@ -251,14 +244,19 @@ fn incompatible(version: &str) -> FederationError {
         .with_string("room_version", version)
 }
 
-fn refused_join(room: &Room, refused: &Refused) -> FederationError {
+fn refused_join(room: &Room, user: &UserId, refused: &Refused) -> FederationError {
     let why = refused.to_string();
     if !matches!(refused, Refused::Unauthorized(_)) {
         return FederationError::invalid_param(why);
     }
+    let member = room.state().get(&StateEventType::RoomMember, user.as_str());
+    let membership = member.and_then(|event| event.membership());
     let rules = room.state().get(&StateEventType::RoomJoinRules, "");
     let rule = rules.and_then(|event| event.pdu().content()?.get("join_rule"));
     match rule.as_ref().and_then(Value::as_str).as_deref() {
+        _ if membership.is_some_and(|(_, is)| is == MembershipState::Ban) => {
+            FederationError::forbidden(why)
+        }
         // Whether the user is in one of the rooms that it names is not looked up here.
         Some("restricted" | "knock_restricted") => {
             FederationError::new(400, "M_UNABLE_TO_AUTHORISE_JOIN", why)

@@ -1,7 +1,7 @@
 //! An event of another server, from its arrival to its place in the room (SS "Checks performed on receipt of a PDU").
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -15,12 +15,38 @@ use comity_core::{
     },
     json::Members,
 };
-use ruma_common::RoomId;
+use ruma_common::{OwnedRoomId, RoomId};
 
 use crate::{Event, Homeserver, Room, Version, homeserver::lock};
 
 /// Most events that are asked for when one arrives whose predecessors are not here.
 pub const MAX_MISSING: usize = 100;
+
+/// Most servers whose keys are fetched for one transaction, and for what is asked for because of it.
+pub const MAX_SIGNERS: usize = 40;
+
+/// What one transaction has made this server ask others, which is bounded: a peer sends little, and should not cause much.
+#[derive(Default)]
+struct Asked {
+    /// The servers whose keys were needed.
+    signers: BTreeSet<ServerName>,
+    /// The rooms whose missing events were asked for, once each.
+    rooms: BTreeSet<OwnedRoomId>,
+}
+
+impl Asked {
+    /// Whether the keys for this event may be fetched.
+    fn admit_signers(&mut self, version: &Version, pdu: &Pdu) -> bool {
+        // Where it leaves open who has to sign it, it is refused for that, and no key is needed.
+        let signers = version.format.required_signers(pdu).unwrap_or_default();
+        let new = signers.difference(&self.signers).count();
+        let admitted = self.signers.len() + new <= MAX_SIGNERS;
+        if admitted {
+            self.signers.extend(signers);
+        }
+        admitted
+    }
+}
 
 /// [`check_event`] or [`check_past_event`].
 pub(crate) type Check = fn(&dyn RoomVersion, &Pdu, &dyn EventKeys) -> Result<Receipt, Refusal>;
@@ -34,6 +60,7 @@ impl Homeserver {
         origin: &ServerName,
         pdus: Vec<Pdu>,
     ) -> BTreeMap<String, PduResult> {
+        let mut asked = Asked::default();
         let mut results = BTreeMap::new();
         for pdu in pdus {
             let room_id = pdu.room_id().and_then(|id| RoomId::parse(id).ok());
@@ -46,7 +73,7 @@ impl Homeserver {
             let Ok(id) = version.format.event_id(pdu.object()) else {
                 continue;
             };
-            let error = match self.take_in(origin, &room, &version, pdu).await {
+            let error = match self.take_in(origin, &room, &version, pdu, &mut asked).await {
                 Ok(()) => None,
                 Err(why) => {
                     tracing::debug!(%origin, id, why, "event refused");
@@ -64,13 +91,20 @@ impl Homeserver {
         room: &Arc<Mutex<Room>>,
         version: &Version,
         pdu: Pdu,
+        asked: &mut Asked,
     ) -> Result<(), String> {
+        if !asked.admit_signers(version, &pdu) {
+            return Err(format!(
+                "with it, the transaction is signed by more servers than this server's limit of {MAX_SIGNERS}"
+            ));
+        }
         let mut checked = self.check(version, vec![pdu], check_event).await;
         let event = checked.pop().expect("one event gives one result")?;
-        if !lock(room).can_place(&event) {
-            self.fetch_missing(origin, room, version, &event).await;
+        if may_ask(&lock(room), origin, &event)? {
+            self.fetch_missing(origin, room, version, &event, asked)
+                .await;
         }
-        let added = lock(room).add(event);
+        let added = lock(room).add_or_reject(event);
         added.map(drop).map_err(|refused| refused.to_string())
     }
 
@@ -96,15 +130,19 @@ impl Homeserver {
         checked.collect()
     }
 
-    /// Asks `origin` for what lies between the room as it is here and `event`, and takes in what it gives. One question for each event;
-    /// what is missing after that stays missing.
+    /// Asks `origin` for what lies between the room as it is here and `event`, and takes in what it gives. One question for each room and
+    /// transaction; what is missing after that stays missing.
     async fn fetch_missing(
         &self,
         origin: &ServerName,
         room: &Arc<Mutex<Room>>,
         version: &Version,
         event: &Event,
+        asked: &mut Asked,
     ) {
+        if !asked.rooms.insert(lock(room).id().to_owned()) {
+            return;
+        }
         let (room_id, request) = {
             let room = lock(room);
             let request = GetMissingEvents {
@@ -128,6 +166,7 @@ impl Homeserver {
         let pdus = reply.events.into_iter().take(MAX_MISSING);
         let pdus = pdus.filter_map(Result::ok);
         let pdus = pdus.filter(|pdu| pdu.room_id().as_deref() == Some(&*room_id));
+        let pdus = pdus.filter(|pdu| asked.admit_signers(version, pdu));
         let checked = self.check(version, pdus.collect(), check_past_event).await;
         let mut left: Vec<Event> = checked.into_iter().filter_map(Result::ok).collect();
         // They come in no particular order: take in what stands on known ground until nothing more does.
@@ -140,11 +179,26 @@ impl Homeserver {
             }
             for event in ready {
                 let id = event.id().to_owned();
-                if let Err(why) = room.add(event) {
+                if let Err(why) = room.add_or_reject(event) {
                     tracing::debug!(%origin, %id, %why, "missing event refused");
                 }
             }
             left = rest;
         }
     }
+}
+
+/// Whether `origin` is asked for what `event` stands on: if that is not here, and it may be of use. A server that is not in the room could
+/// have us ask for the sake of an event that it made up.
+///
+/// # Errors
+/// Check 4 fails already.
+fn may_ask(room: &Room, origin: &ServerName, event: &Event) -> Result<bool, String> {
+    if room.can_place(event) {
+        return Ok(false);
+    }
+    if room.missing_auth(event).is_none() {
+        room.check_cited(event).map_err(|why| why.to_string())?;
+    }
+    Ok(room.state().has_server(origin))
 }

@@ -1,11 +1,14 @@
 //! The state where branches of a room's graph meet (SS "Room state resolution"), by ruma's implementation.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use ruma_common::{EventId, OwnedEventId};
 use ruma_state_res::{StateMap, utils::event_id_set::EventIdSet};
 
-use crate::{Event, State, Version, history::auth_chain};
+use crate::{Event, State, StateKey, Version, history::auth_chain};
 
 /// State resolution failed: an event that the states rest on is not here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,7 +17,7 @@ pub struct Unresolved(String);
 
 /// Merges states of one room. `find` looks its events up.
 ///
-/// Costs a pass over each state and its auth chain. The result shares with the first state what they agree on.
+/// Costs a pass over each state, over the auth chain of what they have in common, and over what else is below each of them. The result shares with the first state what they agree on.
 ///
 /// # Errors
 /// [`Unresolved`].
@@ -36,10 +39,18 @@ pub(crate) fn resolve<'a>(
                 .collect()
         })
         .collect();
+    // What all states have is in each of their chains, and makes no difference: only what is below the rest is walked for each.
+    let is_common =
+        |key: &StateKey, event: &Event| states.iter().all(|state| state.holds(key, event));
+    let common = first.iter().filter(|(key, event)| is_common(key, event));
+    let shared = auth_chain(common.map(|(_, event)| event), &find);
+    let shared: HashSet<&EventId> = shared.iter().map(|event| event.id()).collect();
+    let find_own = |id: &EventId| find(id).filter(|event| !shared.contains(event.id()));
     let chains = states
         .iter()
         .map(|state| {
-            let chain = auth_chain(state.events(), &find);
+            let own = state.iter().filter(|(key, event)| !is_common(key, event));
+            let chain = auth_chain(own.map(|(_, event)| event), find_own);
             chain.iter().map(|event| event.id().to_owned()).collect()
         })
         .collect();

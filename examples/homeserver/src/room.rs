@@ -1,44 +1,25 @@
 //! A room: its events as a graph, and the state at each of them.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
-use comity_core::{
-    ServerName,
-    auth::SigningKey,
-    event::{Pdu, room_version::EventError, sign_event},
-    json::{Object, ObjectWriter},
-};
-use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use ruma_events::{StateEventType, TimelineEventType};
 
 use crate::{
     Event, State, Unauthorized, UnreadableEvent, Version,
-    authorization::{check_auth_events, check_state, select_auth_events},
+    authorization::{check_auth_events, check_state},
     history::{Walk, auth_chain},
     resolution::{Unresolved, resolve},
 };
 
-/// Most events that one may stand on (SS "Size limits").
-const MAX_PREVIOUS: usize = 20;
+/// Most events that nothing stands on yet and that the next event joins: as many as one may stand on (SS "Size limits").
+pub const MAX_HEADS: usize = 20;
 
-/// Greatest depth, the greatest integer of canonical JSON.
-const MAX_DEPTH: i64 = (1 << 53) - 1;
-
-/// What a user wants to send, before it has a place in the graph.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Draft {
-    /// The event's type.
-    pub kind: String,
-    /// Who sends it.
-    pub sender: OwnedUserId,
-    /// For a state event.
-    pub state_key: Option<String>,
-    /// The content.
-    pub content: Object,
-}
+/// Most rejected events that are kept of a room. Beyond it the oldest is forgotten, and is asked for again if something stands on it.
+pub const MAX_REJECTED: usize = 500;
 
 /// Why an event has no place in a room.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,12 +27,12 @@ pub enum Refused {
     /// An event that it stands on is not here, or the state there is not known.
     #[error("it stands on {0}, which this server does not have")]
     MissingPrevious(OwnedEventId),
-    /// The sender was not allowed to send it.
+    /// The sender was not allowed to send it: check 4 or 5 on receipt.
     #[error(transparent)]
     Unauthorized(#[from] Unauthorized),
-    /// A second `m.room.create`.
-    #[error("a room has one m.room.create")]
-    SecondCreate,
+    /// An event that it cites is not here.
+    #[error("it cites {0}, which this server does not have")]
+    MissingAuth(OwnedEventId),
     /// The branches that it stands on could not be merged.
     #[error(transparent)]
     Unresolved(#[from] Unresolved),
@@ -73,16 +54,30 @@ struct Node {
 struct Place {
     before: State,
     after: State,
+    /// Why the room's state did not allow it any more when it came: check 6 on receipt.
+    soft_failed: Option<Unauthorized>,
+    /// Of an event that did not become a head: the heads that it stands on. What stands on it stands on them.
+    hidden: BTreeSet<OwnedEventId>,
 }
 
-/// A room as this server knows it. Events that were refused are not in it.
+/// An event in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Added {
+    pub(crate) event: Arc<Event>,
+    /// Why this server does not build on it.
+    pub(crate) soft_failed: Option<Unauthorized>,
+}
+
+/// A room as this server knows it.
 #[derive(Debug)]
 pub struct Room {
     id: OwnedRoomId,
     version: Version,
     create: OwnedEventId,
     events: HashMap<OwnedEventId, Node>,
-    /// The events that nothing stands on yet ("forward extremities").
+    /// The rejected ones among them, the oldest first.
+    rejected: VecDeque<OwnedEventId>,
+    /// The events that nothing stands on yet ("forward extremities"), [`MAX_HEADS`] at most.
     heads: BTreeSet<OwnedEventId>,
     /// The state after all heads.
     state: State,
@@ -99,8 +94,14 @@ struct Footing {
 
 impl Footing {
     fn is(&self, ids: &[OwnedEventId]) -> bool {
-        ids.len() == self.events.len() && ids.iter().all(|id| self.events.contains(id))
+        are_same(ids, &self.events)
     }
+}
+
+/// Whether these are the same events. A peer may name one twice.
+fn are_same(ids: &[OwnedEventId], set: &BTreeSet<OwnedEventId>) -> bool {
+    let ids: BTreeSet<&OwnedEventId> = ids.iter().collect();
+    ids.len() == set.len() && ids.into_iter().all(|id| set.contains(id))
 }
 
 impl Room {
@@ -112,11 +113,12 @@ impl Room {
             version,
             create: create.id().to_owned(),
             events: HashMap::new(),
+            rejected: VecDeque::new(),
             heads: BTreeSet::new(),
             state: State::default(),
             footing: None,
         };
-        room.place(Arc::new(create), State::default(), true)?;
+        room.place(create, State::default(), None)?;
         Ok(room)
     }
 
@@ -140,6 +142,7 @@ impl Room {
             version,
             create,
             events: known.collect(),
+            rejected: VecDeque::new(),
             heads: BTreeSet::new(),
             state: before.clone(),
             footing: Some(Footing {
@@ -148,7 +151,7 @@ impl Room {
             }),
         };
         room.check(&join, &before)?;
-        room.place(Arc::new(join), before, true)?;
+        room.place(join, before, None)?;
         Ok(room)
     }
 
@@ -172,14 +175,20 @@ impl Room {
         self.heads.iter().map(AsRef::as_ref)
     }
 
-    /// An event of the room.
+    /// An event of the room that was not rejected.
     pub fn event(&self, id: &EventId) -> Option<&Arc<Event>> {
+        self.known(id)
+            .filter(|event| event.why_rejected().is_none())
+    }
+
+    /// The same, or one that was rejected: only a place in the graph.
+    pub(crate) fn known(&self, id: &EventId) -> Option<&Arc<Event>> {
         self.events.get(id).map(|node| &node.event)
     }
 
-    /// How many events are here.
+    /// How many events are here that were not rejected.
     pub fn len(&self) -> usize {
-        self.events.len()
+        self.events.len() - self.rejected.len()
     }
 
     /// Never: a room has a create event.
@@ -189,7 +198,7 @@ impl Room {
 
     /// The state before an event; `None` if the event is not here, or came without what was before it.
     pub fn state_before(&self, id: &EventId) -> Option<&State> {
-        Some(&self.events.get(id)?.place.as_ref()?.before)
+        Some(&self.place_of(id)?.before)
     }
 
     /// The auth chain of some events of the room.
@@ -197,7 +206,7 @@ impl Room {
         &self,
         events: impl IntoIterator<Item = &'a Arc<Event>>,
     ) -> Vec<Arc<Event>> {
-        auth_chain(events, |id| self.event(id))
+        auth_chain(events, |id| self.known(id))
     }
 
     pub(crate) fn walk(
@@ -205,15 +214,12 @@ impl Room {
         walk: &Walk,
         start: impl IntoIterator<Item = OwnedEventId>,
     ) -> Vec<Arc<Event>> {
-        walk.from(start, |id| self.event(id))
+        walk.from(start, |id| self.known(id))
     }
 
     /// Whether the state at all that `event` stands on is known.
     pub(crate) fn can_place(&self, event: &Event) -> bool {
-        let has_place = |id| {
-            let node: Option<&Node> = self.events.get(id);
-            node.is_some_and(|node| node.place.is_some())
-        };
+        let has_place = |id: &OwnedEventId| self.place_of(id).is_some();
         self.footing_of(event.previous()).is_some() || event.previous().iter().all(has_place)
     }
 
@@ -229,40 +235,79 @@ impl Room {
     ///
     /// # Errors
     /// [`Refused`]. The room is as it was.
-    pub(crate) fn add(&mut self, event: Event) -> Result<Arc<Event>, Refused> {
-        if let Some(node) = self.events.get(event.id())
-            && node.place.is_some()
-        {
-            return Ok(node.event.clone());
-        }
-        if *event.kind() == TimelineEventType::RoomCreate {
-            return Err(Refused::SecondCreate);
+    pub(crate) fn add(&mut self, event: Event) -> Result<Added, Refused> {
+        if let Some(answer) = self.answer_again(event.id()) {
+            return answer;
         }
         let before = self.state_after(event.previous())?;
         self.check(&event, &before)?;
-        let rules = &self.version.rules.authorization;
-        let current = match before.is_shared_with(&self.state) {
-            true => Ok(()),
-            false => check_state(rules, &event, &self.state),
-        };
-        let is_head = match current {
-            Ok(()) => true,
-            Err(why) => {
-                tracing::debug!(event = %event.id(), %why, "soft-failed");
-                false
+        self.enter(event, before)
+    }
+
+    /// The same for an event that others have, and may have built on although nobody takes it: if check 4 or 5 fails, it is kept as
+    /// *rejected* (SS "Rejection"). It changes no state and is no head, but what stands on it has a place.
+    ///
+    /// # Errors
+    /// [`Refused`]; rejected are those that are [`Refused::Unauthorized`].
+    pub(crate) fn add_or_reject(&mut self, event: Event) -> Result<Added, Refused> {
+        if let Some(answer) = self.answer_again(event.id()) {
+            return answer;
+        }
+        let before = self.state_after(event.previous())?;
+        match self.check(&event, &before) {
+            Ok(()) => self.enter(event, before),
+            Err(refused) => {
+                // One that came with a join stays what it is: the state rests on it.
+                if let Refused::Unauthorized(why) = &refused
+                    && self.known(event.id()).is_none()
+                {
+                    self.reject(event.rejected_for(why.clone()), before);
+                }
+                Err(refused)
             }
-        };
-        let event = Arc::new(event);
-        self.place(event.clone(), before, is_head)?;
-        Ok(event)
+        }
+    }
+
+    /// What became of an event that has a place already.
+    fn answer_again(&self, id: &EventId) -> Option<Result<Added, Refused>> {
+        let node = self.events.get(id)?;
+        let place = node.place.as_ref()?;
+        Some(match node.event.why_rejected() {
+            Some(why) => Err(why.clone().into()),
+            None => Ok(Added {
+                event: node.event.clone(),
+                soft_failed: place.soft_failed.clone(),
+            }),
+        })
     }
 
     /// Checks 4 and 5.
-    fn check(&self, event: &Event, before: &State) -> Result<(), Unauthorized> {
+    fn check(&self, event: &Event, before: &State) -> Result<(), Refused> {
+        if *event.kind() == TimelineEventType::RoomCreate {
+            return Err(Unauthorized::SecondCreate.into());
+        }
+        if let Some(id) = self.missing_auth(event) {
+            return Err(Refused::MissingAuth(id.clone()));
+        }
+        self.check_cited(event)?;
+        let rules = &self.version.rules.authorization;
+        Ok(check_state(rules, event, before)?)
+    }
+
+    /// The first event that this one cites and that is not here.
+    pub(crate) fn missing_auth<'a>(&self, event: &'a Event) -> Option<&'a OwnedEventId> {
+        let mut cited = event.authorising().iter();
+        cited.find(|id| self.known(id).is_none())
+    }
+
+    /// Check 4, which needs no place in the graph.
+    ///
+    /// # Errors
+    /// [`Unauthorized`], also if an [event that it cites is not here](Self::missing_auth).
+    pub(crate) fn check_cited(&self, event: &Event) -> Result<(), Unauthorized> {
         let rules = &self.version.rules.authorization;
         let create = self.event(&self.create);
-        check_auth_events(rules, event, create, |id| self.event(id))?;
-        check_state(rules, event, before)
+        check_auth_events(rules, event, create, |id| self.known(id))
     }
 
     /// Checks an event of our own as others will, without taking it in.
@@ -271,143 +316,129 @@ impl Room {
     /// [`Refused`].
     pub(crate) fn check_own(&self, event: &Event) -> Result<(), Refused> {
         let before = self.state_after(event.previous())?;
-        Ok(self.check(event, &before)?)
+        self.check(event, &before)
     }
 
-    /// Checks what a user of another server would send, before it is signed.
-    ///
-    /// # Errors
-    /// [`Refused`].
-    pub(crate) fn check_template(&self, unsigned: &Object) -> Result<(), Refused> {
-        let pdu = Pdu::judge(unsigned.to_value()).map_err(|_| UnreadableEvent("content"))?;
-        // Its ID will be the hash of what it becomes, and is not looked at.
-        self.check_own(&Event::read("$template", pdu)?)
-    }
-
-    fn place(&mut self, event: Arc<Event>, before: State, is_head: bool) -> Result<(), Refused> {
-        let after = before.with(&event);
-        let id = event.id().to_owned();
-        let mut heads = self.heads.clone();
-        if is_head {
-            for previous in event.previous() {
-                heads.remove(previous);
-            }
-            heads.insert(id.clone());
-        }
-        let place = Some(Place {
-            before,
-            after: after.clone(),
-        });
-        let replaced = self.events.insert(id.clone(), Node { event, place });
-        let state = if !is_head {
-            Ok(self.state.clone())
-        } else if heads.len() == 1 {
-            Ok(after)
-        } else {
-            self.merge(&heads)
+    /// Check 6, and the event's place.
+    fn enter(&mut self, event: Event, before: State) -> Result<Added, Refused> {
+        let rules = &self.version.rules.authorization;
+        let current = match before.is_shared_with(&self.state) {
+            true => Ok(()),
+            false => check_state(rules, &event, &self.state),
         };
-        match state {
-            Ok(state) => {
-                self.state = state;
-                self.heads = heads;
-                Ok(())
-            }
-            Err(error) => {
-                match replaced {
-                    Some(node) => self.events.insert(id, node),
-                    None => self.events.remove(&id),
-                };
-                Err(error)
-            }
+        let soft_failed = current.err();
+        if let Some(why) = &soft_failed {
+            tracing::debug!(event = %event.id(), %why, "soft-failed");
         }
+        let event = self.place(event, before, soft_failed.clone())?;
+        Ok(Added { event, soft_failed })
+    }
+
+    /// Puts an event into the graph, and on top of it, unless it soft-failed. One that would be a head too many waits until something
+    /// joins it with the others: to drop another in its favour would take the state back to what it was before that.
+    fn place(
+        &mut self,
+        event: Event,
+        before: State,
+        soft_failed: Option<Unauthorized>,
+    ) -> Result<Arc<Event>, Refused> {
+        let event = Arc::new(event);
+        let after = before.with(&event);
+        let hidden = self.heads_under(event.previous());
+        let mut place = Place {
+            before,
+            after,
+            soft_failed,
+            hidden,
+        };
+        let others: BTreeSet<OwnedEventId> =
+            self.heads.difference(&place.hidden).cloned().collect();
+        if place.soft_failed.is_none() && others.len() < MAX_HEADS {
+            let mut states = self.states_after(&others)?;
+            states.push(place.after.clone());
+            self.state = self.merge(states, Some(&event))?;
+            self.heads = others;
+            self.heads.insert(event.id().to_owned());
+            place.hidden.clear();
+        }
+        self.put(event.clone(), place);
+        Ok(event)
+    }
+
+    /// Keeps a rejected event.
+    fn reject(&mut self, event: Event, before: State) {
+        if self.rejected.len() == MAX_REJECTED
+            && let Some(oldest) = self.rejected.pop_front()
+        {
+            self.events.remove(&oldest);
+        }
+        self.rejected.push_back(event.id().to_owned());
+        let place = Place {
+            after: before.clone(),
+            before,
+            soft_failed: None,
+            hidden: self.heads_under(event.previous()),
+        };
+        self.put(Arc::new(event), place);
+    }
+
+    fn put(&mut self, event: Arc<Event>, place: Place) {
+        let (id, place) = (event.id().to_owned(), Some(place));
+        self.events.insert(id, Node { event, place });
+    }
+
+    /// The heads among these events, and those that they hide: no heads any more once something stands on these events.
+    fn heads_under(&self, ids: &[OwnedEventId]) -> BTreeSet<OwnedEventId> {
+        let places = ids.iter().filter_map(|id| self.place_of(id));
+        let hidden = places.flat_map(|place| &place.hidden);
+        let under = ids.iter().chain(hidden);
+        under
+            .filter(|id| self.heads.contains(*id))
+            .cloned()
+            .collect()
+    }
+
+    fn place_of(&self, id: &EventId) -> Option<&Place> {
+        self.events.get(id)?.place.as_ref()
     }
 
     /// The state after these events together.
     fn state_after(&self, ids: &[OwnedEventId]) -> Result<State, Refused> {
-        if ids.len() == self.heads.len() && ids.iter().all(|id| self.heads.contains(id)) {
+        if are_same(ids, &self.heads) {
             return Ok(self.state.clone());
         }
         if let Some(after) = self.footing_of(ids) {
             return Ok(after.clone());
         }
-        self.merge(ids)
+        self.merge(self.states_after(ids)?, None)
     }
 
-    fn merge<'a>(&self, ids: impl IntoIterator<Item = &'a OwnedEventId>) -> Result<State, Refused> {
+    fn states_after<'a>(
+        &self,
+        ids: impl IntoIterator<Item = &'a OwnedEventId>,
+    ) -> Result<Vec<State>, Refused> {
+        let states = ids.into_iter().map(|id| {
+            let place = self.place_of(id);
+            let place = place.ok_or_else(|| Refused::MissingPrevious(id.clone()))?;
+            Ok(place.after.clone())
+        });
+        states.collect()
+    }
+
+    /// One state of several, which may rest on an event that is not in the graph yet.
+    fn merge(&self, all: Vec<State>, new: Option<&Arc<Event>>) -> Result<State, Refused> {
         let mut states: Vec<State> = Vec::new();
-        for id in ids {
-            let place = self.events.get(id).and_then(|node| node.place.as_ref());
-            let after = &place
-                .ok_or_else(|| Refused::MissingPrevious(id.clone()))?
-                .after;
+        for state in all {
             // Branches of messages alone have one state.
-            if !states.iter().any(|state| state.is_shared_with(after)) {
-                states.push(after.clone());
+            if !states.iter().any(|other| other.is_shared_with(&state)) {
+                states.push(state);
             }
         }
+        let find = |id: &EventId| new.filter(|new| new.id() == id).or_else(|| self.known(id));
         match states.as_slice() {
             [one] => Ok(one.clone()),
-            _ => Ok(resolve(&self.version, &states, |id| self.event(id))?),
+            _ => Ok(resolve(&self.version, &states, find)?),
         }
-    }
-
-    /// The event that `draft` becomes on top of the room, without hashes and signatures.
-    ///
-    /// # Errors
-    /// [`Refused`] if the draft's content is malformed.
-    pub(crate) fn compose(&self, draft: &Draft, now: i64) -> Result<Object, Refused> {
-        // More heads than fit are joined by the events after this one.
-        let mut heads: Vec<&Arc<Event>> =
-            self.heads.iter().filter_map(|id| self.event(id)).collect();
-        heads.sort_by_key(|event| std::cmp::Reverse(event.depth()));
-        heads.truncate(MAX_PREVIOUS);
-        let depth = heads.first().map_or(0, |event| event.depth());
-        let previous: Vec<OwnedEventId> = heads.iter().map(|event| event.id().to_owned()).collect();
-        let before = self.state_after(&previous)?;
-        let cited = select_auth_events(&self.version.rules.authorization, draft, &before)?;
-        let mut event = ObjectWriter::new();
-        event
-            .string("room_id", self.id.as_str())
-            .string("type", &draft.kind)
-            .string("sender", draft.sender.as_str())
-            .string_opt("state_key", draft.state_key.as_deref())
-            .value("content", &draft.content.to_value())
-            .strings("prev_events", &previous)
-            .strings("auth_events", &cited)
-            .integer("depth", depth.saturating_add(1).min(MAX_DEPTH))
-            .integer("origin_server_ts", now);
-        Ok(event.into_object())
-    }
-
-    /// Makes, signs and takes in an event of one of our users.
-    ///
-    /// # Errors
-    /// The event cannot be signed, or the user may not send it.
-    pub(crate) fn append(
-        &mut self,
-        draft: &Draft,
-        server: &ServerName,
-        key: &SigningKey,
-        now: i64,
-    ) -> Result<Arc<Event>, AppendError> {
-        let event = self.sign(draft, server, key, now)?;
-        Ok(self.add(event)?)
-    }
-
-    /// Makes and signs an event, and leaves the room as it is.
-    ///
-    /// # Errors
-    /// The event cannot be signed.
-    pub(crate) fn sign(
-        &self,
-        draft: &Draft,
-        server: &ServerName,
-        key: &SigningKey,
-        now: i64,
-    ) -> Result<Event, AppendError> {
-        let unsigned = self.compose(draft, now)?;
-        let (id, pdu) = sign_event(&*self.version.format, &unsigned, server, key)?;
-        Ok(Event::read(&id, pdu).map_err(Refused::from)?)
     }
 
     /// The state that an invited user is shown (SS "Inviting to a room"): what names the room, the create event first.
@@ -424,15 +455,4 @@ impl Room {
         let shown = SHOWN.iter().filter_map(|kind| self.state.get(kind, ""));
         shown.cloned().collect()
     }
-}
-
-/// An event of our own has no place in a room.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// It cannot be signed: too large, or not in the form that the room version asks for.
-    #[error(transparent)]
-    Form(#[from] EventError),
-    /// The user may not send it.
-    #[error(transparent)]
-    Refused(#[from] Refused),
 }

@@ -25,6 +25,12 @@ impl State {
         self.events.get(&(kind.clone(), key.to_owned()))
     }
 
+    /// Whether this event stands at this key.
+    pub(crate) fn holds(&self, key: &StateKey, event: &Event) -> bool {
+        let found = self.events.get(key);
+        found.is_some_and(|found| found.id() == event.id())
+    }
+
     /// All events, in no order.
     pub fn events(&self) -> impl Iterator<Item = &Arc<Event>> {
         self.events.values()

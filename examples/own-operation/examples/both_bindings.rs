@@ -2,7 +2,12 @@
 //!
 //! `cargo run --example both_bindings`, in the folder of this crate.
 
-use std::{error::Error, net::Ipv4Addr, sync::Arc};
+use std::{
+    error::Error,
+    mem,
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use comity_core::{
@@ -16,13 +21,16 @@ use comity_core::{
     json::{Json, Members, Value},
     transport::{FixedRoutes, Route, Transport},
 };
-use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
+use comity_grpc::{Codecs, GrpcCodec, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
 use comity_http::{HttpServer, HttpTransport};
 use comity_net::{
     AddressGuard, ClientTls, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions,
     Protocol, ServerTls,
 };
 use own_operation::{Calls, Complexity, GetRoomComplexity, GetRoomComplexityReply, complexity};
+
+/// The rpc that carries any operation.
+const INVOKE: &str = "/comity.federation.v1.Invocation/Invoke";
 
 struct Homeserver;
 
@@ -74,9 +82,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         service.clone(),
         GrpcServerOptions::default(),
     );
-    // Says what arrives, as the two ways over gRPC look the same to a handler.
-    let claims = |head: &http::request::Parts| {
+    // Writes down what arrives, as the two ways over gRPC look the same to a handler.
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let log = arrived.clone();
+    let claims = move |head: &http::request::Parts| {
         println!("  {} {}", head.method, head.uri.path());
+        log.lock()
+            .expect("nobody panics with it")
+            .push(head.uri.path().to_owned());
         is_grpc(head)
     };
     let dispatch = Dispatch::new(HttpServer::new(operations, service).boxed())
@@ -97,12 +110,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         GrpcTransport::new(routes.clone(), pool(&root, Protocol::Http2)?).with_codecs(codecs);
     // This peer has Comity's codecs alone: to it our operation is one of those that go through `Invoke`.
     let without = GrpcTransport::new(routes, pool(&root, Protocol::Http2)?);
-    let ways: [(&str, Arc<dyn Transport>); 3] = [
-        ("HTTP", Arc::new(http)),
-        ("gRPC, with the typed message", Arc::new(typed)),
-        ("gRPC, from a peer without it", Arc::new(without)),
+    let rpc = format!("/{}", GetRoomComplexity::RPC);
+    let ways: [(&str, Arc<dyn Transport>, &str); 3] = [
+        (
+            "HTTP",
+            Arc::new(http),
+            "/_matrix/federation/unstable/rooms/",
+        ),
+        ("gRPC, with the typed message", Arc::new(typed), &rpc),
+        ("gRPC, from a peer without it", Arc::new(without), INVOKE),
     ];
-    for (way, transport) in ways {
+    for (way, transport, path) in ways {
         println!("{way}:");
         let client = Client::layered(transport, Sign::layer(us.clone(), key.clone()));
         let mut request = GetRoomComplexity {
@@ -119,6 +137,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let refused = client.get_room_complexity(&them, request).await;
         let error = refused.err().ok_or("a room that is not there was found")?;
         println!("  {error}");
+        let arrived = mem::take(&mut *arrived.lock().expect("nobody panics with it"));
+        if arrived.len() != 2 || !arrived.iter().all(|arrived| arrived.starts_with(path)) {
+            return Err(format!("{way}: two calls of {path} went out, {arrived:?} arrived").into());
+        }
     }
     server.abort();
     Ok(())

@@ -2,17 +2,27 @@
 //!
 //! The sample stands in this crate, under `cfg(test)`: the kit's trait and the request would both be foreign to a test in `tests/`.
 
-use std::sync::Arc;
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+};
 
-use comity_conformance::{Lists, ReplySample, Sample, extra_query, identifier, json, no_body};
+use comity_conformance::{
+    Lists, Parameter, ReplySample, Sample, extra_query, identifier, json, no_body,
+};
 use comity_core::{
     CallService, Client, Operations, ServerName,
     call::{Call, Endpoint, Operation},
     endpoint::{Content, EndpointParts},
-    transport::{MemoryMode, MemoryTransport, Transport},
+    transport::{FixedRoutes, MemoryMode, MemoryTransport, Route, Transport},
 };
-use comity_grpc::{GrpcCodec, ReplyMessage};
+use comity_grpc::{
+    Codecs, GrpcCodec, GrpcServer, GrpcServerOptions, GrpcTransport, ReplyMessage, is_grpc,
+};
 use comity_http::{HttpServer, ServiceTransport};
+use comity_net::{
+    AddressGuard, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions, Protocol,
+};
 use proptest::{
     prop_assert, prop_assert_eq, proptest,
     sample::select,
@@ -24,6 +34,7 @@ use crate::{GetRoomComplexity, grpc, operations};
 
 impl Sample for GetRoomComplexity {
     const LISTS: Lists<Self> = Lists::NONE;
+    const PARAMETERS: &'static [Parameter] = &[];
 
     fn requests() -> BoxedStrategy<Self> {
         (identifier(), extra_query())
@@ -85,21 +96,33 @@ proptest! {
         reply in GetRoomComplexity::replies(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let destination: ServerName = "callee.example".parse().unwrap();
-        for transport in transports(&request, &reply) {
-            let call = Call::new(destination.clone(), request.clone());
-            let (arrived, broken) = runtime.block_on(async {
+        runtime.block_on(async {
+            for (transport, rpc, called) in transports(&request, &reply).await {
+                let call = Call::new(callee(), request.clone());
                 let arrived = Client::new(transport).send(call).await.unwrap();
-                ReplySample::read(arrived).await
-            });
-            prop_assert!(broken.is_none(), "{:?}", broken);
-            prop_assert_eq!(&arrived, &reply);
-        }
+                let (arrived, broken) = ReplySample::read(arrived).await;
+                prop_assert!(broken.is_none(), "{:?}", broken);
+                prop_assert_eq!(&arrived, &reply);
+                prop_assert_eq!(&*called.lock().unwrap(), &Vec::from_iter(rpc));
+            }
+            Ok(())
+        })?;
     }
 }
 
-/// HTTP and memory, each to a server that expects this request and gives this reply.
-fn transports(request: &GetRoomComplexity, reply: &ReplySample) -> [Arc<dyn Transport>; 2] {
+fn callee() -> ServerName {
+    "callee.example".parse().unwrap()
+}
+
+/// The rpcs that were called.
+type Called = Arc<Mutex<Vec<String>>>;
+
+/// HTTP, memory, and gRPC with the typed message and without, each to a server that expects this request and gives this reply; and the rpc
+/// that has to be called.
+async fn transports(
+    request: &GetRoomComplexity,
+    reply: &ReplySample,
+) -> Vec<(Arc<dyn Transport>, Option<String>, Called)> {
     let all = Operations::federation().with(operations()).unwrap();
     let (request, reply) = (request.clone(), reply.clone());
     let server = CallService::new(tower::service_fn(move |call: Call| {
@@ -107,8 +130,61 @@ fn transports(request: &GetRoomComplexity, reply: &ReplySample) -> [Arc<dyn Tran
         std::future::ready(Ok(reply.to_reply(None)))
     }));
     let http = HttpServer::new(all.clone(), server.clone());
-    [
-        Arc::new(ServiceTransport::new(http)),
-        Arc::new(MemoryTransport::new(all, server, MemoryMode::ThroughCodec)),
-    ]
+    let memory = MemoryTransport::new(all.clone(), server.clone(), MemoryMode::ThroughCodec);
+    let mut transports: Vec<(Arc<dyn Transport>, _, _)> = vec![
+        (
+            Arc::new(ServiceTransport::new(http)),
+            None,
+            Called::default(),
+        ),
+        (Arc::new(memory), None, Called::default()),
+    ];
+    let ours = Codecs::federation().with::<GetRoomComplexity>();
+    for (codecs, rpc) in [
+        (ours, GetRoomComplexity::RPC),
+        (
+            Codecs::federation(),
+            "comity.federation.v1.Invocation/Invoke",
+        ),
+    ] {
+        let called = Called::default();
+        let grpc = over_grpc(all.clone(), server.clone(), called.clone()).await;
+        transports.push((
+            Arc::new(grpc.with_codecs(codecs)),
+            Some(format!("/{rpc}")),
+            called,
+        ));
+    }
+    transports
+}
+
+/// gRPC over loopback; the server has the typed message, and ends with the runtime.
+async fn over_grpc(operations: Operations, server: CallService, called: Called) -> GrpcTransport {
+    let codecs = Codecs::federation().with::<GetRoomComplexity>();
+    let options = GrpcServerOptions::default();
+    let grpc = GrpcServer::new(operations.clone(), codecs, server.clone(), options);
+    let claims = move |head: &http::request::Parts| {
+        called.lock().unwrap().push(head.uri.path().to_owned());
+        is_grpc(head)
+    };
+    let dispatch = Dispatch::new(HttpServer::new(operations, server).boxed())
+        .with(claims, grpc.into_service());
+    let options = ListenerOptions {
+        protocol: Protocol::Http2,
+        ..ListenerOptions::default()
+    };
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0), options)
+        .await
+        .unwrap();
+    let route = Route {
+        addresses: vec![listener.local_addr()],
+        host: callee().to_string(),
+        certificate_name: callee().host().to_owned(),
+    };
+    tokio::spawn(listener.serve(dispatch, std::future::pending()));
+    let connector =
+        Connector::danger_without_tls().with_guard(AddressGuard::default().allow_loopback());
+    let options = PoolOptions::default().with_protocol(Protocol::Http2);
+    let routes = FixedRoutes::new().with(callee(), route);
+    GrpcTransport::new(Arc::new(routes), Pool::new(connector, options))
 }

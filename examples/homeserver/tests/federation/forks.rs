@@ -1,8 +1,9 @@
 //! Two servers that act at the same time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use comity_homeserver::{Draft, Event, NewRoom, ruma_common::OwnedRoomId};
+use comity_core::json::Value;
+use comity_homeserver::{Draft, Event, MAX_HEADS, NewRoom, ruma_common::OwnedRoomId};
 use serde_json::json;
 
 use crate::setting::{House, Street, object, topic};
@@ -123,4 +124,83 @@ async fn a_ban_beats_what_the_banned_user_did_at_the_same_time() {
                 .is_err()
         );
     }
+}
+
+#[tokio::test]
+async fn two_hundred_forks_make_no_more_heads_than_one_event_can_join() {
+    let (one, two, room) = peers("12").await;
+    let (alice, bob) = (one.user("alice"), two.user("bob"));
+    let citing = [("m.room.power_levels", ""), ("m.room.member", bob.as_str())];
+    let forks: Vec<_> = (0..200)
+        .map(|number| two.forge(&room, &topic(&bob, &number.to_string()), None, &citing))
+        .collect();
+    let start = Instant::now();
+    for forks in forks.chunks(50) {
+        let results = two.push(&one, forks.iter().map(|(_, pdu)| Ok(pdu.clone())));
+        assert!(results.await.values().all(|result| result.error.is_none()));
+    }
+    let taken = start.elapsed();
+    assert!(taken.as_secs() < 20, "{taken:?}");
+    assert_eq!(one.heads(&room).len(), MAX_HEADS);
+    assert!(forks.iter().all(|(id, _)| one.has(&room, id)));
+
+    // Honest users go on as if nothing were: their next event joins the forks.
+    let sent = one.server.append(&room, &topic(&alice, "one")).unwrap();
+    assert_eq!(sent.previous().len(), MAX_HEADS);
+    assert_eq!(one.heads(&room), [sent.id().as_str()]);
+    assert_eq!(one.state(&room)["m.room.topic \"\""], sent.id().as_str());
+}
+
+#[tokio::test]
+async fn an_event_that_names_one_head_twice_does_not_stand_on_the_other() {
+    let (one, two, room) = peers("12").await;
+    let (alice, bob) = (one.user("alice"), two.user("bob"));
+    let sides = [
+        (&one, vec![topic(&alice, "hers")]),
+        (&two, vec![Draft::message(&bob, "his")]),
+    ];
+    let [_, his] = at_the_same_time(&room, sides).await;
+    let his = his[0].id().as_str();
+    let citing = [("m.room.power_levels", ""), ("m.room.member", bob.as_str())];
+    let unsigned = two.unsigned(&room, &Draft::message(&bob, "twice"), None, &citing);
+    let previous = Value::array([Value::string(his), Value::string(his)]);
+    let (id, twice) = two.sign(&room, &unsigned.with_member("prev_events", &previous));
+    let results = two.push(&one, [Ok(twice)]).await;
+    assert_eq!(results[&id].error, None);
+    let before = one.server.with_room(&room, |room| {
+        let id: &str = &id;
+        let before = room.state_before(id.try_into().unwrap()).unwrap();
+        before.get(&"m.room.topic".into(), "").is_some()
+    });
+    assert_eq!(before, Some(false), "her topic stands beside it");
+}
+
+#[tokio::test]
+async fn what_stands_on_a_soft_failed_event_stands_on_what_that_stood_on() {
+    let (one, two, room) = peers("12").await;
+    let (alice, bob, carol) = (one.user("alice"), two.user("bob"), two.user("carol"));
+    two.server.join(&room, &carol, one.name()).await.unwrap();
+    let member = |user| [("m.room.power_levels", ""), ("m.room.member", user)];
+    let late = two.unsigned(
+        &room,
+        &Draft::message(&bob, "beside the ban"),
+        None,
+        &member(bob.as_str()),
+    );
+    let sides = [
+        (&one, vec![Draft::membership(&alice, &bob, "ban")]),
+        (&two, vec![Draft::message(&carol, "hers")]),
+    ];
+    let [ban, hers] = at_the_same_time(&room, sides).await;
+    let on_hers = Value::array([Value::string(hers[0].id().as_str())]);
+    let (late_id, late) = two.sign(&room, &late.with_member("prev_events", &on_hers));
+    assert_eq!(two.push(&one, [Ok(late)]).await[&late_id].error, None);
+    assert_eq!(one.heads(&room).len(), 2, "it is no head");
+    // Carol's server did not hold it against Bob.
+    let next = Draft::message(&carol, "on it");
+    let (next_id, next) = two.forge(&room, &next, Some(&[late_id]), &member(carol.as_str()));
+    assert_eq!(two.push(&one, [Ok(next)]).await[&next_id].error, None);
+    let mut heads = vec![ban[0].id().to_string(), next_id];
+    heads.sort();
+    assert_eq!(one.heads(&room), heads);
 }

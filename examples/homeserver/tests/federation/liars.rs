@@ -1,14 +1,19 @@
 //! A server that lies to one that joins through it.
 
+use std::sync::{Arc, OnceLock};
+
 use async_trait::async_trait;
 use comity_core::{
-    api::{self, MakeJoin, MakeJoinReply, Membership, SendJoin, SendJoinReply},
+    api::{
+        self, Invite, InviteReply, MakeJoin, MakeJoinReply, Membership, SendJoin, SendJoinReply,
+    },
+    auth::SigningKey,
     call::{Arrival, Authenticated, EventReply},
     error::FederationError,
-    event::Pdu,
+    event::{Pdu, add_signature},
     json::{Json, Object, Value},
 };
-use comity_homeserver::{ActionError, Homeserver};
+use comity_homeserver::{ActionError, Homeserver, Joined, Version};
 use serde_json::json;
 
 use crate::setting::{House, Street, object, topic};
@@ -21,6 +26,11 @@ struct Liar {
     template: Lie<Object>,
     version: Lie<Option<String>>,
     state: Lie<Vec<Pdu>>,
+    /// Of the event that was given and the one that an honest server gives back.
+    invite: Box<dyn Fn(Pdu, Pdu) -> Pdu + Send + Sync>,
+    /// With this key it vouches for users who join, and gives their join back.
+    key: Arc<OnceLock<Arc<SigningKey>>>,
+    join: Box<dyn Fn(Pdu, Pdu) -> Pdu + Send + Sync>,
 }
 
 impl Liar {
@@ -30,6 +40,9 @@ impl Liar {
             template: Box::new(|truth| truth),
             version: Box::new(|truth| truth),
             state: Box::new(|truth| truth),
+            invite: Box::new(|_, truth| truth),
+            key: Arc::default(),
+            join: Box::new(|_, truth| truth),
         }
     }
 }
@@ -51,8 +64,14 @@ impl Membership for Liar {
     async fn send_join(
         &self,
         cx: &Authenticated,
-        request: SendJoin,
+        mut request: SendJoin,
     ) -> Result<SendJoinReply, FederationError> {
+        let given = request.event.clone();
+        if let Some(key) = self.key.get() {
+            let version = Version::find("12").unwrap().format;
+            request.event = add_signature(&*version, &given, self.honest.name(), key).unwrap();
+        }
+        let vouched = request.event.clone();
         let mut reply = self.honest.send_join(cx, request).await?;
         let (mut state, mut chain) = (Vec::new(), Vec::new());
         while let Some(arrival) = reply.next().await {
@@ -64,9 +83,23 @@ impl Membership for Liar {
                 _ => chain.push(item),
             }
         }
-        let members = reply.finish().await.unwrap();
+        let mut members = reply.finish().await.unwrap();
+        if self.key.get().is_some() {
+            members.event = Some(Json::from_value((self.join)(given, vouched).into_value()));
+        }
         let arrays = vec![("auth_chain", chain), ("state", (self.state)(state))];
         Ok(EventReply::new(arrays, members))
+    }
+
+    async fn invite(
+        &self,
+        cx: &Authenticated,
+        request: Invite,
+    ) -> Result<InviteReply, FederationError> {
+        let given = request.event.clone();
+        let mut reply = Membership::invite(&self.honest, cx, request).await?;
+        reply.event = (self.invite)(given, reply.event);
+        Ok(reply)
     }
 }
 
@@ -165,4 +198,108 @@ async fn state_events_that_are_forged_or_not_allowed_are_left_out() {
     assert!(named.contains("auth events do not allow it"), "{named}");
     assert!(named.contains("two.example did not sign it"), "{named}");
     assert_eq!(one.state(&room), two.state(&room));
+}
+
+/// The event with another member.
+fn with(event: &Pdu, name: &str, value: serde_json::Value) -> Pdu {
+    let value = Value::from_serialize(&value).unwrap();
+    Pdu::judge(event.object().with_member(name, &value).to_value()).unwrap()
+}
+
+#[tokio::test]
+async fn an_invite_that_the_invited_server_did_not_sign_is_not_sent() {
+    let of_another = |given: Pdu, _| {
+        let mut signatures = given
+            .get("signatures")
+            .unwrap()
+            .to::<serde_json::Value>()
+            .unwrap();
+        signatures["one.example"] = signatures["two.example"].clone();
+        with(&given, "signatures", signatures)
+    };
+    let lies: [Box<dyn Fn(Pdu, Pdu) -> Pdu + Send + Sync>; 2] =
+        [Box::new(|given, _| given), Box::new(of_another)];
+    for lie in lies {
+        let (one, two) = lied_to(|liar| liar.invite = lie);
+        let (alice, bob) = (one.user("alice"), two.user("bob"));
+        let room = two.public_room(&bob, "12");
+        let before = two.state(&room);
+        let error = two.server.invite(&room, &bob, &alice).await.unwrap_err();
+        assert!(bad_answer(&error).contains("one.example"), "{error}");
+        assert_eq!(two.state(&room), before);
+    }
+}
+
+#[tokio::test]
+async fn what_the_invited_server_alters_besides_its_signature_is_not_taken() {
+    let (one, two) = lied_to(|liar| {
+        liar.invite = Box::new(|_, signed| {
+            let altered = with(
+                &signed,
+                "content",
+                json!({"membership": "invite", "reason": "?"}),
+            );
+            with(&altered, "unsigned", json!({"age": 1}))
+        });
+    });
+    let (alice, bob) = (one.user("alice"), two.user("bob"));
+    let room = two.public_room(&bob, "12");
+    let sent = two.server.invite(&room, &bob, &alice).await.unwrap();
+    let pdu = sent.event.pdu();
+    assert_eq!(pdu.content().unwrap().text(), r#"{"membership":"invite"}"#);
+    assert_eq!(pdu.get("unsigned"), None);
+    // The honest part of the liar has the same event.
+    let invitation = one.server.invitations(&alice).remove(0);
+    assert_eq!(invitation.event, *pdu);
+}
+
+/// Joins a room through a server that vouches for the user, and does this to the join that it gives back.
+async fn join_vouched(
+    lie: impl Fn(Pdu, Pdu) -> Pdu + Send + Sync + 'static,
+) -> Result<Joined, ActionError> {
+    let key = Arc::new(OnceLock::new());
+    let liars = key.clone();
+    let (one, two) = lied_to(|liar| {
+        liar.key = liars;
+        liar.template = Box::new(|truth| {
+            let content = json!({
+                "join_authorised_via_users_server": "@alice:one.example",
+                "membership": "join",
+                "reason": "why not",
+            });
+            truth.with_member("content", &object(content).to_value())
+        });
+        liar.join = Box::new(lie);
+    });
+    key.set(one.key.clone()).unwrap();
+    let room = one.public_room(&one.user("alice"), "12");
+    two.server.join(&room, &two.user("bob"), one.name()).await
+}
+
+#[tokio::test]
+async fn a_join_that_another_server_vouches_for_stays_ours_and_needs_its_signature() {
+    let altered = |_, signed: Pdu| {
+        let content = json!({
+            "join_authorised_via_users_server": "@alice:one.example",
+            "membership": "join",
+        });
+        with(&signed, "content", content)
+    };
+    let honest = join_vouched(|_, signed| signed).await.unwrap().event;
+    let altered = join_vouched(altered).await.unwrap().event;
+    for event in [honest, altered] {
+        let pdu = event.pdu();
+        assert!(
+            pdu.get("signatures")
+                .unwrap()
+                .to_string()
+                .contains("one.example")
+        );
+        assert!(pdu.content().unwrap().get("reason").is_some(), "{pdu:?}");
+    }
+    let error = join_vouched(|given, _| given).await.unwrap_err();
+    assert!(
+        bad_answer(&error).contains("one.example did not sign it"),
+        "{error}"
+    );
 }

@@ -8,6 +8,8 @@ mod liars;
 mod missing;
 mod pulling;
 mod refusals;
+mod rejection;
 mod setting;
 mod size;
+mod strangers;
 mod users;

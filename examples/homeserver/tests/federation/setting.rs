@@ -28,7 +28,11 @@ use tower::ServiceBuilder;
 
 /// Servers by name: a transport that carries each call to its destination.
 #[derive(Clone, Debug, Default)]
-pub struct Street(Arc<RwLock<BTreeMap<ServerName, MemoryTransport>>>);
+pub struct Street {
+    houses: Arc<RwLock<BTreeMap<ServerName, MemoryTransport>>>,
+    /// The names of the operations that were called, and of the servers that were asked.
+    calls: Arc<RwLock<Vec<(&'static str, ServerName)>>>,
+}
 
 /// A server and what only its operator has.
 #[derive(Clone, Debug)]
@@ -75,12 +79,21 @@ impl Street {
             .layered(ServiceBuilder::new().layer(Verify::layer(Arc::new(authenticator))));
         let transport =
             MemoryTransport::new(Operations::federation(), service, MemoryMode::ThroughCodec);
-        self.0.write().unwrap().insert(name, transport);
+        self.houses.write().unwrap().insert(name, transport);
         House {
             server,
             key,
             client,
         }
+    }
+
+    /// How often a server was asked for an operation.
+    pub fn calls(&self, operation: &str, to: &House) -> usize {
+        let calls = self.calls.read().unwrap();
+        let such = calls
+            .iter()
+            .filter(|(name, of)| *name == operation && of == to.name());
+        such.count()
     }
 
     /// Two servers.
@@ -101,11 +114,11 @@ impl Transport for Street {
     }
 
     async fn send(&self, call: Call) -> Result<Reply, CallError> {
-        let house = call
-            .context()
-            .destination
-            .as_ref()
-            .and_then(|name| self.0.read().unwrap().get(name).cloned());
+        let house = call.context().destination.as_ref().and_then(|name| {
+            let called = (call.spec().name, name.clone());
+            self.calls.write().unwrap().push(called);
+            self.houses.read().unwrap().get(name).cloned()
+        });
         match house {
             Some(house) => house.send(call).await,
             None => Err(TransportError::new(
