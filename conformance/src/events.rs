@@ -124,7 +124,7 @@ impl Sample for Backfill {
     };
 
     fn requests() -> BoxedStrategy<Self> {
-        let from = vec(json::string(), 1..5);
+        let from = vec(identifier(), 1..5);
         (identifier(), from, any::<i64>(), extra_query())
             .prop_map(|(room_id, from, limit, mut extra_query)| {
                 // Known here, so it cannot be extra.

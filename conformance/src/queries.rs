@@ -19,7 +19,7 @@ impl Sample for QueryProfile {
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {
-        (json::string(), option::of(identifier()), extra_query())
+        (identifier(), option::of(identifier()), extra_query())
             .prop_map(|(user_id, field, extra_query)| Self {
                 user_id,
                 field,

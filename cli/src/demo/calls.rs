@@ -1,18 +1,24 @@
 //! What the demo does with any call: takes its time, and says what differs.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use comity_core::{
     Client, ServerName,
-    api::{Calls, DownloadMedia},
+    api::Calls,
+    call::{Arrival, EventReply, MessageForm},
     endpoint::Query,
     error::CallError,
+    event::Element,
     json::{Members, Value},
 };
 use futures_util::StreamExt;
 
-use super::measure::Done;
+use super::{mascot, measure::Done};
 
 /// A member that no version of the API knows, to see that it arrives.
 pub(crate) const UNKNOWN_MEMBER: &str = "org.example.comity.demo";
@@ -35,18 +41,17 @@ pub(crate) fn unknown_query() -> Query {
     query
 }
 
-/// Fetches a file and compares it while it arrives.
+/// Fetches the file and compares it while it arrives.
 ///
 /// # Errors
 /// What failed, or what differs.
 pub(crate) async fn read_file(
     client: &Client,
     from: &ServerName,
-    request: DownloadMedia,
     wanted: &[u8],
 ) -> Result<Done, String> {
     let begun = Instant::now();
-    let blob = client.download_media(from, request).await;
+    let blob = client.download_media(from, mascot::request()).await;
     let mut bytes = blob.map_err(show)?.bytes;
     let mut left = wanted;
     while let Some(chunk) = bytes.next().await {
@@ -71,6 +76,36 @@ pub(crate) async fn clocked<T>(
     Ok((reply, begun.elapsed()))
 }
 
+/// The arrays of a streamed reply that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Arrived<T>(BTreeMap<&'static str, Vec<T>>);
+
+impl<T> Arrived<T> {
+    /// What came in an array.
+    pub(crate) fn array(&self, name: &str) -> &[T] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The reply to a call that streams, read to its end, and how long that took.
+pub(crate) async fn streamed<M: MessageForm, T: Element>(
+    call: impl Future<Output = Result<EventReply<M, T>, CallError>>,
+) -> Result<(Arrived<T>, Duration), String> {
+    let begun = Instant::now();
+    let mut reply = call.await.map_err(show)?;
+    let mut arrays: BTreeMap<_, Vec<T>> = BTreeMap::new();
+    while let Some(arrival) = reply.next().await {
+        match arrival.map_err(show)? {
+            Arrival::Item { array, item } => arrays.entry(array).or_default().push(item),
+            Arrival::Bad { array, bad } => {
+                return Err(format!("element {} of `{array}` {}", bad.index, bad.fault));
+            }
+        }
+    }
+    reply.finish().await.map_err(show)?;
+    Ok((Arrived(arrays), begun.elapsed()))
+}
+
 pub(crate) fn same<T: PartialEq + std::fmt::Debug>(got: T, wanted: &T) -> Result<(), String> {
     match got == *wanted {
         true => Ok(()),
@@ -79,9 +114,9 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(got: T, wanted: &T) -> Result
 }
 
 /// An error with its causes.
-pub(crate) fn show(error: CallError) -> String {
+pub(crate) fn show(error: impl Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());

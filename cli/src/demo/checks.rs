@@ -19,10 +19,9 @@ use super::{
 pub(crate) async fn signed_bytes<H>(
     from: &Actor<H>,
     to: &Actor<H>,
-    calls: Vec<Call>,
+    calls: &[Call],
 ) -> Result<String, String> {
-    let operations = calls.len();
-    for mut call in calls {
+    for mut call in calls.iter().map(Call::duplicate) {
         let name = call.spec().name;
         let header = sign(from, to, &mut call, &from.identity.key)?;
         let wanted = Seen {
@@ -47,7 +46,7 @@ pub(crate) async fn signed_bytes<H>(
     Ok(format!(
         "method, target, content and credentials of {} signed operations were the same bytes at the receiver, \
          unknown members and parameters included, and proved the origin",
-        count(operations)
+        count(calls.len())
     ))
 }
 
@@ -91,28 +90,23 @@ fn sign<H>(
     .to_header())
 }
 
-/// Whether calls without a good signature are refused, each of them. `calls` gives the same calls each time.
+/// Whether calls without a good signature are refused, each of them.
 pub(crate) async fn refusals<H>(
     from: &Actor<H>,
     to: &Actor<H>,
-    calls: impl Fn() -> Result<Vec<Call>, String>,
+    calls: &[Call],
 ) -> Result<String, String> {
     // The same key ID, so that only the signature tells.
-    let forger = SigningKey::generate(from.identity.key.key_id().version())
-        .map_err(|error| error.to_string())?;
-    let operations = calls()?.len();
-    for place in 0..operations {
-        let call = || -> Result<Call, String> { Ok(calls()?.swap_remove(place)) };
-        let another =
-            || -> Result<Call, String> { Ok(calls()?.swap_remove((place + 1) % operations)) };
-        let forged = sign(from, to, &mut call()?, &forger)?;
-        let others = sign(from, to, &mut another()?, &from.identity.key)?;
+    let forger = SigningKey::generate(from.identity.key.key_id().version()).map_err(show)?;
+    for (call, another) in calls.iter().zip(calls.iter().cycle().skip(1)) {
+        let forged = sign(from, to, &mut call.duplicate(), &forger)?;
+        let others = sign(from, to, &mut another.duplicate(), &from.identity.key)?;
         for (what, credentials) in [
             ("a forged signature", vec![forged]),
             ("a signature of another request", vec![others]),
             ("a missing signature", Vec::new()),
         ] {
-            let mut call = call()?;
+            let mut call = call.duplicate();
             let name = call.spec().name;
             call.context_mut().credentials = Credentials::new(credentials);
             match from.bare.send(call).await {
@@ -127,7 +121,7 @@ pub(crate) async fn refusals<H>(
     }
     Ok(format!(
         "each of {} operations with a forged signature, with that of another request and with none was refused with 401 M_UNAUTHORIZED",
-        count(operations)
+        count(calls.len())
     ))
 }
 

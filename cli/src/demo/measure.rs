@@ -15,7 +15,7 @@ use super::{
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Done {
     pub(crate) time: Duration,
-    /// Events that arrived equal byte for byte.
+    /// Events that arrived; what else is known of them, the task's claim says.
     pub(crate) events: usize,
 }
 

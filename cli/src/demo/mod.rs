@@ -1,13 +1,15 @@
 //! `comity demo`: one implementation of the Federation API behind each transport, and proof that they carry the same.
 //!
 //! `room` is a real room between two homeservers; `imported` carries the events of a file. `stage` puts two servers behind a transport,
-//! `measure` times calls, `checks` tries what is not timed, `verdict` judges an event by ruma, `report` says it all.
+//! `measure` times calls, `checks` tries what is not timed, `verdict` judges an event by ruma, `report` says it all. `mascot` is the file that
+//! every server of the demo has.
 
 mod calls;
 mod checks;
 mod findings;
 mod heap;
 mod imported;
+mod mascot;
 mod measure;
 mod progress;
 mod report;

@@ -1,6 +1,9 @@
-//! What is being done, on standard error: a bar on a terminal, a plain line elsewhere.
+//! What is being done, on standard error: a bar or a spinner on a terminal, a plain line elsewhere.
 
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{IsTerminal, stderr},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -19,7 +22,7 @@ pub(crate) enum Announce {
 }
 
 impl Announce {
-    /// A bar on a terminal; otherwise lines, unless the output is for a program.
+    /// Moving on a terminal; otherwise lines, unless the output is for a program.
     pub(crate) fn for_output(json: bool) -> Self {
         match (stderr().is_terminal(), json) {
             (true, _) => Self::Terminal,
@@ -30,16 +33,25 @@ impl Announce {
 
     /// Begins a stage of `total` steps.
     pub(crate) fn stage(self, what: &str, total: usize) -> Progress {
+        self.begin(what, || {
+            let style = ProgressStyle::with_template("{msg:32} {wide_bar} {human_pos}/{human_len}");
+            ProgressBar::new(total as u64).with_style(style.expect("the template is valid"))
+        })
+    }
+
+    /// Begins a stage that is one step, of which nobody knows how far it is.
+    pub(crate) fn wait(self, what: &str) -> Progress {
+        self.begin(what, || {
+            let style = ProgressStyle::with_template("{msg:32} {spinner} {elapsed}");
+            let bar = ProgressBar::new_spinner().with_style(style.expect("the template is valid"));
+            bar.enable_steady_tick(TURN);
+            bar
+        })
+    }
+
+    fn begin(self, what: &str, bar: impl FnOnce() -> ProgressBar) -> Progress {
         let bar = match self {
-            Self::Terminal => {
-                let bar = ProgressBar::new(total as u64);
-                let style =
-                    ProgressStyle::with_template("{msg:32} {wide_bar} {human_pos}/{human_len}")
-                        .expect("the template is valid");
-                bar.set_style(style);
-                bar.set_message(what.to_owned());
-                Some(bar)
-            }
+            Self::Terminal => Some(bar().with_message(what.to_owned())),
             Self::Lines => {
                 eprintln!("{what} ...");
                 None
@@ -49,6 +61,9 @@ impl Announce {
         Progress { bar }
     }
 }
+
+/// How often a spinner turns.
+const TURN: Duration = Duration::from_millis(120);
 
 impl Progress {
     pub(crate) fn advance(&self, steps: usize) {

@@ -30,7 +30,8 @@ pub(crate) struct RoomReport {
     pub(crate) version: String,
     pub(crate) events: usize,
     pub(crate) bytes: usize,
-    /// Where it comes from: `generated`, or the file.
+    /// Where it comes from: `made here`, or the file's path. One that is made here is made for each transport anew; this is the first, and the
+    /// others are as large.
     pub(crate) source: String,
     /// Entries of the file that were there before.
     pub(crate) repeated: usize,
@@ -41,9 +42,14 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let room = &self.room;
+        // A file's room is the same behind each transport; of those that are made here, each transport has one.
+        let one = match self.joins.len() {
+            0 => "Room",
+            _ => "For each transport a room like",
+        };
         let _ = writeln!(
             text,
-            "Room {} (version {}, {}): {}, {}\n",
+            "{one} {} (version {}, {}): {}, {}\n",
             room.id,
             room.version,
             room.source,
@@ -94,7 +100,7 @@ impl Report {
         let _ = writeln!(
             text,
             "{:<27} {:>12} {:>10} {:>22}",
-            "join of that room, over", "state events", "time", "live heap of a stream"
+            "join of such a room, over", "state events", "time", "live heap of a stream"
         );
         for join in &self.joins {
             let _ = writeln!(

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use comity_core::event::Pdu;
+use comity_core::{ServerName, event::Pdu};
 use ruma_common::{
     CanonicalJsonObject, RoomVersionId,
     canonical_json::redact,
     room_version_rules::RoomVersionRules,
     serde::{Base64, base64::Standard},
 };
-use ruma_signatures::{PublicKeyMap, VerificationError, Verified, content_hash, verify_event};
+use ruma_signatures::{
+    PublicKeyMap, VerificationError, Verified, content_hash, verify_event, verify_json,
+};
 
 /// How an event fared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,24 @@ impl Judge {
         }
     }
 
+    /// Whether these servers signed the event, no others did, and all signatures are good. The version's rules may ask for one of them alone.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub(crate) fn is_signed_by(&self, pdu: &Pdu, servers: &[&ServerName]) -> Result<(), String> {
+        let object = pdu.value().to::<CanonicalJsonObject>();
+        let object = object.map_err(|error| format!("not canonical JSON: {error}"))?;
+        let wanted: BTreeSet<&str> = servers.iter().map(|server| server.as_str()).collect();
+        let signers = signers(&object);
+        if signers != wanted {
+            return Err(format!("{signers:?} signed it instead of {wanted:?}"));
+        }
+        let signed = redact(object.clone(), &self.rules.redaction, None);
+        let signed = signed.map_err(|error| error.to_string())?;
+        // Checks the signatures that are there, each of them.
+        verify_json(&self.keys, &signed).map_err(|error| error.to_string())
+    }
+
     fn judge_object(&self, object: &CanonicalJsonObject) -> Verdict {
         match verify_event(&self.keys, object, &self.rules) {
             Ok(Verified::All) => Verdict::Good,
@@ -93,7 +113,8 @@ impl Judge {
                 (false, false) => Verdict::Bad("the content hash is wrong".to_owned()),
             },
             Err(VerificationError::Ed25519(_)) => {
-                Verdict::Bad(format!("a signature is wrong ({})", self.signers(object)))
+                let signers: Vec<&str> = signers(object).into_iter().collect();
+                Verdict::Bad(format!("a signature is wrong ({})", signers.join(", ")))
             }
             Err(error) => Verdict::Bad(error.to_string()),
         }
@@ -120,13 +141,52 @@ impl Judge {
         };
         claimed.as_bytes() == own.as_bytes()
     }
+}
 
-    fn signers(&self, object: &CanonicalJsonObject) -> String {
-        let signatures = object.get("signatures").and_then(|value| value.as_object());
-        let servers: BTreeSet<&str> = signatures
-            .into_iter()
-            .flat_map(|map| map.keys().map(String::as_str))
-            .collect();
-        servers.into_iter().collect::<Vec<_>>().join(", ")
+/// Who signed an event, by what it says.
+fn signers(object: &CanonicalJsonObject) -> BTreeSet<&str> {
+    let signatures = object.get("signatures").and_then(|value| value.as_object());
+    let servers = signatures.into_iter().flat_map(|map| map.keys());
+    servers.map(String::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use comity_core::{
+        auth::SigningKey,
+        event::{add_signature, room_version::RoomVersions, sign_event},
+        json::{Object, Value},
+    };
+
+    use super::*;
+    use crate::demo::add_key;
+
+    #[test]
+    fn a_name_among_the_signers_is_no_signature() {
+        let servers: [ServerName; 2] =
+            ["one.example", "two.example"].map(|name| name.parse().unwrap());
+        let signing = [(); 2].map(|()| SigningKey::generate("1").unwrap());
+        let mut keys = PublicKeyMap::new();
+        for (server, key) in servers.iter().zip(&signing) {
+            add_key(&mut keys, server.as_str(), key);
+        }
+        let judge = Judge::new(RoomVersionId::V12, keys).unwrap();
+        let text = r#"{"content":{},"sender":"@a:one.example","type":"m.room.message"}"#;
+        let event = Object::parse(Bytes::from_static(text.as_bytes()), text.len()).unwrap();
+        let versions = RoomVersions::matrix();
+        let version = &**versions.get("12").unwrap().rules();
+        let (_, pdu) = sign_event(version, &event, &servers[0], &signing[0]).unwrap();
+        let [one, two] = &servers;
+        judge.is_signed_by(&pdu, &[one]).unwrap();
+        judge.is_signed_by(&pdu, &[one, two]).unwrap_err();
+
+        let both = add_signature(version, &pdu, two, &signing[1]).unwrap();
+        judge.is_signed_by(&both, &[one, two]).unwrap();
+        let wrong = add_signature(version, &pdu, two, &SigningKey::generate("1").unwrap()).unwrap();
+        judge.is_signed_by(&wrong, &[one, two]).unwrap_err();
+        let changed = both.object().with_member("type", &Value::string("m.other"));
+        let changed = Pdu::judge(changed.to_value()).unwrap();
+        judge.is_signed_by(&changed, &[one, two]).unwrap_err();
     }
 }

@@ -1,9 +1,11 @@
 //! The signature of another server under an event of ours: an invite (SS "Inviting to a room"), a join that it vouches for.
 
+use std::collections::BTreeMap;
+
 use comity_core::{
     ServerName,
     auth::{KeyId, Signature},
-    event::{EventKeys, Pdu, fetch_event_keys},
+    event::{EventKeys, KeyLimits, Pdu, fetch_event_keys},
     json::{Object, ObjectWriter},
 };
 
@@ -25,11 +27,13 @@ impl Homeserver {
         let given = member_object(reply.object(), "signatures")
             .and_then(|signatures| member_object(&signatures, server.as_str()))
             .ok_or_else(|| format!("{server} did not sign it"))?;
-        let keys = fetch_event_keys(&*self.keys, [server.clone()]).await;
+        let signed_by = given.members().filter_map(|(name, _)| name.parse().ok());
+        let needed = BTreeMap::from([(server.clone(), signed_by.collect())]);
+        let keys = fetch_event_keys(&*self.keys, needed, KeyLimits::default()).await;
         let format = &version.format;
         let text = format.signed_text(own.pdu().object());
         let text = text.map_err(|error| error.to_string())?;
-        let at = own.pdu().origin_server_ts().unwrap_or_default();
+        let at = own.pdu().origin_server_ts();
         let mut good = ObjectWriter::new();
         let mut count = 0;
         for (name, value) in given.members() {

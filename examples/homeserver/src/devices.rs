@@ -99,7 +99,7 @@ impl Devices for Homeserver {
             }
         }
         Ok(QueryKeysReply {
-            device_keys: Json::write(&devices).map_err(unwritable)?,
+            device_keys: Some(Json::write(&devices).map_err(unwritable)?),
             master_keys: Some(Json::write(&master).map_err(unwritable)?),
             self_signing_keys: Some(Json::write(&self_signing).map_err(unwritable)?),
             extra: Members::new(),
@@ -134,7 +134,7 @@ impl Devices for Homeserver {
             }
         }
         Ok(ClaimKeysReply {
-            one_time_keys: Json::write(&claimed).map_err(unwritable)?,
+            one_time_keys: Some(Json::write(&claimed).map_err(unwritable)?),
             extra: Members::new(),
         })
     }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use comity_core::{
     api::{
         Backfill, BackfillMembers, BackfillReply, Events, GetEvent, GetEventReply,
-        GetMissingEvents, GetMissingEventsReply, GetState, GetStateIds, GetStateIdsMembers,
-        GetStateIdsReply, GetStateMembers, GetStateReply,
+        GetMissingEvents, GetMissingEventsReply, GetState, GetStateIds, GetStateIdsReply,
+        GetStateReply, NoMembers,
     },
     auth::now_ms,
     call::{Authenticated, EventReply},
@@ -114,7 +114,7 @@ impl Events for Homeserver {
             ("auth_chain", pdus(snapshot.auth_chain)),
             ("pdus", pdus(snapshot.state)),
         ];
-        Ok(EventReply::new(arrays, GetStateMembers::default()))
+        Ok(EventReply::new(arrays, NoMembers::default()))
     }
 
     async fn get_state_ids(
@@ -127,7 +127,7 @@ impl Events for Homeserver {
             ("auth_chain_ids", ids(snapshot.auth_chain)),
             ("pdu_ids", ids(snapshot.state)),
         ];
-        Ok(EventReply::new(arrays, GetStateIdsMembers::default()))
+        Ok(EventReply::new(arrays, NoMembers::default()))
     }
 
     async fn backfill(

@@ -49,7 +49,7 @@
 //!   third-party invites, EDUs (presence, typing, receipts, device messages).
 //! - Missing state and auth events (`GetState`, `GetEventAuth`): an event is refused if its auth events are not here, or if the walk back
 //!   from it does not reach the room as it is known here within one question. Only what stands on the same ground as a join is placed
-//!   without that.
+//!   without that. So a member who gives an event to others, but never to this server, still keeps from it what is built on that.
 //! - What a room was before it was left: a room that is joined again is made anew of what that join brings.
 //! - Times before 1970: such an event is taken, and counts as of 1970 where states are resolved.
 //! - Who may see what: a server in a room is given all of it, whatever `m.room.history_visibility` says; `m.room.server_acl` is not obeyed.

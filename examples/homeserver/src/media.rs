@@ -26,6 +26,24 @@ pub struct File {
     pub bytes: Bytes,
 }
 
+impl File {
+    /// The file as a reply, in chunks that share its bytes.
+    pub fn into_blob(self) -> Blob {
+        let size = self.bytes.len();
+        let chunks = (0..size)
+            .step_by(CHUNK)
+            .map(move |begin| Ok(self.bytes.slice(begin..size.min(begin + CHUNK))));
+        Blob {
+            metadata: Object::empty(),
+            source: BlobSource::Here {
+                content_type: Some(self.content_type),
+                content_disposition: self.content_disposition,
+            },
+            bytes: stream::iter(chunks).boxed(),
+        }
+    }
+}
+
 impl Homeserver {
     /// Keeps a file under `media_id`, in the place of one that may be there.
     pub fn add_file(&self, media_id: impl Into<String>, file: File) {
@@ -41,24 +59,12 @@ impl Media for Homeserver {
         request: DownloadMedia,
     ) -> Result<Blob, FederationError> {
         let file = lock(&self.shared.files).get(&request.media_id).cloned();
-        let file = file.ok_or_else(|| {
+        file.map(File::into_blob).ok_or_else(|| {
             FederationError::not_found(format!(
                 "{} has no file {:?}",
                 self.name(),
                 request.media_id
             ))
-        })?;
-        let (bytes, size) = (file.bytes.clone(), file.bytes.len());
-        let chunks = (0..size)
-            .step_by(CHUNK)
-            .map(move |begin| Ok(bytes.slice(begin..size.min(begin + CHUNK))));
-        Ok(Blob {
-            metadata: Object::empty(),
-            source: BlobSource::Here {
-                content_type: Some(file.content_type),
-                content_disposition: file.content_disposition,
-            },
-            bytes: stream::iter(chunks).boxed(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! An event of another server, from its arrival to its place in the room (SS "Checks performed on receipt of a PDU").
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 

@@ -15,6 +15,8 @@ use crate::{
 pub type ByDevice<T> = BTreeMap<String, BTreeMap<String, T>>;
 
 /// Asks for the device keys of some of the server's users.
+///
+/// Duties: the caller checks the signatures of the keys: those of the devices, and where cross-signing is used those between keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueryKeys {
     /// Device IDs by user ID; an empty list stands for all of the user's devices.
@@ -54,8 +56,8 @@ impl Endpoint for QueryKeys {
 /// Device keys and cross-signing keys. Users that the server does not know are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueryKeysReply {
-    /// Device keys by user ID and device ID.
-    pub device_keys: Json<ByDevice<Value>>,
+    /// Device keys by user ID and device ID. Absent stands for none.
+    pub device_keys: Option<Json<ByDevice<Value>>>,
     /// Master cross-signing keys by user ID.
     pub master_keys: Option<Json<BTreeMap<String, Value>>>,
     /// Self-signing keys by user ID.
@@ -67,7 +69,7 @@ pub struct QueryKeysReply {
 impl MessageForm for QueryKeysReply {
     fn write(&self) -> Object {
         let mut object = ObjectWriter::new();
-        object.value("device_keys", self.device_keys.value());
+        object.value_opt("device_keys", self.device_keys.as_ref().map(Json::value));
         object.value_opt("master_keys", self.master_keys.as_ref().map(Json::value));
         object.value_opt(
             "self_signing_keys",
@@ -80,8 +82,8 @@ impl MessageForm for QueryKeysReply {
     fn read(object: &Object) -> Result<Self, ReadError> {
         let mut reader = object.reader();
         Ok(Self {
-            device_keys: Json::from_value(reader.object("device_keys")?),
             // Servers in Go write an empty map as `null`; it stays among the unknown members.
+            device_keys: reader.try_object("device_keys").map(Json::from_value),
             master_keys: reader.try_object("master_keys").map(Json::from_value),
             self_signing_keys: reader.try_object("self_signing_keys").map(Json::from_value),
             extra: reader.rest(),
@@ -129,8 +131,8 @@ impl Endpoint for ClaimKeys {
 /// The claimed keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClaimKeysReply {
-    /// Keys by user ID, device ID, and algorithm with key ID (`signed_curve25519:AAAAHg`).
-    pub one_time_keys: Json<ByDevice<BTreeMap<String, Value>>>,
+    /// Keys by user ID, device ID, and algorithm with key ID (`signed_curve25519:AAAAHg`). Absent stands for none.
+    pub one_time_keys: Option<Json<ByDevice<BTreeMap<String, Value>>>>,
     /// Members that the operation does not know.
     pub extra: Members,
 }
@@ -138,7 +140,10 @@ pub struct ClaimKeysReply {
 impl MessageForm for ClaimKeysReply {
     fn write(&self) -> Object {
         let mut object = ObjectWriter::new();
-        object.value("one_time_keys", self.one_time_keys.value());
+        object.value_opt(
+            "one_time_keys",
+            self.one_time_keys.as_ref().map(Json::value),
+        );
         object.members(&self.extra);
         object.into_object()
     }
@@ -146,7 +151,8 @@ impl MessageForm for ClaimKeysReply {
     fn read(object: &Object) -> Result<Self, ReadError> {
         let mut reader = object.reader();
         Ok(Self {
-            one_time_keys: Json::from_value(reader.object("one_time_keys")?),
+            // As of device keys: refused for a `null`, the keys that were given away would be lost.
+            one_time_keys: reader.try_object("one_time_keys").map(Json::from_value),
             extra: reader.rest(),
         })
     }

@@ -9,6 +9,9 @@ use crate::{
 };
 
 /// Asks for one event.
+///
+/// Duties: the caller checks the event, also that it is the one asked for. Of a room that the origin may not see in full, the receiver may give
+/// it redacted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetEvent {
     /// The event.
@@ -86,6 +89,8 @@ impl MessageForm for GetEventReply {
 }
 
 /// Asks for the events of a room's state before an event.
+///
+/// Duties: the receiver refuses an origin that the room's server ACL denies. The caller checks every event that it is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetState {
     /// The room.
@@ -105,44 +110,28 @@ impl Endpoint for GetState {
     const METHOD: &'static str = "GET";
     const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/state/{roomId}");
     const TRAILING_SLASH: TrailingSlash = TrailingSlash::Accept;
+    const REQUIRED_QUERY: &'static [&'static str] = &["event_id"];
 
     fn write(&self) -> EndpointParts {
         state_parts(&self.room_id, &self.event_id, &self.extra_query)
     }
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
-        let mut extra_query = parts.query.clone();
+        let (room_id, event_id, extra_query) = read_state(parts)?;
         Ok(Self {
-            room_id: parts.path_parameter(0).to_owned(),
-            event_id: extra_query.require("event_id")?,
+            room_id,
+            event_id,
             extra_query,
         })
     }
 }
 
-/// What stands beside the arrays of [`GetStateReply`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GetStateMembers {
-    /// Members that the operation does not know.
-    pub extra: Members,
-}
-
-impl MessageForm for GetStateMembers {
-    fn write(&self) -> Object {
-        self.extra.to_object()
-    }
-
-    fn read(object: &Object) -> Result<Self, ReadError> {
-        Ok(Self {
-            extra: Members::from_object(object),
-        })
-    }
-}
-
 /// The state and its auth chain, streamed in no particular order, and what stands beside them.
-pub type GetStateReply = EventReply<GetStateMembers>;
+pub type GetStateReply = EventReply<NoMembers>;
 
 /// Asks for the IDs of the events of a room's state before an event.
+///
+/// Duties: the receiver refuses an origin that the room's server ACL denies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GetStateIds {
     /// The room.
@@ -162,42 +151,24 @@ impl Endpoint for GetStateIds {
     const METHOD: &'static str = "GET";
     const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/state_ids/{roomId}");
     const TRAILING_SLASH: TrailingSlash = TrailingSlash::Accept;
+    const REQUIRED_QUERY: &'static [&'static str] = &["event_id"];
 
     fn write(&self) -> EndpointParts {
         state_parts(&self.room_id, &self.event_id, &self.extra_query)
     }
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
-        let mut extra_query = parts.query.clone();
+        let (room_id, event_id, extra_query) = read_state(parts)?;
         Ok(Self {
-            room_id: parts.path_parameter(0).to_owned(),
-            event_id: extra_query.require("event_id")?,
+            room_id,
+            event_id,
             extra_query,
         })
     }
 }
 
-/// What stands beside the arrays of [`GetStateIdsReply`].
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GetStateIdsMembers {
-    /// Members that the operation does not know.
-    pub extra: Members,
-}
-
-impl MessageForm for GetStateIdsMembers {
-    fn write(&self) -> Object {
-        self.extra.to_object()
-    }
-
-    fn read(object: &Object) -> Result<Self, ReadError> {
-        Ok(Self {
-            extra: Members::from_object(object),
-        })
-    }
-}
-
 /// IDs of the state and of its auth chain, streamed in no particular order, and what stands beside them.
-pub type GetStateIdsReply = EventReply<GetStateIdsMembers, String>;
+pub type GetStateIdsReply = EventReply<NoMembers, String>;
 
 fn state_parts(room_id: &str, event_id: &str, extra_query: &Query) -> EndpointParts {
     let mut query = Query::new();
@@ -210,14 +181,43 @@ fn state_parts(room_id: &str, event_id: &str, extra_query: &Query) -> EndpointPa
     }
 }
 
+/// Room, event and what is left of the query.
+fn read_state(parts: &EndpointParts) -> Result<(String, String, Query), FederationError> {
+    let mut extra_query = parts.query.clone();
+    let event_id = extra_query.require("event_id")?;
+    Ok((parts.path_parameter(0).to_owned(), event_id, extra_query))
+}
+
+/// Nothing that the operation knows stands beside the arrays of the reply.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NoMembers {
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for NoMembers {
+    fn write(&self) -> Object {
+        self.extra.to_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        Ok(Self {
+            extra: Members::from_object(object),
+        })
+    }
+}
+
 /// Asks for events before the given ones, themselves included.
+///
+/// Duties: the receiver refuses an origin that the room's server ACL denies, and gives the events asked from as well as those before them. The
+/// caller checks every event that it is given; old ones may have more than 20 events before them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backfill {
     /// The room.
     pub room_id: String,
     /// Event IDs to walk back from: at least one.
     pub from: Vec<String>,
-    /// Most events to give; receivers cap it. What 0 and less mean is the receiver's affair.
+    /// Most events to give, any integer of 64 bits; receivers cap it, usually at 100. What 0 and less mean is the receiver's affair.
     pub limit: i64,
     /// Query parameters that the operation does not know.
     pub extra_query: Query,
@@ -232,6 +232,7 @@ impl Endpoint for Backfill {
     const METHOD: &'static str = "GET";
     const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/backfill/{roomId}");
     const TRAILING_SLASH: TrailingSlash = TrailingSlash::Accept;
+    const REQUIRED_QUERY: &'static [&'static str] = &["v"];
 
     fn write(&self) -> EndpointParts {
         let mut query = Query::new();
@@ -292,6 +293,8 @@ impl MessageForm for BackfillMembers {
 pub type BackfillReply = EventReply<BackfillMembers>;
 
 /// Asks for the events between those the caller has and those it was told of.
+///
+/// Duties: the receiver refuses an origin that the room's server ACL denies. The caller checks every event that it is given.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GetMissingEvents {
     /// The room.

@@ -7,11 +7,14 @@ use crate::{
 };
 
 /// Asks a server for one of its own files.
+///
+/// Duties: the receiver answers for its own files only, never for those of others. The caller fetches a URL that it is given without proving who
+/// it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DownloadMedia {
     /// The file's ID, without the server's name.
     pub media_id: String,
-    /// How long the server may wait for a file that is still being uploaded, in milliseconds. 20,000 if absent.
+    /// How long the server may wait for a file that is still being uploaded, in milliseconds: any integer of 64 bits. 20,000 if absent.
     pub timeout_ms: Option<i64>,
     /// Query parameters that the operation does not know.
     pub extra_query: Query,

@@ -9,6 +9,10 @@ use crate::{
 };
 
 /// Asks a server in the room for a join event to fill in and sign.
+///
+/// Duties: the receiver refuses a user who is not of the origin, and an origin that the room's server ACL denies. The caller signs
+/// nothing unseen: room, sender, state key, type and membership of the template have to be those of the join that it asked for, and the
+/// room's version one that it supports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MakeJoin {
     /// The room.
@@ -81,13 +85,20 @@ impl MessageForm for MakeJoinReply {
 }
 
 /// Hands a signed join event to a server in the room.
+///
+/// Duties: the receiver refuses an event that is not the join of a user of the origin to this room, or whose ID is not `event_id`, and an origin
+/// that the room's server ACL denies; it checks the event as any other, and passes it on to the room's servers.
+///
+/// The caller trusts nothing that it is given: it verifies every event of both lists anew, and leaves out those that fail alone. With
+/// members omitted, an event of the state need not stand in the auth chain as well, so what it builds on is the union of the two. A join that
+/// names the user who grants it goes to that user's server, whose signature it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendJoin {
     /// The room.
     pub room_id: String,
     /// ID of the join event.
     pub event_id: String,
-    /// The join event; it is the whole content.
+    /// The join event, signed by the origin.
     pub event: Pdu,
     /// Whether membership events that are not needed may be left out of the state.
     pub omit_members: Option<bool>,
@@ -175,6 +186,10 @@ impl MessageForm for SendJoinMembers {
 pub type SendJoinReply = EventReply<SendJoinMembers>;
 
 /// Hands a signed invite to the invited user's server, which adds its own signature.
+///
+/// Duties: the receiver refuses an event that is not the invite of one of its users to this room, or whose ID is not `event_id`, a room version that it
+/// does not support, and an origin that the room's server ACL denies, if it is in the room. It adds its signature to the event that it was
+/// given, and changes nothing else. The same invite may reach it in a transaction as well, and counts once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invite {
     /// The room.
@@ -185,12 +200,18 @@ pub struct Invite {
     pub room_version: String,
     /// The invite event.
     pub event: Pdu,
-    /// State that tells the invited user what room it is. Absent is not the same as empty: the signature covers the difference.
+    /// State that tells the invited user what room it is: full events, the create event among them, at most [`Invite::MAX_STATE`]; older servers
+    /// send fewer members of each. Absent is not the same as empty: the signature covers the difference.
     pub invite_room_state: Option<Vec<Listed<Pdu>>>,
     /// Members that the operation does not know.
     pub extra: Members,
     /// Query parameters that the operation does not know.
     pub extra_query: Query,
+}
+
+impl Invite {
+    /// Most elements of `invite_room_state`. Servers send about ten.
+    pub const MAX_STATE: usize = 1_000;
 }
 
 impl Endpoint for Invite {
@@ -219,6 +240,7 @@ impl Endpoint for Invite {
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
         let object = parts.object()?;
         let mut reader = object.reader();
+        reader.at_most("invite_room_state", Self::MAX_STATE)?;
         let state = reader.array_opt("invite_room_state")?;
         Ok(Self {
             room_id: parts.path_parameter(0).to_owned(),

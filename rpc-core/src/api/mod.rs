@@ -17,8 +17,7 @@ mod transactions;
 pub use devices::{ByDevice, ClaimKeys, ClaimKeysReply, QueryKeys, QueryKeysReply};
 pub use events::{
     Backfill, BackfillMembers, BackfillReply, GetEvent, GetEventReply, GetMissingEvents,
-    GetMissingEventsReply, GetState, GetStateIds, GetStateIdsMembers, GetStateIdsReply,
-    GetStateMembers, GetStateReply,
+    GetMissingEventsReply, GetState, GetStateIds, GetStateIdsReply, GetStateReply, NoMembers,
 };
 pub use keys::{GetServerKeys, GetServerKeysReply};
 pub use media::DownloadMedia;
@@ -110,11 +109,14 @@ macro_rules! operations {
                     reply: Events { arrays: $crate::api::GetStateIds::ARRAYS },
                     limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks::DEFAULT,
-                    errors: [403 M_FORBIDDEN, 404 M_NOT_FOUND],
+                    errors: [
+                        403 M_FORBIDDEN "the origin may not see the room, or not as it was at the event",
+                        404 M_NOT_FOUND "the receiver does not know the event, or too little of the room to know the state at it",
+                    ],
                     editions: [Matrix, Ietf],
                 }
 
-                /// Walks back from the given events and streams what it meets, themselves included.
+                /// Walks back from the given events and streams what it meets, themselves among it.
                 server backfill: $crate::api::Backfill => $crate::api::BackfillReply {
                     idempotency: Safe,
                     flow: Concurrent,
@@ -146,7 +148,13 @@ macro_rules! operations {
                     reply: Message,
                     limits: $crate::call::SizeLimits::SMALL,
                     clocks: $crate::call::Clocks::short(20),
-                    errors: [400 M_INCOMPATIBLE_ROOM_VERSION, 400 M_UNABLE_TO_AUTHORISE_JOIN, 400 M_UNABLE_TO_GRANT_JOIN, 403 M_FORBIDDEN, 404 M_NOT_FOUND],
+                    errors: [
+                        400 M_INCOMPATIBLE_ROOM_VERSION "the room's version is none of `versions`: the error holds it as its member `room_version`",
+                        400 M_UNABLE_TO_AUTHORISE_JOIN "the room lets in members of other rooms, and the receiver cannot tell whether the user is one: another server in the room may know",
+                        400 M_UNABLE_TO_GRANT_JOIN "the room would let the user in, but none of the receiver's users may invite to it: another server in the room may have one who may",
+                        403 M_FORBIDDEN "the room does not let the user in, or the user is not of the calling server",
+                        404 M_NOT_FOUND "the receiver is not in the room",
+                    ],
                     editions: [Matrix, Ietf],
                 }
 
@@ -157,7 +165,13 @@ macro_rules! operations {
                     reply: Events { arrays: $crate::api::SendJoin::ARRAYS },
                     limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks { head: ::core::time::Duration::from_secs(600), ..$crate::call::Clocks::DEFAULT },
-                    errors: [400 M_INVALID_PARAM, 400 M_MISSING_PARAM, 400 M_UNABLE_TO_AUTHORISE_JOIN, 400 M_UNABLE_TO_GRANT_JOIN, 403 M_FORBIDDEN],
+                    errors: [
+                        400 M_INVALID_PARAM "the event is no join to this room, or has another ID",
+                        400 M_MISSING_PARAM "the event lacks something that a join has",
+                        400 M_UNABLE_TO_AUTHORISE_JOIN "the room lets in members of other rooms, and the receiver cannot tell whether the user is one: another server in the room may know",
+                        400 M_UNABLE_TO_GRANT_JOIN "the room would let the user in, but the receiver cannot sign for the user that the event names as granting it",
+                        403 M_FORBIDDEN "the room does not let the user in, or the user is not of the calling server",
+                    ],
                     editions: [Matrix, Ietf],
                 }
 
@@ -168,7 +182,13 @@ macro_rules! operations {
                     reply: Message,
                     limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks::DEFAULT,
-                    errors: [400 M_INCOMPATIBLE_ROOM_VERSION, 400 M_INVALID_PARAM, 400 M_MISSING_PARAM, 403 M_FORBIDDEN, 403 M_INVITE_BLOCKED],
+                    errors: [
+                        400 M_INCOMPATIBLE_ROOM_VERSION "the receiver does not support the room's version: the error holds it as its member `room_version`",
+                        400 M_INVALID_PARAM "the event is no invite of a user of the receiver, or has another ID, or `invite_room_state` does not hold full events with the create event among them",
+                        400 M_MISSING_PARAM "the create event is missing from `invite_room_state`: some servers say this for `M_INVALID_PARAM`",
+                        403 M_FORBIDDEN "the invite is not allowed, or the receiver takes none from this server",
+                        403 M_INVITE_BLOCKED "the invited user wants no invites, or none from this user",
+                    ],
                     editions: [Matrix, Ietf],
                 }
             }
@@ -182,7 +202,10 @@ macro_rules! operations {
                     reply: Message,
                     limits: $crate::call::SizeLimits::SMALL,
                     clocks: $crate::call::Clocks::DEFAULT,
-                    errors: [403 M_FORBIDDEN, 404 M_NOT_FOUND],
+                    errors: [
+                        403 M_FORBIDDEN "the receiver does not show this profile to other servers, nor whether there is one",
+                        404 M_NOT_FOUND "there is no such user, or no such field in the profile",
+                    ],
                     editions: [Matrix],
                 }
             }
@@ -221,7 +244,11 @@ macro_rules! operations {
                     reply: Blob,
                     limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks::DEFAULT,
-                    errors: [429 M_LIMIT_EXCEEDED, 502 M_TOO_LARGE, 504 M_NOT_YET_UPLOADED],
+                    errors: [
+                        429 M_LIMIT_EXCEEDED "the calling server asks for too many files",
+                        502 M_TOO_LARGE "the file is larger than the receiver hands out",
+                        504 M_NOT_YET_UPLOADED "the file's ID is reserved, and its content did not come within `timeout_ms`",
+                    ],
                     editions: [Matrix],
                 }
             }
@@ -245,7 +272,7 @@ macro_rules! define_operations {
                     reply: $shape:ident $({ $($arrays:tt)* })?,
                     limits: $limits:expr,
                     clocks: $clocks:expr,
-                    errors: [$($status:literal $errcode:ident),* $(,)?],
+                    errors: [$($status:literal $errcode:ident $when:literal),* $(,)?],
                     editions: [$($edition:ident),* $(,)?] $(,)?
                 }
             )*
@@ -266,6 +293,7 @@ macro_rules! define_operations {
                     errors: &[$( $crate::call::DocumentedError {
                         http_status: $status,
                         errcode: stringify!($errcode),
+                        when: $when,
                     } ),*],
                     editions: &[$( $crate::call::Edition::$edition ),*],
                 };

@@ -21,6 +21,7 @@ pub struct QueryProfile {
 impl Endpoint for QueryProfile {
     const METHOD: &'static str = "GET";
     const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/query/profile");
+    const REQUIRED_QUERY: &'static [&'static str] = &["user_id"];
 
     fn write(&self) -> EndpointParts {
         let mut query = Query::new();

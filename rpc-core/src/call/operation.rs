@@ -8,7 +8,7 @@ use std::{
 
 use super::{OperationSpec, ReplyForm};
 use crate::{
-    endpoint::{EndpointForm, EndpointParts, PathTemplate, TrailingSlash},
+    endpoint::{Content, EndpointForm, EndpointParts, PathTemplate, TrailingSlash, unsendable},
     error::{CallError, FederationError},
 };
 
@@ -31,6 +31,8 @@ pub trait Endpoint: Operation {
     const PATH: PathTemplate;
     /// Whether one slash behind the path is borne when received (old senders add one). Never sent.
     const TRAILING_SLASH: TrailingSlash = TrailingSlash::Refuse;
+    /// Query parameters that have to be there and mean nothing when empty. Path parameters are so always.
+    const REQUIRED_QUERY: &'static [&'static str] = &[];
 
     /// The parameters and content of this request.
     fn write(&self) -> EndpointParts;
@@ -53,7 +55,7 @@ pub trait AnyRequest: Any + Debug + Send + Sync {
     /// Its endpoint form, with the target as we encode it.
     ///
     /// # Errors
-    /// A path parameter is empty: no path can carry it.
+    /// A path parameter is empty (no path can carry it), or a required query parameter is absent or empty.
     fn write(&self) -> Result<EndpointForm, CallError>;
 }
 
@@ -71,7 +73,16 @@ impl<O: Endpoint> AnyRequest for O {
     }
 
     fn write(&self) -> Result<EndpointForm, CallError> {
-        EndpointForm::from_parts(O::METHOD, &O::PATH, Endpoint::write(self))
+        let parts = Endpoint::write(self);
+        for name in O::REQUIRED_QUERY {
+            let mut values = parts.query.all(name).peekable();
+            if values.peek().is_none() || values.any(str::is_empty) {
+                let path = &O::PATH;
+                let message = format!("query parameter `{name}` of {path} is absent or empty");
+                return Err(unsendable(message).into());
+            }
+        }
+        EndpointForm::from_parts(O::METHOD, &O::PATH, parts)
     }
 }
 
@@ -90,7 +101,8 @@ pub trait AnyOperation: Send + Sync + 'static {
     /// Reads a request from its endpoint form.
     ///
     /// # Errors
-    /// As [`Endpoint::read`].
+    /// As [`Endpoint::read`]; 400 `M_BAD_JSON` if the content has more members, or a list in it more elements, than the row's
+    /// limit.
     fn read(&self, parts: &EndpointParts) -> Result<Box<dyn AnyRequest>, FederationError>;
 }
 
@@ -129,6 +141,9 @@ pub fn operation<O: Endpoint>() -> Op {
             O::TRAILING_SLASH
         }
         fn read(&self, parts: &EndpointParts) -> Result<Box<dyn AnyRequest>, FederationError> {
+            if let Content::Json(object) = &parts.content {
+                object.check_counts(O::SPEC.limits.elements)?;
+            }
             Ok(Box::new(O::read(parts)?))
         }
     }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
-use super::{Operation, ReplyShape};
+use super::{Operation, ReplyShape, SizeLimits};
 use crate::{
     error::{CallError, Delivery, TransportError, TransportErrorKind},
     event::{BadEvent, Element, Pdu},
@@ -193,6 +193,9 @@ pub struct EventReply<M, T = Pdu> {
 /// Bound on all members beside the arrays together, in bytes.
 const MAX_MEMBER_BYTES: usize = 16 << 20;
 
+/// Bound on their number.
+const MAX_MEMBERS: usize = 10_000;
+
 /// One element of a streamed reply as it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arrival<T = Pdu> {
@@ -254,14 +257,10 @@ impl<M: MessageForm, T: Element> EventReply<M, T> {
                 Ok(Part::Member { name, value }) => {
                     self.member_bytes += name.len() + value.as_bytes().len();
                     if self.member_bytes > MAX_MEMBER_BYTES {
-                        return Some(Err(TransportError::new(
-                            TransportErrorKind::LimitExceeded,
-                            Delivery::MaybeProcessed,
-                            format!(
-                                "the members beside the arrays exceed {MAX_MEMBER_BYTES} bytes"
-                            ),
-                        )
-                        .into()));
+                        return Some(Err(too_much(format!("exceed {MAX_MEMBER_BYTES} bytes"))));
+                    }
+                    if self.members.len() == MAX_MEMBERS {
+                        return Some(Err(too_much(format!("are more than {MAX_MEMBERS}"))));
                     }
                     self.members.insert(name, value);
                 }
@@ -304,14 +303,28 @@ impl<M: MessageForm, T: Element> EventReply<M, T> {
     /// Reads to the end, dropping what elements are left, and gives the members beside the arrays.
     ///
     /// # Errors
-    /// The reply broke off, or a member is missing or of another type.
+    /// The reply broke off; a member is missing, of another type, or a list of more than 100,000 elements.
     pub async fn finish(mut self) -> Result<M, CallError> {
         while let Some(arrival) = self.next().await {
             arrival?;
         }
-        M::read(&self.members.to_object())
+        let members = self.members.to_object();
+        members
+            .check_counts(SizeLimits::DEFAULT.elements)
+            .map_err(|error| too_much(format!("hold too much: {error}")))?;
+        M::read(&members)
             .map_err(|error| bad_reply("a member beside the arrays is not of its type", error))
     }
+}
+
+/// More beside the arrays than is held.
+fn too_much(what: String) -> CallError {
+    TransportError::new(
+        TransportErrorKind::LimitExceeded,
+        Delivery::MaybeProcessed,
+        format!("the members beside the arrays {what}"),
+    )
+    .into()
 }
 
 /// The members of an object as parts.

@@ -17,7 +17,7 @@ pub struct OperationSpec {
     pub flow: Flow,
     /// What comes back.
     pub reply: ReplyShape,
-    /// Size limits, in bytes.
+    /// Size limits.
     pub limits: SizeLimits,
     /// How long a caller waits for what.
     pub clocks: Clocks,
@@ -34,6 +34,8 @@ pub struct DocumentedError {
     pub http_status: u16,
     /// The error code: `M_FORBIDDEN`.
     pub errcode: &'static str,
+    /// When it is the answer, as the end of "answered if ..": `the user is not of the calling server`.
+    pub when: &'static str,
 }
 
 /// Who publishes a version of the protocol, or of a room (MSC3923): one server may speak several editions.
@@ -109,7 +111,7 @@ pub enum ReplyShape {
     Blob,
 }
 
-/// Size limits of an operation, in bytes. Each can be lowered or raised where a binding or layer is configured.
+/// Size limits of an operation, in bytes unless it says otherwise. Each can be lowered or raised where a binding or layer is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeLimits {
     /// The request's content.
@@ -120,15 +122,19 @@ pub struct SizeLimits {
     pub item: usize,
     /// A streamed reply in all.
     pub stream: u64,
+    /// How many members the object of a request or of a reply that is one message may have, and how many elements each of its
+    /// arrays. Counted before any is given memory.
+    pub elements: usize,
 }
 
 impl SizeLimits {
-    /// 16 MiB requests and messages, 1 MiB elements, 1 GiB streams.
+    /// 16 MiB requests and messages, 1 MiB elements, 1 GiB streams; 100,000 elements of a list.
     pub const DEFAULT: Self = Self {
         request: 16 << 20,
         message: 16 << 20,
         item: 1 << 20,
         stream: 1 << 30,
+        elements: 100_000,
     };
     /// For requests and replies of a few members: 64 KiB and 1 MiB.
     pub const SMALL: Self = Self {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
-    json::{IngestErrorKind, Object, ReadError, ReadErrorKind},
+    json::{IngestErrorKind, Object, ReadError, ReadErrorKind, TooMany},
 };
 
 /// A request's body.
@@ -87,9 +87,6 @@ impl EndpointForm {
         path: &PathTemplate,
         parts: EndpointParts,
     ) -> Result<Self, CallError> {
-        let unsendable = |message: String| {
-            TransportError::new(TransportErrorKind::Unsupported, Delivery::NotSent, message)
-        };
         if parts.path.iter().any(String::is_empty) {
             return Err(unsendable(format!("a parameter of {path} is empty")).into());
         }
@@ -139,6 +136,11 @@ impl EndpointForm {
     pub fn parts(&self) -> &EndpointParts {
         &self.parts
     }
+}
+
+/// A request that cannot be written as an endpoint.
+pub(crate) fn unsendable(message: String) -> TransportError {
+    TransportError::new(TransportErrorKind::Unsupported, Delivery::NotSent, message)
 }
 
 impl fmt::Debug for EndpointForm {
@@ -252,6 +254,14 @@ impl From<TargetError> for FederationError {
 impl From<BadEscape> for FederationError {
     fn from(error: BadEscape) -> Self {
         Self::invalid_param(format!("the target holds {error}"))
+    }
+}
+
+impl From<TooMany> for FederationError {
+    fn from(error: TooMany) -> Self {
+        Self::bad_json(format!(
+            "request content: {error} of the receiver (setting: limits.elements)"
+        ))
     }
 }
 

@@ -26,7 +26,7 @@ pub enum ErrorKind {
     FailedPrecondition = 9,
     /// A conflict with another request.
     Aborted = 10,
-    /// The request is too large.
+    /// The request, or what it asks for, is too large.
     OutOfRange = 11,
     /// The operation does not exist: `M_UNRECOGNIZED`.
     // Never a bare 404, which says nothing of the operation.

@@ -91,7 +91,7 @@ impl fmt::Display for IngestErrorKind {
     }
 }
 
-/// A member that is absent or not of the expected type.
+/// A member that is absent, not of the expected type, or a list that is too long.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("member `{member}`: {kind}")]
 pub struct ReadError {
@@ -114,6 +114,13 @@ pub enum ReadErrorKind {
         expected: &'static str,
         /// What was found.
         found: Kind,
+    },
+    /// The member is an array of too many elements.
+    TooMany {
+        /// How many there are.
+        elements: usize,
+        /// How many there may be.
+        limit: usize,
     },
 }
 
@@ -147,8 +154,28 @@ impl fmt::Display for ReadErrorKind {
         match self {
             Self::Missing { expected } => write!(f, "expected {expected}, but it is missing"),
             Self::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::TooMany { elements, limit } => {
+                write!(f, "{elements} elements, over the limit of {limit}")
+            }
         }
     }
+}
+
+/// What an object has too much of.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TooMany {
+    /// Members.
+    #[error("{members} members, over the limit of {limit}")]
+    Members {
+        /// How many there are.
+        members: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// Elements of one array; says which.
+    #[error("{0}")]
+    Elements(ReadError),
 }
 
 /// A name that was written twice into one object.

@@ -44,7 +44,7 @@ mod writer;
 
 pub use error::{
     DuplicateMember, IngestError, IngestErrorKind, ReadError, ReadErrorKind, SerializeError,
-    StreamWriteError,
+    StreamWriteError, TooMany,
 };
 pub use members::Members;
 pub use object::{Elements, Object};

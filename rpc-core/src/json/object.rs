@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::check::check_and_index;
-use super::error::{IngestError, IngestErrorKind};
+use super::error::{IngestError, IngestErrorKind, ReadError, ReadErrorKind, TooMany};
 use super::index::Index;
 use super::reader::ObjectReader;
 use super::scan::is_space;
@@ -109,6 +109,30 @@ impl Object {
     /// The elements of the array that is the member with this decoded name; `None` if it is absent or no array.
     pub fn array(&self, name: &str) -> Option<Elements<'_>> {
         self.find(name).and_then(|at| self.array_at(at))
+    }
+
+    /// Looks for more than `limit` members, or an array of more elements than that, without making any of them: taken out, a
+    /// member or element is many times as large as the two or three bytes that it may have in the text.
+    ///
+    /// # Errors
+    /// Says what there is too much of.
+    pub fn check_counts(&self, limit: usize) -> Result<(), TooMany> {
+        if self.len() > limit {
+            return Err(TooMany::Members {
+                members: self.len(),
+                limit,
+            });
+        }
+        for at in 0..self.len() {
+            let elements = self.index.elements_of(at).len();
+            if elements > limit {
+                return Err(TooMany::Elements(ReadError::new(
+                    &self.name_at(at),
+                    ReadErrorKind::TooMany { elements, limit },
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The members with their decoded names, ordered by name.

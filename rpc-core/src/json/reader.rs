@@ -149,6 +149,20 @@ impl<'a> ObjectReader<'a> {
         self.elements(name, ARRAY, |elements| Some(elements.collect()))
     }
 
+    /// Refuses an array of more than `limit` elements. To be asked before it is taken: that makes every element.
+    ///
+    /// # Errors
+    /// If there are more. What is absent or no array passes.
+    pub fn at_most(&self, name: &str, limit: usize) -> Result<(), ReadError> {
+        match self.object.array(name).map(|elements| elements.len()) {
+            Some(elements) if elements > limit => Err(ReadError::new(
+                name,
+                ReadErrorKind::TooMany { elements, limit },
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// A required array of strings.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Around, AroundLayer, Inner, Side, around, stream};
 use crate::{
     call::{Call, Reply},
-    endpoint::Content,
+    endpoint::{Content, check_counts},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
 
@@ -54,6 +54,7 @@ impl Around for Limits {
         }
         let mut reply = inner.call(call).await?;
         if let Reply::Message(message) = &mut reply {
+            check_counts(message.content(), spec)?;
             let size = message.content().text().len();
             if size > spec.limits.message {
                 return Err(over(

@@ -3,7 +3,9 @@
 #![allow(unreachable_pub, clippy::unwrap_used)] // a test binary; clippy.toml exempts test functions, not what they share
 
 mod authentication;
+mod counts;
 mod homeserver;
 mod key_ring;
 mod layers;
+mod requests;
 mod routing;

@@ -6,7 +6,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use comity_core::{
     ServerName,
     api::{
@@ -16,44 +15,37 @@ use comity_core::{
         SendJoinMembers, SendJoinReply, SendTransaction, SendTransactionReply, Server,
         ServerVersion, Transactions,
     },
-    call::{Authenticated, Blob, BlobSource, CallContext, EventReply},
+    call::{Authenticated, Blob, CallContext, EventReply},
     error::FederationError,
     event::Pdu,
     json::{Json, Object},
 };
-use futures_util::{StreamExt, stream};
+use comity_homeserver::File;
 
 use super::{
-    super::{calls::unknown_members, verdict::Verdict},
+    super::{calls::unknown_members, mascot, verdict::Verdict},
     room::Room,
 };
 
 /// Most events in one answer to `GetMissingEvents` or `Backfill`.
 pub(crate) const MOST_EVENTS: usize = 100;
 
-/// The one file in the media repository.
-pub(crate) const MEDIA_ID: &str = "mascot";
-
 /// One homeserver.
 #[derive(Debug)]
 pub(crate) struct House {
     pub(crate) name: ServerName,
     pub(crate) key_document: Object,
-    pub(crate) media: Bytes,
+    pub(crate) media: File,
     room: Option<Arc<Room>>,
     joined: Mutex<HashMap<String, Pdu>>,
 }
 
 impl House {
     pub(crate) fn new(name: ServerName, key_document: Object, room: Option<Arc<Room>>) -> Self {
-        // Every byte value, and no period that a frame size has.
-        let media = (0..256_u32 << 10)
-            .map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8)
-            .collect();
         Self {
             name,
             key_document,
-            media,
+            media: mascot::file(),
             room,
             joined: Mutex::default(),
         }
@@ -258,29 +250,12 @@ impl Media for House {
         _: &Authenticated,
         request: DownloadMedia,
     ) -> Result<Blob, FederationError> {
-        if request.media_id != MEDIA_ID {
+        if request.media_id != mascot::ID {
             return Err(FederationError::not_found(format!(
                 "{} has no file {:?}",
                 self.name, request.media_id
             )));
         }
-        let chunks: Vec<_> = (0..self.media.len())
-            .step_by(64 << 10)
-            .map(|begin| {
-                Ok(self
-                    .media
-                    .slice(begin..self.media.len().min(begin + (64 << 10))))
-            })
-            .collect();
-        Ok(Blob {
-            metadata: Object::empty(),
-            source: BlobSource::Here {
-                content_type: Some("image/png".to_owned()),
-                content_disposition: Some(
-                    "inline; filename*=utf-8''mascot%20%E2%9C%93.png".to_owned(),
-                ),
-            },
-            bytes: stream::iter(chunks).boxed(),
-        })
+        Ok(self.media.clone().into_blob())
     }
 }

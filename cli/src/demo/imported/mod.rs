@@ -98,6 +98,11 @@ pub(crate) async fn run(
         now,
     };
 
+    findings.unchecked.push(
+        "what the room's rules allow: no authorization rules were applied to any event, and no state was resolved, as a file seldom has all that \
+         these need"
+            .to_owned(),
+    );
     joins::check_events(&stages, &errand, announce, findings).await;
     let mut calls = Vec::new();
     for work in Work::ALL {

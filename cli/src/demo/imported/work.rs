@@ -7,14 +7,14 @@ use super::{
         calls::{clocked, read_file, same, show, unknown_members},
         measure::Done,
     },
-    house::{House, MEDIA_ID, MOST_EVENTS, version},
+    house::{House, MOST_EVENTS, version},
     room::Room,
 };
 use comity_core::{
     Client, ServerName,
     api::{
-        Backfill, Calls, DownloadMedia, GetEvent, GetMissingEvents, GetServerKeys, GetVersion,
-        PduResult, SendJoin, SendJoinReply, SendTransaction,
+        Backfill, Calls, GetEvent, GetMissingEvents, GetServerKeys, GetVersion, PduResult,
+        SendJoin, SendJoinReply, SendTransaction,
     },
     call::Arrival,
     endpoint::Query,
@@ -131,14 +131,6 @@ impl Errand {
             event_id: self.join_id.clone(),
             event: self.join.clone(),
             omit_members: Some(false),
-            extra_query: Query::default(),
-        }
-    }
-
-    pub(crate) fn media(&self) -> DownloadMedia {
-        DownloadMedia {
-            media_id: MEDIA_ID.to_owned(),
-            timeout_ms: Some(20_000),
             extra_query: Query::default(),
         }
     }
@@ -283,7 +275,7 @@ impl Errand {
     }
 
     async fn run_media(&self, client: &Client) -> Result<Done, String> {
-        read_file(client, &self.to, self.media(), &self.house.media).await
+        read_file(client, &self.to, &self.house.media.bytes).await
     }
 
     /// Joins, and gives the reply to read event by event.

@@ -1,13 +1,11 @@
 //! Who plays: the users of both servers, their devices, and a file.
 
-use bytes::Bytes;
 use comity_core::{ServerName, json::Value};
-use comity_homeserver::{Device, File, Homeserver, User};
+use comity_homeserver::{Device, Homeserver, User};
 use ruma_common::{OwnedUserId, UserId};
 use serde_json::json;
 
-/// The one file in the media repository.
-pub(crate) const MEDIA_ID: &str = "mascot";
+use crate::demo::mascot;
 
 /// What one-time keys are claimed by.
 pub(crate) const ALGORITHM: &str = "signed_curve25519";
@@ -77,24 +75,12 @@ pub(crate) fn add_users(house: &Homeserver, cast: &Cast, keys: usize) {
     let alice = User {
         // Beyond ASCII, with characters that JSON escapes: what a careless wire would change.
         display_name: Some("Alice \"Łucja\" \u{1f6f0}\t№ 1".to_owned()),
-        avatar_url: Some(format!("mxc://{}/{MEDIA_ID}", house.name())),
+        avatar_url: Some(format!("mxc://{}/{}", house.name(), mascot::ID)),
         devices: [(DEVICE.to_owned(), device)].into(),
         ..User::default()
     };
     house.add_user(cast.alice.clone(), alice);
-    let file = File {
-        content_type: "image/png".to_owned(),
-        content_disposition: Some("inline; filename*=utf-8''mascot%20%E2%9C%93.png".to_owned()),
-        bytes: file(),
-    };
-    house.add_file(MEDIA_ID, file);
-}
-
-/// The file: every byte value, and no period that a frame size has.
-pub(crate) fn file() -> Bytes {
-    (0..256_u32 << 10)
-        .map(|place| (place.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect()
+    house.add_file(mascot::ID, mascot::file());
 }
 
 pub(crate) fn value(tree: &serde_json::Value) -> Value {

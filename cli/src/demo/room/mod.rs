@@ -1,16 +1,20 @@
 //! A real room, over each transport in turn: two homeservers, the same implementation each time.
 //!
 //! `cast` is who plays; `story` what happens, step by step, and what each step proves; `large` the join of a large room; `work` the
-//! measured calls.
+//! measured calls. `requests` makes what is asked, `odd` asks it with what nobody knows, and `held` tells whether what arrived is what the
+//! other server holds.
 
 mod cast;
+mod held;
 mod large;
+mod odd;
+mod requests;
 mod story;
 mod work;
 
 use std::error::Error;
 
-use comity_homeserver::Homeserver;
+use comity_homeserver::{Homeserver, NewRoom};
 
 use super::{
     Options, Outcome,
@@ -87,4 +91,12 @@ pub(crate) async fn run(
         calls,
         skipped: Vec::new(),
     })
+}
+
+/// A room that anyone may join.
+fn public_room() -> NewRoom {
+    NewRoom {
+        join_rule: "public".to_owned(),
+        ..NewRoom::default()
+    }
 }

@@ -2,38 +2,39 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
 use comity_core::{
     ServerName,
     api::{
-        Backfill, Calls, DownloadMedia, GetEvent, GetMissingEvents, GetServerKeys, GetState,
-        GetStateIds, GetVersion, Invite, MakeJoin, QueryKeys, QueryProfile, SendTransaction,
+        Backfill, Calls, GetEvent, GetMissingEvents, GetServerKeys, GetState, GetStateIds,
+        GetVersion, QueryProfile, SendTransaction,
     },
     auth::now_ms,
-    call::Arrival,
     endpoint::Query,
     error::CallError,
-    json::Members,
+    event::{Listed, Pdu},
 };
-use comity_homeserver::{Draft, Homeserver, NewRoom};
+use comity_homeserver::{Draft, Event, Homeserver};
 use ruma_common::OwnedRoomId;
-use serde_json::json;
 
 use super::{
-    cast::{ALGORITHM, Cast, DEVICE, MEDIA_ID, file},
-    large::{LargeRoom, VERSION, join_request, stream_join, with_causes},
-    story::{claim, read_from},
+    cast::{ALGORITHM, Cast},
+    held::{self, Before, same_events, same_ids},
+    large::{LargeRoom, stream_join},
+    public_room, requests,
 };
 use crate::demo::{
     Options,
-    calls::{clocked, read_file, show},
+    calls::{clocked, read_file, show, streamed},
     findings::Findings,
+    mascot,
     measure::{Done, Row, Task, measure},
     progress::Announce,
     stage::{Actor, Stage},
+    verdict::Judge,
 };
 
 /// Messages in the room that is asked about: what `Backfill` and `GetMissingEvents` give at once.
@@ -49,17 +50,14 @@ struct Scene<'a> {
     large: &'a LargeRoom,
     room: OwnedRoomId,
     /// The last event of that room when all was ready.
-    last: String,
+    last: Arc<Event>,
+    /// The state before it.
+    before: Before,
+    /// It and all before it, the latest first.
+    history: Vec<Arc<Event>>,
+    judge: Judge,
     /// What was claimed so far.
     claimed: Mutex<BTreeSet<String>>,
-}
-
-pub(crate) fn media() -> DownloadMedia {
-    DownloadMedia {
-        media_id: MEDIA_ID.to_owned(),
-        timeout_ms: Some(20_000),
-        extra_query: Query::default(),
-    }
 }
 
 /// Measures every operation.
@@ -176,21 +174,27 @@ impl Work {
     fn claim(self) -> &'static str {
         match self {
             Self::SendTransaction => {
-                "{calls} new events were pushed, each checked and authorized by the receiver"
+                "{calls} new events were pushed, each taken without an error and held byte for byte by the receiver"
             }
-            Self::Backfill => "{calls} Backfill streamed {events} events",
-            Self::GetMissingEvents => "{calls} GetMissingEvents gave {events} events",
-            Self::GetState => "{calls} GetState streamed {events} events",
-            Self::GetStateIds => "{calls} GetStateIds streamed {events} event IDs",
+            Self::GetEvent => "{calls} GetEvent gave an event, equal byte for byte",
+            Self::Backfill => "{calls} Backfill streamed {events} events, equal byte for byte",
+            Self::GetMissingEvents => {
+                "{calls} GetMissingEvents gave {events} events, equal byte for byte"
+            }
+            Self::GetState => "{calls} GetState streamed {events} events, equal byte for byte",
+            Self::GetStateIds => {
+                "{calls} GetStateIds streamed {events} event IDs, those of the state and its auth chain"
+            }
             Self::SendJoin => {
-                "{calls} further joins of the large room streamed {events} state events"
+                "{calls} further joins of the large room streamed {events} state events, as many as it had"
             }
             Self::ClaimKeys => "{calls} one-time keys were claimed, all different ones",
-            Self::Invite => "{calls} invites were signed by the invited user's server",
+            Self::Invite => {
+                "{calls} invites came back with good signatures of both servers, by ruma-signatures"
+            }
             Self::DownloadMedia => "{calls} files of 256 KiB arrived equal",
             Self::GetVersion
             | Self::GetServerKeys
-            | Self::GetEvent
             | Self::MakeJoin
             | Self::QueryProfile
             | Self::QueryKeys => "",
@@ -206,32 +210,35 @@ impl<'a> Scene<'a> {
         large: &'a LargeRoom,
     ) -> Result<Self, String> {
         let house = &stage.resident.house;
-        let failed = |error: comity_homeserver::ActionError| with_causes(&error);
-        let public = NewRoom {
-            join_rule: "public".to_owned(),
-            ..NewRoom::default()
-        };
-        let room = house.create_room(&cast.alice, &public).map_err(failed)?;
+        let room = house
+            .create_room(&cast.alice, &public_room())
+            .map_err(show)?;
         let to = stage.resident.name();
         stage
             .joining
             .house
             .join(&room, &cast.bob, to)
             .await
-            .map_err(failed)?;
+            .map_err(show)?;
         let mut events = Vec::new();
         for number in 0..MESSAGES {
             let draft = Draft::message(&cast.alice, &format!("message {number}"));
-            events.push(house.append(&room, &draft).map_err(failed)?);
+            events.push(house.append(&room, &draft).map_err(show)?);
         }
         house.deliver(&room, &events).await;
-        let last = events.last().expect("there are messages").id().to_string();
+        let last = events.pop().expect("there are messages");
+        let before = Before::event(house, &room, last.id());
+        let before = before.ok_or("the room has no state before its last event")?;
+        let history = held::history(house, &room, &[last.id().to_owned()]);
         Ok(Self {
             stage,
             cast,
             large,
             room,
             last,
+            before,
+            history,
+            judge: held::judge(stage),
             claimed: Mutex::default(),
         })
     }
@@ -243,7 +250,7 @@ impl<'a> Scene<'a> {
     async fn run(&self, work: Work, round: usize) -> Result<Done, String> {
         let (client, to) = (&self.stage.joining.client, self.to());
         let room_id = self.room.to_string();
-        let event_id = self.last.clone();
+        let event_id = self.last.id().to_string();
         match work {
             Work::GetVersion => done(client.get_version(to, GetVersion::default())).await,
             Work::GetServerKeys => done(client.get_server_keys(to, GetServerKeys::default())).await,
@@ -253,7 +260,10 @@ impl<'a> Scene<'a> {
                     event_id,
                     ..GetEvent::default()
                 };
-                done(client.get_event(to, request)).await
+                let (reply, time) = clocked(client.get_event(to, request)).await?;
+                let events = all(reply.pdus)?;
+                same_events(&events, std::slice::from_ref(&self.last))?;
+                Ok(Done { time, events: 1 })
             }
             Work::GetState => {
                 let request = GetState {
@@ -261,15 +271,12 @@ impl<'a> Scene<'a> {
                     event_id,
                     ..GetState::default()
                 };
-                let begun = Instant::now();
-                let mut reply = client.get_state(to, request).await.map_err(show)?;
-                let mut events = 0;
-                while let Some(arrival) = reply.next().await {
-                    events += usize::from(is_item(arrival)?);
-                }
+                let (arrived, time) = streamed(client.get_state(to, request)).await?;
+                same_events(arrived.array("pdus"), &self.before.state)?;
+                same_events(arrived.array("auth_chain"), &self.before.auth_chain)?;
                 Ok(Done {
-                    time: begun.elapsed(),
-                    events,
+                    time,
+                    events: self.before.len(),
                 })
             }
             Work::GetStateIds => {
@@ -278,15 +285,12 @@ impl<'a> Scene<'a> {
                     event_id,
                     ..GetStateIds::default()
                 };
-                let begun = Instant::now();
-                let mut reply = client.get_state_ids(to, request).await.map_err(show)?;
-                let mut events = 0;
-                while let Some(arrival) = reply.next().await {
-                    events += usize::from(is_item(arrival)?);
-                }
+                let (arrived, time) = streamed(client.get_state_ids(to, request)).await?;
+                same_ids(arrived.array("pdu_ids"), &self.before.state)?;
+                same_ids(arrived.array("auth_chain_ids"), &self.before.auth_chain)?;
                 Ok(Done {
-                    time: begun.elapsed(),
-                    events,
+                    time,
+                    events: self.before.len(),
                 })
             }
             Work::Backfill => {
@@ -296,19 +300,13 @@ impl<'a> Scene<'a> {
                     limit: MESSAGES as i64,
                     extra_query: Query::default(),
                 };
-                let begun = Instant::now();
-                let mut reply = client.backfill(to, request).await.map_err(show)?;
-                let mut events = 0;
-                while let Some(arrival) = reply.next().await {
-                    events += usize::from(is_item(arrival)?);
-                }
-                exactly(
-                    MESSAGES,
-                    Done {
-                        time: begun.elapsed(),
-                        events,
-                    },
-                )
+                let (arrived, time) = streamed(client.backfill(to, request)).await?;
+                // The events asked from are part of the reply.
+                same_events(arrived.array("pdus"), &self.history[..MESSAGES])?;
+                Ok(Done {
+                    time,
+                    events: MESSAGES,
+                })
             }
             Work::GetMissingEvents => {
                 let request = GetMissingEvents {
@@ -318,22 +316,22 @@ impl<'a> Scene<'a> {
                     ..GetMissingEvents::default()
                 };
                 let (reply, time) = clocked(client.get_missing_events(to, request)).await?;
-                let events = reply.events.iter().filter(|event| event.is_ok()).count();
-                exactly(MESSAGES, Done { time, events })
+                // Here they are not.
+                same_events(&all(reply.events)?, &self.history[1..=MESSAGES])?;
+                Ok(Done {
+                    time,
+                    events: MESSAGES,
+                })
             }
             Work::MakeJoin => {
-                let request = MakeJoin {
-                    room_id,
-                    user_id: self.cast.guest("maybe", round).to_string(),
-                    versions: vec![VERSION.to_owned()],
-                    extra_query: Query::default(),
-                };
-                done(client.make_join(to, request)).await
+                let guest = self.cast.guest("maybe", round);
+                done(client.make_join(to, requests::make_join(&self.room, &guest))).await
             }
             Work::SendJoin => {
                 let (joining, resident) = (&self.stage.joining, &self.stage.resident);
                 let guest = self.cast.guest("guest", round);
-                let request = join_request(joining, resident, &guest, self.large).await?;
+                let request =
+                    requests::send_join(joining, resident, &self.large.id, &guest).await?;
                 let begun = Instant::now();
                 let events = stream_join(joining, resident, request, |_| {}).await?;
                 Ok(Done {
@@ -350,15 +348,10 @@ impl<'a> Scene<'a> {
                 done(client.query_profile(to, request)).await
             }
             Work::QueryKeys => {
-                let request = QueryKeys {
-                    device_keys: read_from(&json!({self.cast.alice.as_str(): [DEVICE]})),
-                    extra: Members::new(),
-                    extra_query: Query::default(),
-                };
-                done(client.query_keys(to, request)).await
+                done(client.query_keys(to, requests::query_keys(&self.cast.alice))).await
             }
             Work::ClaimKeys => self.claim_keys().await,
-            Work::DownloadMedia => read_file(client, to, media(), &file()).await,
+            Work::DownloadMedia => read_file(client, to, &mascot::bytes()).await,
         }
     }
 
@@ -366,56 +359,36 @@ impl<'a> Scene<'a> {
         let joining = &self.stage.joining;
         let draft = Draft::message(&self.cast.bob, &format!("measured {round}"));
         let event = joining.house.append(&self.room, &draft);
-        let event = event.map_err(|error| with_causes(&error))?;
+        let event = event.map_err(show)?;
         let id = format!("measured-{round}");
         let pdus = [event.pdu().clone()];
         let request = SendTransaction::new(id, joining.name(), now_ms(), pdus);
         let (reply, time) = clocked(joining.client.send_transaction(self.to(), request)).await?;
         let results = reply.pdus.read().map_err(|error| error.to_string())?;
         match results.get(event.id().as_str()) {
-            Some(result) if result.error.is_none() => Ok(Done { time, events: 1 }),
-            other => Err(format!("of {} was said {other:?}", event.id())),
+            Some(result) if result.error.is_none() => {}
+            other => return Err(format!("of {} was said {other:?}", event.id())),
         }
+        held::holds(&self.stage.resident.house, &self.room, &event)?;
+        Ok(Done { time, events: 1 })
     }
 
     async fn invite(&self, round: usize) -> Result<Done, String> {
         let (resident, joining) = (&self.stage.resident, &self.stage.joining);
         let guest = self.cast.guest("invited", round);
-        let draft = Draft::membership(&self.cast.alice, &guest, "invite");
-        let invite = resident.house.append(&self.room, &draft);
-        let invite = invite.map_err(|error| with_causes(&error))?;
-        let create = resident.house.with_room(&self.room, |room| {
-            let create = room
-                .state()
-                .get(&ruma_events::StateEventType::RoomCreate, "");
-            create.map(|event| event.pdu().clone())
-        });
-        let request = Invite {
-            room_id: self.room.to_string(),
-            event_id: invite.id().to_string(),
-            room_version: VERSION.to_owned(),
-            event: invite.pdu().clone(),
-            invite_room_state: create.flatten().map(|create| vec![Ok(create)]),
-            extra: Members::new(),
-            extra_query: Query::default(),
-        };
+        let request = requests::invite(resident, &self.room, &self.cast.alice, &guest)?;
         let (reply, time) = clocked(resident.client.invite(joining.name(), request)).await?;
-        match reply.event.get("signatures") {
-            Some(both) if both.as_text().contains(joining.name().as_str()) => {
-                Ok(Done { time, events: 1 })
-            }
-            _ => Err(
-                "the invite came back without the signature of the invited user's server"
-                    .to_owned(),
-            ),
-        }
+        self.judge
+            .is_signed_by(&reply.event, &[resident.name(), joining.name()])?;
+        Ok(Done { time, events: 1 })
     }
 
     async fn claim_keys(&self) -> Result<Done, String> {
-        let request = claim(&self.cast.alice);
+        let request = requests::claim_keys(&self.cast.alice);
         let client = &self.stage.joining.client;
         let (reply, time) = clocked(client.claim_keys(self.to(), request)).await?;
-        let keys = reply.one_time_keys.value().as_text().to_owned();
+        let keys = reply.one_time_keys.ok_or("no keys were given")?;
+        let keys = keys.value().as_text().to_owned();
         if !keys.contains(ALGORITHM) {
             return Err("no key was given".to_owned());
         }
@@ -432,16 +405,10 @@ async fn done<T>(call: impl Future<Output = Result<T, CallError>>) -> Result<Don
     Ok(Done { time, events: 0 })
 }
 
-fn exactly(wanted: usize, done: Done) -> Result<Done, String> {
-    match done.events == wanted {
-        true => Ok(done),
-        false => Err(format!("{} events came instead of {wanted}", done.events)),
-    }
-}
-
-fn is_item<T>(arrival: Result<Arrival<T>, CallError>) -> Result<bool, String> {
-    match arrival.map_err(show)? {
-        Arrival::Item { .. } => Ok(true),
-        Arrival::Bad { bad, .. } => Err(format!("an element {}", bad.fault)),
-    }
+/// The events of a list, if each of them is one.
+fn all(listed: Vec<Listed<Pdu>>) -> Result<Vec<Pdu>, String> {
+    let events = listed.into_iter();
+    events
+        .map(|event| event.map_err(|bad| format!("element {} {}", bad.index, bad.fault)))
+        .collect()
 }

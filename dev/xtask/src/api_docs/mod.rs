@@ -12,7 +12,7 @@ mod words;
 use std::{collections::BTreeSet, error::Error, fs, path::Path};
 
 use comity_core::{
-    call::{Idempotency, ReplyShape},
+    call::{DocumentedError, Idempotency, ReplyShape},
     error::ErrorKind,
 };
 
@@ -25,56 +25,68 @@ const PAGE: &str = "docs/federation-api.md";
 /// The prose, with `{{name}}` where something is written.
 const PROSE: &str = include_str!("page.md");
 
-/// Errors that any call may be answered with: the number that tells kinds apart, the code, and when.
-const COMMON: &[(u16, &str, &str)] = &[
-    (
-        404,
-        "M_UNRECOGNIZED",
-        "the receiver does not have this operation",
-    ),
-    (
-        401,
-        "M_UNAUTHORIZED",
-        "the origin is not proven, or the proof is for another call or another server",
-    ),
-    (
-        403,
-        "M_FORBIDDEN",
-        "the origin is proven and may not: the receiver or the room does not let it",
-    ),
-    (
-        404,
-        "M_NOT_FOUND",
-        "the room, event, user or file is not there, or not for this origin",
-    ),
-    (
-        400,
-        "M_NOT_JSON",
-        "the request's content is no JSON, or no UTF-8",
-    ),
-    (
-        400,
-        "M_BAD_JSON",
-        "a member has another type than the operation needs",
-    ),
-    (400, "M_MISSING_PARAM", "a parameter or member is missing"),
-    (
-        400,
-        "M_INVALID_PARAM",
-        "a parameter cannot be read, or its value makes no sense",
-    ),
-    (413, "M_TOO_LARGE", "the request is over a limit"),
-    (
-        429,
-        "M_LIMIT_EXCEEDED",
-        "too many calls, or another transaction of the origin is in flight",
-    ),
-    (
-        504,
-        "M_UNKNOWN",
-        "the deadline passed before the work was done",
-    ),
-    (500, "M_UNKNOWN", "the receiver failed"),
+/// Errors that any call may be answered with: the operations name those that mean something particular there.
+const COMMON: &[DocumentedError] = &[
+    DocumentedError {
+        http_status: 404,
+        errcode: "M_UNRECOGNIZED",
+        when: "the receiver does not have this operation",
+    },
+    DocumentedError {
+        http_status: 401,
+        errcode: "M_UNAUTHORIZED",
+        when: "the origin is not proven, or the proof is for another call or another server",
+    },
+    DocumentedError {
+        http_status: 403,
+        errcode: "M_FORBIDDEN",
+        when: "the origin is proven and may not: the receiver or the room does not let it",
+    },
+    DocumentedError {
+        http_status: 404,
+        errcode: "M_NOT_FOUND",
+        when: "the room, event, user or file is not there, or not for this origin",
+    },
+    DocumentedError {
+        http_status: 400,
+        errcode: "M_NOT_JSON",
+        when: "the request's content is no JSON, or no UTF-8",
+    },
+    DocumentedError {
+        http_status: 400,
+        errcode: "M_BAD_JSON",
+        when: "a member has another type than the operation needs",
+    },
+    DocumentedError {
+        http_status: 400,
+        errcode: "M_MISSING_PARAM",
+        when: "a parameter or member is missing",
+    },
+    DocumentedError {
+        http_status: 400,
+        errcode: "M_INVALID_PARAM",
+        when: "a parameter cannot be read, or its value makes no sense",
+    },
+    DocumentedError {
+        http_status: 413,
+        errcode: "M_TOO_LARGE",
+        when: "the request is over a limit",
+    },
+    DocumentedError {
+        http_status: 429,
+        errcode: "M_LIMIT_EXCEEDED",
+        when: "too many calls, or another transaction of the origin is in flight",
+    },
+    DocumentedError {
+        http_status: 504,
+        errcode: "M_UNKNOWN",
+        when: "the deadline passed before the work was done",
+    },
+    DocumentedError {
+        http_status: 500,
+        errcode: "M_UNKNOWN",
+        when: "the receiver failed",
+    },
 ];
 
 /// Writes the page, or says whether it is what would be written.
@@ -105,6 +117,7 @@ fn page(root: &Path) -> Result<String, Box<dyn Error>> {
     let mut page = PROSE.to_owned();
     for (place, text) in [
         ("common errors", common_errors()),
+        ("elements", elements(&groups)?),
         ("kinds", kinds(&source)?),
         ("signed", signed(&groups)),
         ("overview", overview(&groups)),
@@ -124,13 +137,22 @@ fn page(root: &Path) -> Result<String, Box<dyn Error>> {
 }
 
 fn common_errors() -> String {
-    let rows = COMMON
+    operation::error_table(COMMON)
+}
+
+/// How many elements a list may have: the same for all operations, or the page would have to say it of each.
+fn elements(groups: &[Group]) -> Result<String, String> {
+    let limits: BTreeSet<usize> = groups
         .iter()
-        .map(|(number, code, when)| operation::error_row(*number, code, &format!(" {when} |")));
-    format!(
-        "| code | kind | again? | when |\n| --- | --- | --- | --- |\n{}",
-        rows.collect::<String>()
-    )
+        .flat_map(|group| &group.rows)
+        .map(|row| row.operation.spec().limits.elements)
+        .collect();
+    match limits.into_iter().collect::<Vec<_>>()[..] {
+        [limit] if limit % 1_000 == 0 => Ok(format!("{},000", limit / 1_000)),
+        ref others => Err(format!(
+            "the page says one limit of elements, and there are {others:?}"
+        )),
+    }
 }
 
 fn kinds(source: &Source) -> Result<String, String> {

@@ -296,42 +296,41 @@ fn streamed(ty: &syn::Type, source: &Source) -> Option<(String, &'static str)> {
     }
 }
 
-/// What the specification documents for the operation.
+/// What the specification documents for the operation. It documents little: most operations may be answered with most common errors.
 fn errors(errors: &[DocumentedError]) -> String {
-    let mut rows: Vec<String> = Vec::new();
-    for DocumentedError {
-        http_status,
-        errcode,
-    } in errors
-    {
-        let row = error_row(*http_status, errcode, "");
-        // One code may be documented with several numbers, which mean the same here.
-        if !rows.contains(&row) {
-            rows.push(row);
-        }
-    }
-    if rows.is_empty() {
-        return "those that any call may be answered with.\n".to_owned();
+    if errors.is_empty() {
+        return "those that [any call](#errors) may be answered with; the specification names none in particular.\n"
+            .to_owned();
     }
     format!(
-        "beside those that any call may be answered with:\n\n| code | kind | again? |\n| --- | --- | --- |\n{}",
-        rows.concat()
+        "those that [any call](#errors) may be answered with, and in particular:\n\n{}",
+        error_table(errors)
     )
 }
 
-/// A line of a table of errors, ended by `more` columns.
-pub(super) fn error_row(http_status: u16, errcode: &str, more: &str) -> String {
-    let error = FederationError::new(http_status, errcode, "");
-    let again = match error.retry() {
-        Retry::No => "no",
-        Retry::After(_) => "after the time that it names",
-        Retry::OtherServer => "of another server in the room",
-        Retry::Split => "in smaller parts, if it has any",
-        Retry::IfIdempotent => "if repeating is harmless",
-    };
+/// Errors, a line each.
+pub(super) fn error_table(errors: &[DocumentedError]) -> String {
+    let rows = errors.iter().map(|documented| {
+        let error = FederationError::new(documented.http_status, documented.errcode, "");
+        let again = match error.retry() {
+            Retry::No => "no",
+            Retry::After(_) => "after the time that it names",
+            Retry::OtherServer => "of another server in the room",
+            // With another number it is not the request that is too large, but what it asks for.
+            Retry::Split if documented.http_status != 413 => "no",
+            Retry::Split => "in smaller parts, if it has any",
+            Retry::IfIdempotent => "if repeating is harmless",
+        };
+        format!(
+            "| `{}` | {} | {again} | {} |\n",
+            documented.errcode,
+            kind(&error.kind()),
+            documented.when
+        )
+    });
     format!(
-        "| `{errcode}` | {} | {again} |{more}\n",
-        kind(&error.kind())
+        "| code | kind | again? | when |\n| --- | --- | --- | --- |\n{}",
+        rows.collect::<String>()
     )
 }
 

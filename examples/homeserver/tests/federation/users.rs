@@ -53,7 +53,7 @@ async fn claim(from: &House, to: &House, user: &str, device: &str) -> Option<Str
         extra_query: Query::default(),
     };
     let reply = from.client.claim_keys(to.name(), request).await.unwrap();
-    let claimed = reply.one_time_keys.read().unwrap();
+    let claimed = reply.one_time_keys.unwrap().read().unwrap();
     let keys = claimed.get(user)?.get(device)?;
     assert_eq!(keys.len(), 1);
     keys.keys().next().cloned()
@@ -88,7 +88,7 @@ async fn device_keys_are_given_for_the_devices_that_are_named_or_for_all() {
             extra_query: Query::default(),
         };
         let reply = two.client.query_keys(one.name(), request).await.unwrap();
-        let devices = reply.device_keys.read().unwrap();
+        let devices = reply.device_keys.unwrap().read().unwrap();
         assert_eq!(devices.len(), 1);
         assert_eq!(devices[&alice].len(), expected);
         assert!(

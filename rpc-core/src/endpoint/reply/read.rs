@@ -50,6 +50,7 @@ pub async fn read_reply(
             require_json(media_type)?;
             let content = Object::parse(bytes, spec.limits.message)
                 .map_err(|error| protocol("the reply is not a JSON object").with_source(error))?;
+            check_counts(&content, spec)?;
             Ok(Reply::Message(Message::from_content(content)))
         }
         ReplyShape::Events { arrays } => {
@@ -65,6 +66,22 @@ pub async fn read_reply(
             read_blob(reader, body, spec).await
         }
     }
+}
+
+/// Bounds how many members and elements of arrays a reply that is one message has.
+pub(crate) fn check_counts(content: &Object, spec: &OperationSpec) -> Result<(), CallError> {
+    content.check_counts(spec.limits.elements).map_err(|error| {
+        let message = format!(
+            "the reply to {}: {error} on the caller's side (setting `limits.elements`)",
+            spec.name
+        );
+        TransportError::new(
+            TransportErrorKind::LimitExceeded,
+            Delivery::MaybeProcessed,
+            message,
+        )
+        .into()
+    })
 }
 
 fn require_json(media_type: &str) -> Result<(), CallError> {

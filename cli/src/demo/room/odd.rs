@@ -1,0 +1,168 @@
+//! A call of every signed operation, with parameters and members that nobody knows.
+
+use comity_core::{
+    api::{
+        Backfill, ClaimKeys, DownloadMedia, GetEvent, GetMissingEvents, GetState, GetStateIds,
+        Invite, MakeJoin, QueryKeys, QueryProfile, SendJoin, SendTransaction, operations,
+    },
+    auth::now_ms,
+    call::{Authentication, Call, Endpoint},
+};
+use comity_homeserver::{Homeserver, NewRoom};
+use ruma_common::RoomId;
+
+use super::{cast::Cast, large::VERSION, public_room, requests};
+use crate::demo::{
+    calls::{show, unknown_members, unknown_query},
+    mascot,
+    stage::Stage,
+};
+
+/// The calls, from the joining server to the resident one. The last event of `room` is what they ask about; the join and the invite, which
+/// change a room, are of rooms made for them.
+pub(crate) async fn calls(
+    stage: &Stage<Homeserver>,
+    cast: &Cast,
+    room: &RoomId,
+) -> Result<Vec<Call>, String> {
+    let (joining, resident) = (&stage.joining, &stage.resident);
+    let last = resident
+        .house
+        .with_room(room, |room| room.heads().next().map(ToString::to_string));
+    let event_id = last.flatten().ok_or("the room has no last event")?;
+    let room_id = room.to_string();
+    let extra_query = unknown_query();
+    let extra = unknown_members();
+
+    let transaction_id = "odd/ID ~%2F'";
+    let joined = resident
+        .house
+        .create_room(&cast.alice, &public_room())
+        .map_err(show)?;
+    let join = requests::send_join(joining, resident, &joined, &cast.guest("odd", 0)).await?;
+    let private = joining
+        .house
+        .create_room(&cast.bob, &NewRoom::default())
+        .map_err(show)?;
+    let invite = requests::invite(joining, &private, &cast.bob, &cast.member(0))?;
+
+    let calls = vec![
+        call(
+            stage,
+            SendTransaction {
+                extra: extra.clone(),
+                extra_query: extra_query.clone(),
+                ..SendTransaction::new(transaction_id, joining.name(), now_ms(), [])
+            },
+        ),
+        call(
+            stage,
+            GetEvent {
+                event_id: event_id.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            GetState {
+                room_id: room_id.clone(),
+                event_id: event_id.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            GetStateIds {
+                room_id: room_id.clone(),
+                event_id: event_id.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            Backfill {
+                room_id: room_id.clone(),
+                from: vec![event_id.clone(), "$another".to_owned()],
+                limit: 3,
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            GetMissingEvents {
+                room_id,
+                latest_events: vec![event_id],
+                extra: extra.clone(),
+                extra_query: extra_query.clone(),
+                ..GetMissingEvents::default()
+            },
+        ),
+        call(
+            stage,
+            MakeJoin {
+                versions: vec!["11".to_owned(), VERSION.to_owned()],
+                extra_query: extra_query.clone(),
+                ..requests::make_join(room, &cast.guest("odd", 1))
+            },
+        ),
+        call(
+            stage,
+            SendJoin {
+                extra_query: extra_query.clone(),
+                ..join
+            },
+        ),
+        call(
+            stage,
+            Invite {
+                extra: extra.clone(),
+                extra_query: extra_query.clone(),
+                ..invite
+            },
+        ),
+        call(
+            stage,
+            QueryProfile {
+                user_id: cast.alice.to_string(),
+                field: Some("displayname".to_owned()),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            QueryKeys {
+                extra: extra.clone(),
+                extra_query: extra_query.clone(),
+                ..requests::query_keys(&cast.alice)
+            },
+        ),
+        call(
+            stage,
+            ClaimKeys {
+                extra,
+                extra_query: extra_query.clone(),
+                ..requests::claim_keys(&cast.alice)
+            },
+        ),
+        call(
+            stage,
+            DownloadMedia {
+                extra_query,
+                ..mascot::request()
+            },
+        ),
+    ];
+    // The claim is about all of them.
+    for operation in operations() {
+        let name = operation.spec().name;
+        let signed = operation.spec().authentication == Authentication::Server;
+        if signed && !calls.iter().any(|call| call.spec().name == name) {
+            return Err(format!("{name} was not tried"));
+        }
+    }
+    Ok(calls)
+}
+
+fn call(stage: &Stage<Homeserver>, request: impl Endpoint) -> Call {
+    Call::new(stage.resident.name().clone(), request)
+}
