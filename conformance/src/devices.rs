@@ -16,9 +16,6 @@ impl Sample for QueryKeys {
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::member("device_keys", Kind::Object).required()];
 
-    const REPLY_MEMBERS: &'static [Parameter] =
-        &[Parameter::member("device_keys", Kind::Object).required()];
-
     const LISTS: Lists<Self> = Lists::NONE;
 
     fn requests() -> BoxedStrategy<Self> {
@@ -49,9 +46,6 @@ impl Sample for QueryKeys {
 
 impl Sample for ClaimKeys {
     const PARAMETERS: &'static [Parameter] =
-        &[Parameter::member("one_time_keys", Kind::Object).required()];
-
-    const REPLY_MEMBERS: &'static [Parameter] =
         &[Parameter::member("one_time_keys", Kind::Object).required()];
 
     const LISTS: Lists<Self> = Lists::NONE;
