@@ -28,7 +28,7 @@ const ROUNDS: usize = 41;
 /// The types that are measured: one whose content a redaction removes, and one whose content it keeps in part.
 const TYPES: [(&str, &str); 2] = [
     ("message", "m.room.message"),
-    ("power levels", "m.room.power_levels"),
+    ("power levels event", "m.room.power_levels"),
 ];
 
 /// A signed event, and all that it is checked with.
