@@ -24,8 +24,10 @@ impl Homeserver {
         server: &ServerName,
         reply: &Pdu,
     ) -> Result<Event, String> {
-        let given = member_object(reply.object(), "signatures")
-            .and_then(|signatures| member_object(&signatures, server.as_str()))
+        let given = reply
+            .object()
+            .object("signatures")
+            .and_then(|signatures| signatures.object(server.as_str()))
             .ok_or_else(|| format!("{server} did not sign it"))?;
         let signed_by = given.members().filter_map(|(name, _)| name.parse().ok());
         let needed = BTreeMap::from([(server.clone(), signed_by.collect())]);
@@ -58,7 +60,8 @@ impl Homeserver {
             ));
         }
         let object = own.pdu().object();
-        let signatures = member_object(object, "signatures")
+        let signatures = object
+            .object("signatures")
             .unwrap_or_else(Object::empty)
             .with_member(server.as_str(), &good.into_object().to_value());
         let signed = object.with_member("signatures", &signatures.to_value());
@@ -66,8 +69,4 @@ impl Homeserver {
             .map_err(|fault| format!("with the signature of {server} the event {fault}"))?;
         Event::read(own.id().as_str(), signed).map_err(|error| error.to_string())
     }
-}
-
-fn member_object(object: &Object, name: &str) -> Option<Object> {
-    Object::from_value(&object.get(name)?)
 }

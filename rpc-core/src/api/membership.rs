@@ -125,7 +125,7 @@ impl Endpoint for SendJoin {
         EndpointParts {
             path: vec![self.room_id.clone(), self.event_id.clone()],
             query,
-            content: Object::from_value(self.event.value()).map_or(Content::Absent, Content::Json),
+            content: Content::Json(self.event.object().clone()),
         }
     }
 

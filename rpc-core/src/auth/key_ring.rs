@@ -159,9 +159,7 @@ impl Known {
     fn has(&self, wanted: &BTreeSet<KeyId>, now: i64) -> bool {
         self.document.as_ref().is_some_and(|document| {
             let keys = &document.keys;
-            let lists =
-                |key| keys.verify_keys.contains_key(key) || keys.old_verify_keys.contains_key(key);
-            document.valid_until() >= now && wanted.iter().all(lists)
+            document.valid_until() >= now && wanted.iter().all(|key| keys.lists(key))
         })
     }
 
@@ -252,13 +250,11 @@ fn key_of(keys: &ServerKeys, key: &KeyId, now: i64) -> Result<VerifyKey, KeyFaul
     if let Some(key) = keys.key_for_request(key, now) {
         return Ok(key.clone());
     }
-    Err(
-        if keys.verify_keys.contains_key(key) || keys.old_verify_keys.contains_key(key) {
-            KeyFault::Expired
-        } else {
-            KeyFault::Unknown
-        },
-    )
+    Err(if keys.lists(key) {
+        KeyFault::Expired
+    } else {
+        KeyFault::Unknown
+    })
 }
 
 #[async_trait]

@@ -140,6 +140,11 @@ impl ServerKeys {
         valid.then_some(()).ok_or(ServerKeysError::NotSelfSigned)
     }
 
+    /// Whether the document has this key, current or former.
+    pub fn lists(&self, key_id: &KeyId) -> bool {
+        self.verify_keys.contains_key(key_id) || self.old_verify_keys.contains_key(key_id)
+    }
+
     /// Until when the document counts, in milliseconds since 1970: what it says, but seven days after `now_ms` at most.
     ///
     /// Ask this when the document is fetched, and remember the answer: asked again later, the cap moves along.

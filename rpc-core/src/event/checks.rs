@@ -139,14 +139,13 @@ fn check_signatures(
 ) -> Result<(), EventError> {
     let wrong = |why: String| EventError::new(Rule::Signatures, why);
     let at = event.origin_server_ts();
-    let signatures = event.get("signatures");
-    let signatures = signatures
-        .and_then(|value| Object::from_value(&value))
+    let signatures = event
+        .object()
+        .object("signatures")
         .ok_or_else(|| wrong("`signatures` is missing or no object".to_owned()))?;
     for server in version.required_signers(event)? {
         let own = signatures
-            .get(server.as_str())
-            .and_then(|value| Object::from_value(&value))
+            .object(server.as_str())
             .ok_or_else(|| wrong(format!("{server} did not sign it")))?;
         let mut counted = 0;
         for (key_id, signature) in own.members() {
@@ -190,8 +189,8 @@ fn has_good_hash(version: &dyn RoomVersion, event: &Object) -> Result<bool, Even
             .with_decode_allow_trailing_bits(true),
     );
     let claimed = event
-        .get("hashes")
-        .and_then(|hashes| Object::from_value(&hashes)?.get("sha256"))
+        .object("hashes")
+        .and_then(|hashes| hashes.get("sha256"))
         .and_then(|hash| Some(hash.as_str()?.into_owned()))
         .ok_or_else(|| EventError::new(Rule::Hashes, "`hashes.sha256` is missing or no string"))?;
     let own = version.content_hash(event)?;

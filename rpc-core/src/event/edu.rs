@@ -42,6 +42,6 @@ impl Edu {
 
     /// `content`
     pub fn content(&self) -> Option<Object> {
-        Object::from_value(&self.object().get("content")?)
+        self.object().object("content")
     }
 }

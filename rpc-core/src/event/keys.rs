@@ -117,14 +117,11 @@ pub fn needed_keys<'a>(
 ) -> BTreeMap<ServerName, BTreeSet<KeyId>> {
     let mut needed: BTreeMap<ServerName, BTreeSet<KeyId>> = BTreeMap::new();
     for event in events {
-        let signatures = event
-            .get("signatures")
-            .as_ref()
-            .and_then(Object::from_value);
+        let signatures = event.object().object("signatures");
         for server in version.required_signers(event).unwrap_or_default() {
             let own = signatures
                 .as_ref()
-                .and_then(|signatures| Object::from_value(&signatures.get(server.as_str())?));
+                .and_then(|signatures| signatures.object(server.as_str()));
             let keys = needed.entry(server).or_default();
             for (key, _) in own.iter().flat_map(Object::members) {
                 // Others play no role, and a wish for one would cause a fetch.

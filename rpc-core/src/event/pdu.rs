@@ -112,7 +112,7 @@ impl Pdu {
 
     /// `content`
     pub fn content(&self) -> Option<Object> {
-        Object::from_value(&self.get("content")?)
+        self.object().object("content")
     }
 
     /// The IDs in `prev_events`.

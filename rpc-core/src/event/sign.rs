@@ -54,18 +54,13 @@ fn with_signature(
     key: &SigningKey,
 ) -> Result<Pdu, EventError> {
     let signature = key.sign(&version.signed_text(event)?).to_base64();
-    let signatures = member_object(event, "signatures");
-    let own = member_object(&signatures, server.as_str())
+    let signatures = event.object("signatures").unwrap_or_else(Object::empty);
+    let own = signatures
+        .object(server.as_str())
+        .unwrap_or_else(Object::empty)
         .with_member(key.key_id().as_str(), &Value::string(&signature));
     let signatures = signatures.with_member(server.as_str(), &own.to_value());
     let signed = event.with_member("signatures", &signatures.to_value());
     Pdu::judge(signed.to_value())
         .map_err(|fault| EventError::new(Rule::Size, format!("it {fault}")))
-}
-
-fn member_object(object: &Object, name: &str) -> Object {
-    object
-        .get(name)
-        .and_then(|value| Object::from_value(&value))
-        .unwrap_or_else(Object::empty)
 }

@@ -106,6 +106,11 @@ impl Object {
         self.find(name).map(|at| self.value_at(at))
     }
 
+    /// The object that is the member with this decoded name; `None` if it is absent or no object. Costs a pass over its text.
+    pub fn object(&self, name: &str) -> Option<Self> {
+        Self::from_value(&self.get(name)?)
+    }
+
     /// The elements of the array that is the member with this decoded name; `None` if it is absent or no array.
     pub fn array(&self, name: &str) -> Option<Elements<'_>> {
         self.find(name).and_then(|at| self.array_at(at))
