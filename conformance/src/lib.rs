@@ -14,7 +14,7 @@
 //! #         none get_weather: GetWeather => GetVersionReply {
 //! #             idempotency: Safe, flow: Concurrent, reply: Message,
 //! #             limits: call::SizeLimits::SMALL, clocks: call::Clocks::DEFAULT,
-//! #             errors: [], editions: [],
+//! #             errors: [], server_acl: Unchecked, editions: [],
 //! #         }
 //! #     }
 //! # }

@@ -33,6 +33,7 @@ comity_core::define_operations! {
             limits: comity_core::call::SizeLimits::SMALL,
             clocks: comity_core::call::Clocks::short(10),
             errors: [404 M_NOT_FOUND "the server is not in the room, or the room is not for the origin to see"],
+            server_acl: Room,
             editions: [],
         }
     }

@@ -46,7 +46,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits::SMALL,
                     clocks: $crate::call::Clocks::short(10),
                     errors: [],
-                    editions: [Matrix],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
                 }
             }
 
@@ -60,7 +61,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits::SMALL,
                     clocks: $crate::call::Clocks::short(10),
                     errors: [],
-                    editions: [Matrix],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
                 }
             }
 
@@ -74,7 +76,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits::DEFAULT,
                     clocks: $crate::call::Clocks::DEFAULT,
                     errors: [],
-                    editions: [Matrix, Ietf],
+                    server_acl: Items,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
             }
 
@@ -88,7 +91,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits::SMALL,
                     clocks: $crate::call::Clocks::DEFAULT,
                     errors: [],
-                    editions: [Matrix, Ietf],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
                 /// Streams the events of a room's state before an event, and of its auth chain.
@@ -99,7 +103,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks { head: ::core::time::Duration::from_secs(600), ..$crate::call::Clocks::DEFAULT },
                     errors: [],
-                    editions: [Matrix, Ietf],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
                 /// Streams the IDs of the events of a room's state before an event, and of its auth chain.
@@ -113,7 +118,8 @@ macro_rules! operations {
                         403 M_FORBIDDEN "the origin may not see the room, or not as it was at the event",
                         404 M_NOT_FOUND "the receiver does not know the event, or too little of the room to know the state at it",
                     ],
-                    editions: [Matrix, Ietf],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
                 /// Walks back from the given events and streams what it meets, themselves among it.
@@ -124,7 +130,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks::DEFAULT,
                     errors: [],
-                    editions: [Matrix, Ietf],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
                 /// Walks back from `latest_events` towards `earliest_events` and gives what lies between.
@@ -135,7 +142,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
                     clocks: $crate::call::Clocks::DEFAULT,
                     errors: [],
-                    editions: [Matrix, Ietf],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
             }
 
@@ -155,7 +163,8 @@ macro_rules! operations {
                         403 M_FORBIDDEN "the room does not let the user in, or the user is not of the calling server",
                         404 M_NOT_FOUND "the receiver is not in the room",
                     ],
-                    editions: [Matrix, Ietf],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
                 /// Hands over a signed join event and streams back the room's state before it, with its auth chain.
@@ -172,7 +181,8 @@ macro_rules! operations {
                         400 M_UNABLE_TO_GRANT_JOIN "the room would let the user in, but the receiver cannot sign for the user that the event names as granting it",
                         403 M_FORBIDDEN "the room does not let the user in, or the user is not of the calling server",
                     ],
-                    editions: [Matrix, Ietf],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
                 /// Hands over a signed invite and gives it back with the invited user's server's signature.
@@ -189,7 +199,8 @@ macro_rules! operations {
                         403 M_FORBIDDEN "the invite is not allowed, or the receiver takes none from this server",
                         403 M_INVITE_BLOCKED "the invited user wants no invites, or none from this user",
                     ],
-                    editions: [Matrix, Ietf],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
             }
 
@@ -206,7 +217,8 @@ macro_rules! operations {
                         403 M_FORBIDDEN "the receiver does not show this profile to other servers, nor whether there is one",
                         404 M_NOT_FOUND "there is no such user, or no such field in the profile",
                     ],
-                    editions: [Matrix],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
                 }
             }
 
@@ -220,7 +232,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits::DEFAULT,
                     clocks: $crate::call::Clocks::DEFAULT,
                     errors: [],
-                    editions: [Matrix],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
                 }
 
                 /// Gives away one-time keys of devices, each of them once.
@@ -231,7 +244,8 @@ macro_rules! operations {
                     limits: $crate::call::SizeLimits::DEFAULT,
                     clocks: $crate::call::Clocks::DEFAULT,
                     errors: [],
-                    editions: [Matrix],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
                 }
             }
 
@@ -249,7 +263,8 @@ macro_rules! operations {
                         502 M_TOO_LARGE "the file is larger than the receiver hands out",
                         504 M_NOT_YET_UPLOADED "the file's ID is reserved, and its content did not come within `timeout_ms`",
                     ],
-                    editions: [Matrix],
+                    server_acl: Unchecked,
+                    editions: [Matrix("v1.11"..)],
                 }
             }
         }
@@ -273,7 +288,8 @@ macro_rules! define_operations {
                     limits: $limits:expr,
                     clocks: $clocks:expr,
                     errors: [$($status:literal $errcode:ident $when:literal),* $(,)?],
-                    editions: [$($edition:ident),* $(,)?] $(,)?
+                    server_acl: $acl:ident,
+                    editions: [$($edition:ident($since:literal.. $($until:literal)?)),* $(,)?] $(,)?
                 }
             )*
         }
@@ -295,7 +311,12 @@ macro_rules! define_operations {
                         errcode: stringify!($errcode),
                         when: $when,
                     } ),*],
-                    editions: &[$( $crate::call::Edition::$edition ),*],
+                    server_acl: $crate::call::AclDuty::$acl,
+                    editions: &[$( $crate::call::EditionSpan {
+                        edition: $crate::call::Edition::$edition,
+                        since: $since,
+                        until: $crate::until!($($until)?),
+                    } ),*],
                 };
             }
         )*)*
@@ -361,6 +382,18 @@ macro_rules! define_operations {
                 self
             }
         }
+    };
+}
+
+/// The end of a row's span of an edition.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! until {
+    () => {
+        None
+    };
+    ($until:literal) => {
+        Some($until)
     };
 }
 

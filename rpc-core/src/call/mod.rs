@@ -12,8 +12,8 @@ pub use reply::{
     MessageForm, Part, PartStream, Reply, ReplyForm,
 };
 pub use spec::{
-    Authentication, Clocks, DocumentedError, Edition, Flow, Idempotency, OperationSpec, ReplyShape,
-    SizeLimits,
+    AclDuty, Authentication, Clocks, DocumentedError, Edition, EditionSpan, Flow, Idempotency,
+    OperationSpec, ReplyShape, SizeLimits,
 };
 
 use crate::{ServerName, endpoint::EndpointForm, error::CallError};

@@ -23,8 +23,57 @@ pub struct OperationSpec {
     pub clocks: Clocks,
     /// The errors that the specification documents for it, beside those that any call may be answered with.
     pub errors: &'static [DocumentedError],
-    /// The editions of the protocol that have it. Empty for a third party's own.
-    pub editions: &'static [Edition],
+    /// What the room's server ACL means for it.
+    pub server_acl: AclDuty,
+    /// The editions of the protocol that have it, and the releases in which each has it. Empty for a third party's own.
+    pub editions: &'static [EditionSpan],
+}
+
+impl OperationSpec {
+    /// The releases in which an edition has the operation.
+    pub fn edition(&self, edition: Edition) -> Option<EditionSpan> {
+        self.editions
+            .iter()
+            .copied()
+            .find(|span| span.edition == edition)
+    }
+}
+
+/// What a receiver does for a room's `m.room.server_acl` (SS "Server Access Control Lists (ACLs)").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AclDuty {
+    /// An origin that the ACL of the room in the path denies is answered 403 `M_FORBIDDEN`.
+    Room,
+    /// Each PDU, and each EDU that belongs to a room, is judged by the ACL of its own room, and dropped alone.
+    Items,
+    /// No duty.
+    Unchecked,
+}
+
+/// The releases of an edition in which an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EditionSpan {
+    /// Whose releases.
+    pub edition: Edition,
+    /// The first one: `v1.6`, or the number of a draft.
+    pub since: &'static str,
+    /// The first one without it, if it was taken out. Servers in use may still call it.
+    pub until: Option<&'static str>,
+}
+
+impl fmt::Display for EditionSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            edition,
+            since,
+            until,
+        } = self;
+        write!(f, "{edition} (since {since}")?;
+        if let Some(until) = until {
+            write!(f, ", removed in {until}")?;
+        }
+        f.write_str(")")
+    }
 }
 
 /// An error that an operation's specification names.

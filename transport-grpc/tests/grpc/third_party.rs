@@ -6,7 +6,7 @@ use comity_core::{
     Client, Operations,
     api::GetVersionReply,
     call::{
-        Authentication, Call, Clocks, Endpoint, Flow, Idempotency, Message, Operation,
+        AclDuty, Authentication, Call, Clocks, Endpoint, Flow, Idempotency, Message, Operation,
         OperationSpec, Reply, ReplyShape, SizeLimits, operation,
     },
     endpoint::{Content, EndpointParts, PathTemplate, Query},
@@ -36,6 +36,7 @@ impl Operation for Greet {
             ..Clocks::DEFAULT
         },
         errors: &[],
+        server_acl: AclDuty::Unchecked,
         editions: &[],
     };
 }

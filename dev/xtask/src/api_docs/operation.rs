@@ -3,7 +3,9 @@
 use std::{fmt::Write as _, time::Duration};
 
 use comity_core::{
-    call::{Authentication, DocumentedError, Flow, Idempotency, OperationSpec, ReplyShape},
+    call::{
+        AclDuty, Authentication, DocumentedError, Flow, Idempotency, OperationSpec, ReplyShape,
+    },
     endpoint::target::Segment,
     error::{FederationError, Retry},
 };
@@ -50,6 +52,7 @@ fn facts(row: &Row, fields: &[Field]) -> Result<String, String> {
         ("At once", at_once(spec.flow).to_owned()),
         ("Sizes", sizes(spec)),
         ("Clocks", clocks(spec)),
+        ("Server ACL", acl(spec.server_acl).to_owned()),
         ("Editions", editions(spec)),
     ] {
         writeln!(text, "- {fact}: {value}").expect("a string takes everything");
@@ -134,6 +137,14 @@ fn time(time: Duration) -> String {
     match time.as_secs() {
         seconds if seconds >= 120 && seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         seconds => format!("{seconds} s"),
+    }
+}
+
+fn acl(duty: AclDuty) -> &'static str {
+    match duty {
+        AclDuty::Room => "an origin that the room's denies is refused",
+        AclDuty::Items => "each item is judged by its own room's, and dropped alone",
+        AclDuty::Unchecked => "not asked",
     }
 }
 
