@@ -3,8 +3,9 @@
 mod api_docs;
 mod ci;
 mod proto;
+mod spec_coverage;
 
-use std::{env, process::ExitCode};
+use std::{env, path::Path, process::ExitCode};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
@@ -14,7 +15,9 @@ commands:
   proto            write the generated code and the descriptors from proto/**/*.proto
   proto --check    fail if they differ from what would be written
   api-docs         write docs/federation-api.md from the table of operations
-  api-docs --check fail if it differs from what would be written";
+  api-docs --check fail if it differs from what would be written
+  spec-coverage --spec DIR
+                   compare the table of operations with a checkout of matrix-org/matrix-spec";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
         ["proto", "--check"] => proto::run(proto::Mode::Check),
         ["api-docs"] => api_docs::run(proto::Mode::Write),
         ["api-docs", "--check"] => api_docs::run(proto::Mode::Check),
+        ["spec-coverage", "--spec", directory] => spec_coverage::run(Path::new(directory)),
         _ => Err(USAGE.into()),
     };
     match done {

@@ -14,13 +14,14 @@ mod readme;
 mod rules;
 
 use std::{
+    env,
     error::Error,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, proto};
+use crate::{api_docs, proto, spec_coverage};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -64,6 +65,11 @@ const STEPS: &[Step] = &[
         check: |_| api_docs::run(proto::Mode::Check),
     },
     Step {
+        name: "spec-coverage",
+        about: "the table of operations is what the Matrix specification describes",
+        check: compare_with_specification,
+    },
+    Step {
         name: "clippy",
         about: "no warning from rustc or clippy",
         check: |root| Command::cargo(root, "clippy --workspace --all-targets -- -D warnings").run(),
@@ -103,6 +109,9 @@ const STEPS: &[Step] = &[
         check: |root| from_readme(root, "demo"),
     },
 ];
+
+/// Names a checkout of the specification that lies elsewhere than beside the repository.
+const SPECIFICATION: &str = "COMITY_MATRIX_SPEC";
 
 /// Longest run of one example, in which it has to end by itself.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
@@ -166,6 +175,21 @@ fn from_readme(root: &Path, mark: &str) -> Outcome {
     for line in readme::commands(&readme, mark)? {
         Command::shell(root, &line).run()?;
     }
+    Ok(())
+}
+
+/// Skipped where there is no checkout of the specification: it is large, and not ours to vendor.
+fn compare_with_specification(root: &Path) -> Outcome {
+    if let Some(named) = env::var_os(SPECIFICATION) {
+        return spec_coverage::run(Path::new(&named));
+    }
+    let beside = root.join("../shared/matrix-spec");
+    if spec_coverage::is_checkout(&beside) {
+        return spec_coverage::run(&beside);
+    }
+    println!(
+        "SKIPPED: no checkout of matrix-org/matrix-spec at ../shared/matrix-spec; {SPECIFICATION} can name another"
+    );
     Ok(())
 }
 
