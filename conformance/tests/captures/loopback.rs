@@ -51,8 +51,8 @@ struct State {
 }
 
 impl Loopback {
-    /// A server of this name.
-    pub(crate) async fn start(name: &ServerName) -> Self {
+    /// A server of this name that knows these operations, and its typed messages.
+    pub(crate) async fn start(name: &ServerName, operations: Operations) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let keeper = state.clone();
         let service = service_fn(move |call: Call| {
@@ -62,7 +62,7 @@ impl Loopback {
         let authenticator = XMatrixAuthenticator::new(name.clone(), Arc::new(Keys::load()));
         let verify = Verify::layer(Arc::new(authenticator));
         let grpc = GrpcServer::new(
-            Operations::federation(),
+            operations,
             Codecs::federation(),
             BoxCloneSyncService::new(verify.layer(service)),
             GrpcServerOptions::default(),

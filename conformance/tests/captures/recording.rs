@@ -94,6 +94,10 @@ fn exchange(name: String) -> Exchange {
         reply: ReplyHead {
             status: response.start.split(' ').nth(1).unwrap().parse().unwrap(),
             content_type: response.all("content-type").next().map(str::to_owned),
+            content_disposition: response
+                .all("content-disposition")
+                .next()
+                .map(str::to_owned),
             retry_after: response.all("retry-after").next().map(str::to_owned),
         },
         reply_body: response.body.clone(),

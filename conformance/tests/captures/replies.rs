@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use comity_conformance::ReplySample;
 use comity_core::{
+    Operations,
     call::{Op, Reply},
     endpoint::{ReplyHead, WireBody, read_reply, write_reply},
     error::{CallError, FederationError},
@@ -24,13 +25,13 @@ async fn read(op: Op, head: ReplyHead, body: &Bytes) -> Result<Reply, CallError>
         .map(Bytes::copy_from_slice)
         .map(Ok)
         .collect();
-    let reply = read_reply(op.spec(), head, stream::iter(pieces).boxed()).await;
+    let reply = read_reply(op, head, stream::iter(pieces).boxed()).await;
     reply.and_then(retype(op))
 }
 
 /// A reply as HTTP sends it.
-async fn written(reply: Result<Reply, CallError>) -> (ReplyHead, Bytes) {
-    let wire = write_reply(reply);
+async fn written(op: Op, reply: Reply) -> (ReplyHead, Bytes) {
+    let wire = write_reply(op, Ok(reply));
     let body = match wire.body {
         WireBody::Whole(bytes) => bytes,
         WireBody::Stream(mut pieces) => {
@@ -61,7 +62,7 @@ async fn every_reply_is_the_same_when_it_is_written_again_and_when_it_crossed_gr
         let name = &exchange.name;
         let call = call(&exchange).unwrap();
         let op = call.operation();
-        let loopback = Loopback::start(&exchange.host).await;
+        let loopback = Loopback::start(&exchange.host, Operations::federation()).await;
         let first = match read(op, exchange.reply.clone(), &exchange.reply_body).await {
             Ok(reply) => whole(reply).await,
             Err(error) => {
@@ -75,7 +76,7 @@ async fn every_reply_is_the_same_when_it_is_written_again_and_when_it_crossed_gr
         let crossed = whole(crossed).await;
         assert_eq!(crossed, first, "{name}");
         for reply in [&first, &crossed] {
-            let (head, body) = written(Ok(reply.to_reply(None))).await;
+            let (head, body) = written(op, reply.to_reply(None)).await;
             assert_eq!(head.status, exchange.reply.status);
             if let ReplySample::Blob(_) = reply {
                 // The boundary is another one each time: what is between is compared.

@@ -132,14 +132,14 @@ impl Exchange {
                 let head = ReplyHead {
                     status: 200,
                     content_type: Some("application/json".to_owned()),
-                    retry_after: None,
+                    ..ReplyHead::default()
                 };
                 let read = self.read_reply(head, Bytes::from_static(json.as_bytes()));
                 read.await.unwrap()
             }
             ReplyBody::Blob(sample) => sample.clone(),
         };
-        let (head, body) = written(sample.to_reply(None)).await;
+        let (head, body) = written(self.op, sample.to_reply(None)).await;
         let back = match (self.reply)(head, body.clone()) {
             Ok((head, back)) => self.read_reply(head, back).await,
             Err(error) => Err(error),
@@ -151,7 +151,7 @@ impl Exchange {
                 false => vec![format!("{sample:?} became {back:?}")],
             },
             (Ok(back), _) => {
-                let (_, back) = written(back.to_reply(None)).await;
+                let (_, back) = written(self.op, back.to_reply(None)).await;
                 members(&value(&body), &value(&back))
             }
         }
@@ -160,7 +160,7 @@ impl Exchange {
     /// Reads a reply by our types, to its end.
     async fn read_reply(&self, head: ReplyHead, body: Bytes) -> Result<ReplySample, String> {
         let body = stream::once(async { Ok(body) }).boxed();
-        let reply = read_reply(self.op.spec(), head, body).await;
+        let reply = read_reply(self.op, head, body).await;
         let reply = reply.map_err(|error| format!("we refuse the reply: {error}"))?;
         match ReplySample::read((self.retype)(reply)?).await {
             (sample, None) => Ok(sample),
@@ -177,7 +177,7 @@ fn read(
 ) -> Result<Call, comity_core::error::FederationError> {
     let mut context = CallContext::received("http/1");
     context.credentials = Credentials::new(credentials);
-    let read = |op: Op| read_content(body, op.spec().limits.request);
+    let read = |op: Op| read_content(op, Some("application/json"), body);
     Operations::federation().read(
         Cow::Owned(method.to_owned()),
         target.to_owned(),
@@ -264,14 +264,15 @@ where
     let head = ReplyHead {
         status: head.status.as_u16(),
         content_type: header("content-type"),
+        content_disposition: header("content-disposition"),
         retry_after: header("retry-after"),
     };
     Ok((head, body.into()))
 }
 
 /// A reply as HTTP sends it.
-async fn written(reply: Reply) -> (ReplyHead, Bytes) {
-    let wire = write_reply(Ok(reply));
+async fn written(op: Op, reply: Reply) -> (ReplyHead, Bytes) {
+    let wire = write_reply(op, Ok(reply));
     let body = match wire.body {
         WireBody::Whole(bytes) => bytes,
         WireBody::Stream(mut pieces) => {

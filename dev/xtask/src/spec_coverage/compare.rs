@@ -113,6 +113,9 @@ fn of_operation(one: &Specified, ours: &Ours, counts: &mut Counts, found: &mut V
     if theirs.blob != here.blob {
         differs("bytes as reply", &theirs.blob, &here.blob);
     }
+    if theirs.tuple != here.tuple {
+        differs("a tuple as reply", &theirs.tuple, &here.tuple);
+    }
     if theirs.since != here.since {
         differs("since", &theirs.since, &here.since);
     }

@@ -173,7 +173,7 @@ fn parts(op: Op, one: &Specified, example: &Example) -> Result<EndpointParts, St
         serde_json::Value::Null => Content::Absent,
         body => {
             let body = serde_json::to_vec_pretty(body).map_err(|error| error.to_string())?;
-            read_content(body.into(), op.spec().limits.request)
+            read_content(op, Some("application/json"), body.into())
                 .map_err(|error| format!("refused: {error}"))?
         }
     };
@@ -218,14 +218,14 @@ async fn reply(
         let head = ReplyHead {
             status: 200,
             content_type: Some("application/json".to_owned()),
-            retry_after: None,
+            ..ReplyHead::default()
         };
         let body = stream::once(async { Ok(body) }).boxed();
-        let reply = read_reply(row.op.spec(), head, body).await;
+        let reply = read_reply(row.op, head, body).await;
         let reply = reply.and_then(row.retype);
         reply.map_err(|error| format!("refused: {error}"))
     };
-    let again = written(read(body.clone()).await?).await?;
+    let again = written(row.op, read(body.clone()).await?).await?;
     same_text("JSON", &again, &expected)?;
     let (answer, broken) = ReplySample::read(read(body).await?).await;
     if let Some(error) = broken {
@@ -233,7 +233,7 @@ async fn reply(
     }
     let arrived = loopback.reply(any_request(sample)?, answer).await?;
     let arrived = (row.retype)(arrived).map_err(|error| format!("refused: {error}"))?;
-    same_text("gRPC", &written(arrived).await?, &expected)
+    same_text("gRPC", &written(row.op, arrived).await?, &expected)
 }
 
 /// A request of the operation, the same one each time.
@@ -243,8 +243,8 @@ fn any_request(sample: &AnySample) -> Result<Box<dyn AnyRequest>, String> {
 }
 
 /// A reply as HTTP sends it.
-async fn written(reply: Reply) -> Result<Value, String> {
-    let bytes = match write_reply(Ok(reply)).body {
+async fn written(op: Op, reply: Reply) -> Result<Value, String> {
+    let bytes = match write_reply(op, Ok(reply)).body {
         WireBody::Whole(bytes) => bytes,
         WireBody::Stream(mut pieces) => {
             let mut bytes = BytesMut::new();

@@ -26,6 +26,8 @@ pub(super) struct Operation {
     pub(super) body: Body,
     /// What comes back: whether it is JSON or bytes behind a JSON part.
     pub(super) blob: bool,
+    /// Whether a reply is the tuple `[200, {..}]`.
+    pub(super) tuple: bool,
     /// Status and error code.
     pub(super) errors: BTreeSet<(u16, String)>,
     /// The release that brought it.
@@ -147,6 +149,7 @@ fn operation(method: &str, path: &str, described: &Value) -> Result<Specified, S
                 Some(schema) => Body::Members(schema::members(schema)?),
             },
             blob: ok.pointer("/content/multipart~1mixed").is_some(),
+            tuple: reply_schema.is_some_and(is_array),
             errors: errors(described)?,
             since: match described.get("x-addedInMatrixVersion") {
                 None => "r0".to_owned(),
@@ -162,12 +165,18 @@ fn operation(method: &str, path: &str, described: &Value) -> Result<Specified, S
             .map(|body| examples("reply", body))
             .unwrap_or_default(),
         reply_members: match reply_schema {
-            Some(schema) if schema.get("type") != Some(&Value::from("array")) => {
-                schema::members(schema)?
+            Some(schema) if is_array(schema) => {
+                let object = schema.pointer("/items/anyOf/1").unwrap_or(&Value::Null);
+                schema::members(object)?
             }
-            _ => BTreeMap::new(),
+            Some(schema) => schema::members(schema)?,
+            None => BTreeMap::new(),
         },
     })
+}
+
+fn is_array(schema: &Value) -> bool {
+    schema.get("type").and_then(Value::as_str) == Some("array")
 }
 
 fn authentication(described: &Value) -> Result<Authentication, String> {
@@ -316,6 +325,7 @@ mod tests {
             query: [("v".to_owned(), member(true, schema::Type::Array))].into(),
             body: Body::Members([("n".to_owned(), member(false, schema::Type::Integer))].into()),
             blob: true,
+            tuple: false,
             errors: ["M_ONE", "M_THREE", "M_TWO"]
                 .map(|code| (403, code.to_owned()))
                 .into(),

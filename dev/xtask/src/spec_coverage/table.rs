@@ -53,6 +53,7 @@ fn ours(sample: &AnySample) -> Option<Ours> {
             query: placed(Place::Query).collect(),
             body,
             blob: spec.reply == ReplyShape::Blob,
+            tuple: op.reply_in_tuple(),
             errors: spec
                 .errors
                 .iter()
