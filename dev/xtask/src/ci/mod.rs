@@ -12,16 +12,16 @@ mod licences;
 mod published;
 mod readme;
 mod rules;
+mod specification;
 
 use std::{
-    env,
     error::Error,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, proto, spec_coverage};
+use crate::{api_docs, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -65,11 +65,6 @@ const STEPS: &[Step] = &[
         check: |_| api_docs::run(proto::Mode::Check),
     },
     Step {
-        name: "spec-coverage",
-        about: "the table of operations is what the Matrix specification describes",
-        check: compare_with_specification,
-    },
-    Step {
         name: "clippy",
         about: "no warning from rustc or clippy",
         check: |root| Command::cargo(root, "clippy --workspace --all-targets -- -D warnings").run(),
@@ -94,6 +89,11 @@ const STEPS: &[Step] = &[
         check: |root| from_readme(root, "test"),
     },
     Step {
+        name: "spec-coverage",
+        about: "the table of operations is what the Matrix specification describes",
+        check: specification::check,
+    },
+    Step {
         name: "examples",
         about: "each example runs to its end",
         check: run_examples,
@@ -109,9 +109,6 @@ const STEPS: &[Step] = &[
         check: |root| from_readme(root, "demo"),
     },
 ];
-
-/// Names a checkout of the specification that lies elsewhere than beside the repository.
-const SPECIFICATION: &str = "COMITY_MATRIX_SPEC";
 
 /// Longest run of one example, in which it has to end by itself.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
@@ -149,6 +146,11 @@ pub(crate) fn run(names: &[&str]) -> Outcome {
     Ok(())
 }
 
+/// Compares the table with the checkout of the specification in `directory`.
+pub(crate) fn spec_coverage(directory: &str) -> Outcome {
+    specification::compare(&root(), directory.as_ref())
+}
+
 fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask
@@ -175,21 +177,6 @@ fn from_readme(root: &Path, mark: &str) -> Outcome {
     for line in readme::commands(&readme, mark)? {
         Command::shell(root, &line).run()?;
     }
-    Ok(())
-}
-
-/// Skipped where there is no checkout of the specification: it is large, and not ours to vendor.
-fn compare_with_specification(root: &Path) -> Outcome {
-    if let Some(named) = env::var_os(SPECIFICATION) {
-        return spec_coverage::run(Path::new(&named));
-    }
-    let beside = root.join("../shared/matrix-spec");
-    if spec_coverage::is_checkout(&beside) {
-        return spec_coverage::run(&beside);
-    }
-    println!(
-        "SKIPPED: no checkout of matrix-org/matrix-spec at ../shared/matrix-spec; {SPECIFICATION} can name another"
-    );
     Ok(())
 }
 

@@ -28,6 +28,7 @@ const ENDS: &[&str] = &[
     "comity-homeserver",
     "comity-bench",
     "comity-interop",
+    "comity-spec-coverage",
     "xtask",
 ];
 

@@ -20,7 +20,7 @@ use proptest::{
     test_runner::TestRunner,
 };
 
-use super::{
+use crate::{
     compare::Difference,
     loopback::Loopback,
     operation::{Example, Specified, endpoint},
@@ -28,17 +28,17 @@ use super::{
 
 /// How many bodies went both ways, and which did not.
 #[derive(Debug, Default)]
-pub(super) struct Report {
-    pub(super) requests: usize,
-    pub(super) replies: usize,
-    pub(super) differences: Vec<Difference>,
+pub(crate) struct Report {
+    pub(crate) requests: usize,
+    pub(crate) replies: usize,
+    pub(crate) differences: Vec<Difference>,
 }
 
 /// Sends every example of the operations that the table has.
 ///
 /// # Errors
 /// There is no loopback.
-pub(super) async fn check(specified: &[Specified]) -> Result<Report, String> {
+pub(crate) async fn check(specified: &[Specified]) -> Result<Report, String> {
     let loopback = Loopback::start().await?;
     let here: BTreeMap<String, (AnySample, Row)> = samples()
         .into_iter()

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 /// What a parameter or member is, as far as both the specification and the samples say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Type {
+pub(crate) enum Type {
     String,
     Integer,
     Boolean,
@@ -16,16 +16,16 @@ pub(super) enum Type {
 
 /// A parameter or member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Member {
-    pub(super) required: bool,
-    pub(super) ty: Type,
+pub(crate) struct Member {
+    pub(crate) required: bool,
+    pub(crate) ty: Type,
 }
 
 /// The type that a schema names.
 ///
 /// # Errors
 /// It names none that a parameter or member of the Federation API has.
-pub(super) fn type_of(schema: &Value) -> Result<Type, String> {
+pub(crate) fn type_of(schema: &Value) -> Result<Type, String> {
     let named = parts(schema)
         .into_iter()
         .find_map(|part| part.get("type")?.as_str());
@@ -43,7 +43,7 @@ pub(super) fn type_of(schema: &Value) -> Result<Type, String> {
 ///
 /// # Errors
 /// As [`type_of`], with the member's name.
-pub(super) fn members(schema: &Value) -> Result<BTreeMap<String, Member>, String> {
+pub(crate) fn members(schema: &Value) -> Result<BTreeMap<String, Member>, String> {
     let required = required(schema);
     let mut members = BTreeMap::new();
     for (name, schema) in properties(schema) {
@@ -76,7 +76,7 @@ fn parts(schema: &Value) -> Vec<&Value> {
 }
 
 /// The example that a schema gives, or that those of its members make; `None` if a required one has none.
-pub(super) fn example(schema: &Value) -> Option<Value> {
+pub(crate) fn example(schema: &Value) -> Option<Value> {
     if let Some(given) = schema.get("example") {
         return Some(merged(given));
     }
@@ -112,7 +112,7 @@ pub(super) fn example(schema: &Value) -> Option<Value> {
 }
 
 /// An example with its objects of the form `{"allOf": [..]}` made one, as the specification's scripts do it.
-pub(super) fn merged(example: &Value) -> Value {
+pub(crate) fn merged(example: &Value) -> Value {
     match example {
         Value::Array(elements) => elements.iter().map(merged).collect(),
         Value::Object(members) => {

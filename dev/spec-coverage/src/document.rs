@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 const DEPTH: usize = 32;
 
 /// The files of one checkout, each read once.
-pub(super) struct Documents {
+pub(crate) struct Documents {
     root: PathBuf,
     read: BTreeMap<PathBuf, Value>,
     missing: BTreeSet<String>,
@@ -22,7 +22,7 @@ pub(super) struct Documents {
 impl Documents {
     /// # Errors
     /// There is no such folder.
-    pub(super) fn new(root: &Path) -> Result<Self, String> {
+    pub(crate) fn new(root: &Path) -> Result<Self, String> {
         let root = root
             .canonicalize()
             .map_err(|error| format!("{}: {error}", root.display()))?;
@@ -37,7 +37,7 @@ impl Documents {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub(super) fn list(&self, folder: &str, ending: &str) -> Result<Vec<PathBuf>, String> {
+    pub(crate) fn list(&self, folder: &str, ending: &str) -> Result<Vec<PathBuf>, String> {
         let folder = self.root.join(folder);
         let entries = fs::read_dir(&folder)
             .map_err(|error| format!("{} is no checkout: {error}", folder.display()))?;
@@ -54,13 +54,13 @@ impl Documents {
     ///
     /// # Errors
     /// A file cannot be read, or a reference leads nowhere.
-    pub(super) fn resolved(&mut self, file: &Path) -> Result<Value, String> {
+    pub(crate) fn resolved(&mut self, file: &Path) -> Result<Value, String> {
         let document = self.document(file)?;
         self.resolve(file, &document, 0)
     }
 
     /// Files that were referred to and are not there, as in a checkout of some folders only: `{}` stands for each.
-    pub(super) fn missing(&self) -> &BTreeSet<String> {
+    pub(crate) fn missing(&self) -> &BTreeSet<String> {
         &self.missing
     }
 

@@ -8,35 +8,35 @@ use std::{
 use comity_core::call::Authentication;
 use serde_json::{Map, Value};
 
-use super::schema::{self, Member};
+use crate::schema::{self, Member};
 
 /// Where the API files lie in a checkout of the specification.
-pub(super) const FOLDER: &str = "data/api/server-server";
+pub(crate) const FOLDER: &str = "data/api/server-server";
 
 /// What both sides say of an operation.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Operation {
+pub(crate) struct Operation {
     /// Its name, of no meaning to the other side.
-    pub(super) name: String,
-    pub(super) method: String,
+    pub(crate) name: String,
+    pub(crate) method: String,
     /// With the names of its parameters.
-    pub(super) path: String,
-    pub(super) authentication: Authentication,
-    pub(super) query: BTreeMap<String, Member>,
-    pub(super) body: Body,
+    pub(crate) path: String,
+    pub(crate) authentication: Authentication,
+    pub(crate) query: BTreeMap<String, Member>,
+    pub(crate) body: Body,
     /// What comes back: whether it is JSON or bytes behind a JSON part.
-    pub(super) blob: bool,
+    pub(crate) blob: bool,
     /// Whether a reply is the tuple `[200, {..}]`.
-    pub(super) tuple: bool,
+    pub(crate) tuple: bool,
     /// Status and error code.
-    pub(super) errors: BTreeSet<(u16, String)>,
+    pub(crate) errors: BTreeSet<(u16, String)>,
     /// The release that brought it.
-    pub(super) since: String,
+    pub(crate) since: String,
 }
 
 /// A request's body.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Body {
+pub(crate) enum Body {
     None,
     /// An object with these members.
     Members(BTreeMap<String, Member>),
@@ -46,30 +46,30 @@ pub(super) enum Body {
 
 /// An operation of the specification, with its examples.
 #[derive(Clone, Debug)]
-pub(super) struct Specified {
-    pub(super) operation: Operation,
+pub(crate) struct Specified {
+    pub(crate) operation: Operation,
     /// Path parameters by name, as their examples show them.
-    pub(super) path_examples: BTreeMap<String, String>,
+    pub(crate) path_examples: BTreeMap<String, String>,
     /// Query parameters that have an example, in order; those that may come repeatedly do.
-    pub(super) query_examples: Vec<(String, String)>,
+    pub(crate) query_examples: Vec<(String, String)>,
     /// Bodies of requests.
-    pub(super) requests: Vec<Example>,
+    pub(crate) requests: Vec<Example>,
     /// Bodies of replies with status 200.
-    pub(super) replies: Vec<Example>,
+    pub(crate) replies: Vec<Example>,
     /// The members of a reply that is an object.
-    pub(super) reply_members: BTreeMap<String, Member>,
+    pub(crate) reply_members: BTreeMap<String, Member>,
 }
 
 /// A body that the specification shows.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Example {
+pub(crate) struct Example {
     /// Where it stands.
-    pub(super) place: String,
-    pub(super) value: Value,
+    pub(crate) place: String,
+    pub(crate) value: Value,
 }
 
 /// The method and the path without its parameters' names: what makes two operations the same.
-pub(super) fn endpoint(method: &str, path: &str) -> String {
+pub(crate) fn endpoint(method: &str, path: &str) -> String {
     let segments = path.split('/').map(|segment| {
         if segment.starts_with('{') {
             "{}"
@@ -84,7 +84,7 @@ pub(super) fn endpoint(method: &str, path: &str) -> String {
 ///
 /// # Errors
 /// What in it is not understood.
-pub(super) fn read(file: &Path, document: &Value) -> Result<Vec<Specified>, String> {
+pub(crate) fn read(file: &Path, document: &Value) -> Result<Vec<Specified>, String> {
     let base = document
         .pointer("/servers/0/variables/basePath/default")
         .and_then(Value::as_str)

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use super::{
+use crate::{
     operation::{Body, Specified, endpoint},
     schema::{Member, Type},
     table::Ours,
@@ -13,11 +13,11 @@ use super::{
 
 /// One disagreement.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Difference {
+pub(crate) struct Difference {
     /// Method and path.
-    pub(super) endpoint: String,
+    pub(crate) endpoint: String,
     /// What differs.
-    pub(super) what: String,
+    pub(crate) what: String,
 }
 
 impl fmt::Display for Difference {
@@ -28,23 +28,23 @@ impl fmt::Display for Difference {
 
 /// How much was compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) operations: usize,
-    pub(super) parameters: usize,
-    pub(super) errors: usize,
+pub(crate) struct Counts {
+    pub(crate) operations: usize,
+    pub(crate) parameters: usize,
+    pub(crate) errors: usize,
 }
 
 /// What a comparison came to.
 #[derive(Debug, Default)]
-pub(super) struct Comparison {
-    pub(super) counts: Counts,
-    pub(super) differences: Vec<Difference>,
+pub(crate) struct Comparison {
+    pub(crate) counts: Counts,
+    pub(crate) differences: Vec<Difference>,
     /// Operations that the specification has no more, and the release that took each out.
-    pub(super) removed: Vec<String>,
+    pub(crate) removed: Vec<String>,
 }
 
 /// Compares both lists.
-pub(super) fn compare(specified: &[Specified], table: &[Ours]) -> Comparison {
+pub(crate) fn compare(specified: &[Specified], table: &[Ours]) -> Comparison {
     let mut comparison = Comparison::default();
     let key = |method: &str, path: &str| endpoint(method, path);
     let here: BTreeMap<String, &Ours> = table
@@ -131,7 +131,7 @@ fn of_operation(one: &Specified, ours: &Ours, counts: &mut Counts, found: &mut V
     reply(one, ours, counts, found);
 }
 
-fn errors(operation: &super::operation::Operation) -> BTreeSet<String> {
+fn errors(operation: &crate::operation::Operation) -> BTreeSet<String> {
     let errors = operation.errors.iter();
     errors
         .map(|(status, code)| format!("{status} {code}"))
@@ -239,10 +239,8 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{
-        super::{operation, table},
-        *,
-    };
+    use super::*;
+    use crate::{operation, table};
 
     /// A description of `GetStateIds` that the table agrees with.
     fn state_ids() -> Value {

@@ -17,7 +17,7 @@ use comity_net::{
 use tower::{service_fn, util::BoxCloneSyncService};
 
 /// Both ends. The server keeps the form of what it is called with, and answers what it is told to.
-pub(super) struct Loopback {
+pub(crate) struct Loopback {
     transport: GrpcTransport,
     destination: ServerName,
     server: Arc<Mutex<Server>>,
@@ -34,7 +34,7 @@ impl Loopback {
     ///
     /// # Errors
     /// There is no port.
-    pub(super) async fn start() -> Result<Self, String> {
+    pub(crate) async fn start() -> Result<Self, String> {
         let server = Arc::new(Mutex::new(Server::default()));
         let state = server.clone();
         let service = BoxCloneSyncService::new(service_fn(move |call: Call| {
@@ -76,7 +76,7 @@ impl Loopback {
     ///
     /// # Errors
     /// It does not.
-    pub(super) async fn request(
+    pub(crate) async fn request(
         &self,
         request: Box<dyn AnyRequest>,
         form: EndpointForm,
@@ -96,7 +96,7 @@ impl Loopback {
     ///
     /// # Errors
     /// None does.
-    pub(super) async fn reply(
+    pub(crate) async fn reply(
         &self,
         request: Box<dyn AnyRequest>,
         answer: ReplySample,

@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 use comity_conformance::{AnySample, Kind, Place, samples};
 use comity_core::call::{Edition, EditionSpan, ReplyShape};
 
-use super::{
+use crate::{
     operation::{Body, Operation},
     schema::{Member, Type},
 };
 
 /// An operation of the table.
 #[derive(Clone, Debug)]
-pub(super) struct Ours {
-    pub(super) operation: Operation,
+pub(crate) struct Ours {
+    pub(crate) operation: Operation,
     /// The release that took it out, if one did.
-    pub(super) until: Option<&'static str>,
+    pub(crate) until: Option<&'static str>,
     /// What a reply without it is refused for.
-    pub(super) reply_members: BTreeMap<String, Member>,
+    pub(crate) reply_members: BTreeMap<String, Member>,
     /// The arrays that a reply streams.
-    pub(super) arrays: &'static [&'static str],
+    pub(crate) arrays: &'static [&'static str],
 }
 
 /// Every operation that stands, or stood, in the Matrix specification.
-pub(super) fn operations() -> Vec<Ours> {
+pub(crate) fn operations() -> Vec<Ours> {
     samples().iter().filter_map(ours).collect()
 }
 

@@ -1,5 +1,7 @@
 //! `cargo xtask spec-coverage`: the table of operations against the specification's own description of them.
 //!
+//! A program of its own, because xtask writes code that the bindings need before they compile.
+//!
 //! The specification (matrix-org/matrix-spec) describes the Federation API in OpenAPI files. Both sides are read into one form
 //! ([`operation::Operation`]) and compared in either direction; what differs is an error unless `allowed.json` gives a reason, and an entry
 //! there that has become useless is an error too. Every body that the files show is sent through our types.
@@ -13,21 +15,30 @@ mod operation;
 mod schema;
 mod table;
 
-use std::path::Path;
+use std::{env, error::Error, path::Path, process::ExitCode};
 
 use serde_json::{Value, json};
 
-use crate::ci::Outcome;
 use document::Documents;
 use operation::{Example, FOLDER, Specified};
 
-/// Whether `directory` is a checkout of the specification.
-pub(crate) fn is_checkout(directory: &Path) -> bool {
-    directory.join(FOLDER).is_dir()
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    let done = match &arguments[..] {
+        [directory] => run(Path::new(directory)),
+        _ => Err("usage: comity-spec-coverage DIR, a checkout of matrix-org/matrix-spec".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Compares with the checkout in `directory`, and prints what was compared.
-pub(crate) fn run(directory: &Path) -> Outcome {
+fn run(directory: &Path) -> Result<(), Box<dyn Error>> {
     let mut documents = Documents::new(directory)?;
     let mut specified = Vec::new();
     for file in documents.list(FOLDER, "yaml")? {

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::compare::Difference;
+use crate::compare::Difference;
 
 /// A difference that is as it should be.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Allowed {
+pub(crate) struct Allowed {
     /// Method and path as the specification writes them.
     endpoint: String,
     /// The difference, word for word; one `*` stands for any text.
@@ -18,12 +18,12 @@ pub(super) struct Allowed {
     reason: String,
 }
 
-/// The list that is kept beside this file.
+/// The list that is kept beside the sources.
 ///
 /// # Errors
 /// It is not of its form, or an entry gives no reason.
-pub(super) fn list() -> Result<Vec<Allowed>, String> {
-    parse(include_str!("allowed.json"))
+pub(crate) fn list() -> Result<Vec<Allowed>, String> {
+    parse(include_str!("../allowed.json"))
 }
 
 fn parse(text: &str) -> Result<Vec<Allowed>, String> {
@@ -52,14 +52,14 @@ impl Allowed {
 }
 
 /// What is left of differences that no entry allows, what the entries allow, and the entries that allow nothing.
-pub(super) struct Judged {
-    pub(super) disallowed: Vec<Difference>,
-    pub(super) allowed: Vec<String>,
-    pub(super) useless: Vec<String>,
+pub(crate) struct Judged {
+    pub(crate) disallowed: Vec<Difference>,
+    pub(crate) allowed: Vec<String>,
+    pub(crate) useless: Vec<String>,
 }
 
 /// Judges every difference by the list.
-pub(super) fn judge(differences: Vec<Difference>, list: &[Allowed]) -> Judged {
+pub(crate) fn judge(differences: Vec<Difference>, list: &[Allowed]) -> Judged {
     let mut used = BTreeSet::new();
     let mut judged = Judged {
         disallowed: Vec::new(),
