@@ -1,7 +1,7 @@
 //! Joining a room and inviting to it (SS "Joining Rooms", "Inviting to a room").
 
 use crate::{
-    call::{Endpoint, EventReply, MessageForm},
+    call::{Endpoint, EventReply, ListTooLong, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::FederationError,
     event::{EventFault, Listed, Pdu, judge_all, listed_values},
@@ -235,6 +235,11 @@ impl Endpoint for Invite {
             query: self.extra_query.clone(),
             content: Content::Json(object.into_object()),
         }
+    }
+
+    fn check_lists(&self) -> Result<(), ListTooLong> {
+        let state = self.invite_room_state.as_ref().map_or(0, Vec::len);
+        ListTooLong::check("invite_room_state", state, Self::MAX_STATE)
     }
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {

@@ -9,6 +9,7 @@ mod devices;
 mod events;
 mod keys;
 mod media;
+mod member_checks;
 mod membership;
 mod queries;
 mod server;
@@ -21,6 +22,7 @@ pub use events::{
 };
 pub use keys::{GetServerKeys, GetServerKeysReply};
 pub use media::DownloadMedia;
+pub use member_checks::{MemberFault, Template, TemplateFault, is_user_of};
 pub use membership::{
     Invite, InviteReply, MakeJoin, MakeJoinReply, SendJoin, SendJoinMembers, SendJoinReply,
 };

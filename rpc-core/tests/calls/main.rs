@@ -2,12 +2,14 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)] // a test binary; clippy.toml exempts test functions, not what they share
 
+mod acl;
 mod authentication;
 mod counts;
 mod fallback;
 mod homeserver;
 mod key_ring;
 mod layers;
+mod member_checks;
 mod requests;
 mod routing;
 mod shapes;
