@@ -1,5 +1,6 @@
 //! One call in flight: the operation and its facts, the request, the context it travels in, the reply.
 
+mod bytes;
 mod context;
 mod older;
 mod operation;
@@ -7,14 +8,15 @@ mod reply;
 mod spec;
 mod unregistered;
 
+pub use bytes::{Blob, BlobSource, Body, ByteStream};
 pub use context::{Authenticated, CallContext, Credentials, FromContext, TraceContext};
 pub use older::Older;
 pub use operation::{
     Alternative, AnyOperation, AnyRequest, Endpoint, ListTooLong, Op, Operation, operation,
 };
 pub use reply::{
-    AnyMessage, Arrival, Blob, BlobSource, Body, ByteStream, EventReply, EventStream, Message,
-    MessageForm, Part, PartStream, Reply, ReplyForm,
+    AnyMessage, Arrival, EventReply, EventStream, Message, MessageForm, Part, PartStream, Reply,
+    ReplyForm,
 };
 pub use spec::{
     AclDuty, Authentication, Clocks, DocumentedError, Edition, EditionSpan, Flow, Idempotency,
