@@ -207,7 +207,7 @@ impl MessageForm for NoMembers {
     }
 }
 
-/// Asks for the whole auth chain of an event.
+/// Asks for the whole auth chain of an event (SS "Retrieving event authorization information").
 ///
 /// Duties: the receiver refuses an origin that the room's server ACL denies. The caller checks every event that it is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use crate::{
     json::{Members, Object, ObjectWriter, ReadError},
 };
 
-/// Asks for the event of a room that is closest to a time.
+/// Asks for the event of a room that is closest to a time (SS "Retrieving events").
 ///
-/// Duties: none of the receiver but to let in only who may see the room. The caller asks when it lacks the room's history around the time, servers
-/// that have long been in the room first, and takes the event only if it is closer than the closest that it has; then it fetches and checks it.
+/// Duties: the receiver answers only an origin that may see the room. The caller asks when it lacks the room's history around the time, and those
+/// servers first that have long been in the room; it takes the event only if it is closer than the closest that it has, and then fetches and checks it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GetEventByTimestamp {
     /// The room.

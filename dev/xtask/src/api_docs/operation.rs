@@ -246,6 +246,13 @@ fn describe(
 
 fn reply(row: &Row, source: &Source) -> Result<String, String> {
     let (docs, fields, begin) = match row.operation.spec().reply {
+        ReplyShape::Message if source.aliases.contains_key(row.reply) => {
+            let alias = &source.aliases[row.reply];
+            let (name, _) = name_and_arguments(&alias.ty)
+                .ok_or_else(|| format!("{} is no alias of a message", row.reply))?;
+            let reply = structure(source, &name)?;
+            (&alias.docs, &reply.fields, "one message. ".to_owned())
+        }
         ReplyShape::Message => {
             let reply = structure(source, row.reply)?;
             if let [whole] = &reply.fields[..]
