@@ -1,7 +1,7 @@
 //! Inviting to a room.
 
 use comity_core::{
-    api::Invite,
+    api::{Invite, InviteV1},
     endpoint::Content,
     event::{Pdu, judge_all},
 };
@@ -12,7 +12,7 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use super::{pdu, text};
+use super::{one_event, pdu, text};
 use crate::{
     Elements, Kind, List, Lists, Parameter, ReplySample, Sample, extra_query, identifier, json,
     lists::pdus,
@@ -74,5 +74,32 @@ impl Sample for Invite {
         json::hostile(vec![("event", json::event())])
             .prop_map(ReplySample::Message)
             .boxed()
+    }
+}
+
+impl Sample for InviteV1 {
+    const PARAMETERS: &'static [Parameter] = &[Parameter::content("invite event", Kind::Event)];
+
+    const REPLY_MEMBERS: &'static [Parameter] = Invite::REPLY_MEMBERS;
+
+    const LISTS: Lists<Self> = Lists::NONE;
+
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), identifier(), pdu(), extra_query())
+            .prop_map(|(room_id, event_id, event, extra_query)| Self {
+                room_id,
+                event_id,
+                event,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        one_event()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        Invite::replies()
     }
 }

@@ -1,7 +1,7 @@
 //! Joining a room.
 
 use comity_core::{
-    api::{MakeJoin, SendJoin},
+    api::{MakeJoin, SendJoin, SendJoinV1},
     endpoint::Content,
     json::Value,
 };
@@ -101,5 +101,35 @@ impl Sample for SendJoin {
             ("servers_in_room", servers),
         ]);
         streams(Self::ARRAYS, json::event(), members.boxed())
+    }
+}
+
+impl Sample for SendJoinV1 {
+    const PARAMETERS: &'static [Parameter] = &[Parameter::content("join event", Kind::Event)];
+
+    const REPLY_MEMBERS: &'static [Parameter] = SendJoin::REPLY_MEMBERS;
+
+    const LISTS: Lists<Self> = Lists {
+        reply: ReplyLists::stream(Elements::Pdus),
+        ..Lists::NONE
+    };
+
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), identifier(), pdu(), extra_query())
+            .prop_map(|(room_id, event_id, event, extra_query)| Self {
+                room_id,
+                event_id,
+                event,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        one_event()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        SendJoin::replies()
     }
 }

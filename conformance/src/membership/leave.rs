@@ -1,7 +1,7 @@
 //! Leaving a room.
 
 use comity_core::{
-    api::{MakeLeave, SendLeave},
+    api::{MakeLeave, SendLeave, SendLeaveV1},
     endpoint::Content,
 };
 use proptest::strategy::{BoxedStrategy, Strategy};
@@ -64,5 +64,30 @@ impl Sample for SendLeave {
         json::hostile(Vec::new())
             .prop_map(ReplySample::Message)
             .boxed()
+    }
+}
+
+impl Sample for SendLeaveV1 {
+    const PARAMETERS: &'static [Parameter] = &[Parameter::content("leave event", Kind::Event)];
+
+    const LISTS: Lists<Self> = Lists::NONE;
+
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), identifier(), pdu(), extra_query())
+            .prop_map(|(room_id, event_id, event, extra_query)| Self {
+                room_id,
+                event_id,
+                event,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        one_event()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        SendLeave::replies()
     }
 }

@@ -499,6 +499,22 @@ pub struct SendJoinRequest {
     #[prost(message, repeated, tag = "5")]
     pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
 }
+/// The first version of `SendJoinRequest`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SendJoinV1Request {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the join event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The whole content: the join event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
 /// Asks a server in the room for a knock event. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MakeKnockRequest {
@@ -592,6 +608,22 @@ pub struct InviteReply {
     #[prost(bytes = "bytes", tag = "2")]
     pub extra_json: ::prost::bytes::Bytes,
 }
+/// The first version of `InviteRequest`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InviteV1Request {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the invite event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The whole content: the invite event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
 /// Asks a server in the room for a leave event. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MakeLeaveRequest {
@@ -621,6 +653,22 @@ pub struct MakeLeaveReply {
 /// Hands a signed leave event to a server in the room.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SendLeaveRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the leave event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The whole content: the leave event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The first version of `SendLeaveRequest`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SendLeaveV1Request {
     /// Path parameter: the room.
     #[prost(string, tag = "1")]
     pub room_id: ::prost::alloc::string::String,

@@ -24,10 +24,10 @@ pub use events::{
 pub use keys::{GetServerKeys, GetServerKeysReply};
 pub use media::DownloadMedia;
 pub use membership::{
-    ExchangeThirdPartyInvite, ExchangeThirdPartyInviteReply, Invite, InviteReply, MakeJoin,
-    MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave, MakeLeaveReply, SendJoin, SendJoinMembers,
-    SendJoinReply, SendKnock, SendKnockReply, SendLeave, SendLeaveReply, SignedThirdPartyInvite,
-    ThirdPartyInvite, ThirdPartyInviteContent,
+    ExchangeThirdPartyInvite, ExchangeThirdPartyInviteReply, Invite, InviteReply, InviteV1,
+    MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave, MakeLeaveReply, SendJoin,
+    SendJoinMembers, SendJoinReply, SendJoinV1, SendKnock, SendKnockReply, SendLeave,
+    SendLeaveReply, SendLeaveV1, SignedThirdPartyInvite, ThirdPartyInvite, ThirdPartyInviteContent,
 };
 pub use queries::{QueryProfile, QueryProfileReply};
 pub use server::{GetVersion, GetVersionReply, ServerVersion};
@@ -217,6 +217,18 @@ macro_rules! operations {
                     editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
+                /// The first version of handing over a join event, for servers that lack the second.
+                server send_join_v1: $crate::api::SendJoinV1 => $crate::api::SendJoinReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Events { arrays: $crate::api::SendJoinV1::ARRAYS },
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks { head: ::core::time::Duration::from_secs(600), ..$crate::call::Clocks::DEFAULT },
+                    errors: [],
+                    server_acl: Room,
+                    editions: [Matrix("r0".."v1.18")],
+                }
+
                 /// Asks for a knock event to fill in, sign and hand over.
                 server make_knock: $crate::api::MakeKnock => $crate::api::MakeKnockReply {
                     idempotency: Safe,
@@ -267,6 +279,22 @@ macro_rules! operations {
                     editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
+                /// The first version of handing over an invite, for servers that lack the second and rooms of version `1` or `2`.
+                server invite_v1: $crate::api::InviteV1 => $crate::api::InviteReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        400 M_INVALID_PARAM "the event is no invite of a user of the receiver, or has another ID, or `invite_room_state` does not hold full events with the create event among them",
+                        403 M_FORBIDDEN "the invite is not allowed, or the receiver takes none from this server",
+                        403 M_INVITE_BLOCKED "the invited user wants no invites, or none from this user",
+                    ],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..)],
+                }
+
                 /// Asks for a leave event to fill in, sign and hand over.
                 server make_leave: $crate::api::MakeLeave => $crate::api::MakeLeaveReply {
                     idempotency: Safe,
@@ -293,6 +321,18 @@ macro_rules! operations {
                     ],
                     server_acl: Room,
                     editions: [Matrix("r0"..), Ietf("00"..)],
+                }
+
+                /// The first version of handing over a leave event, for servers that lack the second.
+                server send_leave_v1: $crate::api::SendLeaveV1 => $crate::api::SendLeaveReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    server_acl: Room,
+                    editions: [Matrix("r0".."v1.18")],
                 }
 
                 /// Asks a server in the room to invite the user whom a third-party identifier turned out to belong to.

@@ -7,6 +7,7 @@ mod counts;
 mod homeserver;
 mod key_ring;
 mod layers;
+mod membership;
 mod requests;
 mod routing;
 mod shapes;

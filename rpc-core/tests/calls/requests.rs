@@ -10,7 +10,7 @@ use comity_core::{
 #[test]
 fn a_request_without_a_required_parameter_is_not_sent() {
     let room_id = || "!r:a.example".to_owned();
-    let requests: [(Box<dyn AnyRequest>, &str); 6] = [
+    let requests: [(Box<dyn AnyRequest>, &str); 7] = [
         (
             Box::new(Backfill {
                 room_id: room_id(),
@@ -41,6 +41,14 @@ fn a_request_without_a_required_parameter_is_not_sent() {
                 ..Default::default()
             }),
             "`event_id`",
+        ),
+        (
+            Box::new(MakeKnock {
+                room_id: room_id(),
+                user_id: "@a:b".to_owned(),
+                ..Default::default()
+            }),
+            "`ver`",
         ),
         (Box::new(QueryProfile::default()), "`user_id`"),
         (Box::new(GetEvent::default()), "/event/{eventId}"),

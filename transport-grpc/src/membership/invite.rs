@@ -1,8 +1,13 @@
 //! Inviting to a room.
 
-use comity_core::{api::Invite, endpoint::EndpointParts, json::Object};
+use comity_core::{
+    api::{Invite, InviteV1},
+    endpoint::EndpointParts,
+    json::Object,
+};
 use comity_proto as pb;
 
+use super::{event_content, event_field};
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
     content::{
@@ -61,5 +66,28 @@ impl ReplyMessage for pb::InviteReply {
     fn content(&self) -> Result<ContentFields<'_>, CodecError> {
         let fields = Fields::new().json("event", self.event.as_ref());
         Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
+    }
+}
+
+impl GrpcCodec for InviteV1 {
+    const RPC: &'static str = "comity.federation.v1.Membership/InviteV1";
+    type Request = pb::InviteV1Request;
+    const REPLY: ReplyCodec = ReplyCodec::message::<pb::InviteReply>();
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        Some(pb::InviteV1Request {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            event: event_field(&parts.content)?,
+            extra_query: QueryReader::new(&parts.query).rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        Ok(RequestFields {
+            path: vec![&message.room_id, &message.event_id],
+            query: query_of([], &message.extra_query),
+            content: event_content(message.event.as_ref()),
+        })
     }
 }

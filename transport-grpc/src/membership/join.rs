@@ -1,7 +1,7 @@
 //! Joining a room.
 
 use comity_core::{
-    api::{MakeJoin, SendJoin},
+    api::{MakeJoin, SendJoin, SendJoinV1},
     endpoint::{Content, EndpointParts},
     json::Object,
 };
@@ -86,6 +86,29 @@ impl GrpcCodec for SendJoin {
                     .map(|omit| ("omit_members", omit.to_string())),
                 &message.extra_query,
             ),
+            content: event_content(message.event.as_ref()),
+        })
+    }
+}
+
+impl GrpcCodec for SendJoinV1 {
+    const RPC: &'static str = "comity.federation.v1.Membership/SendJoinV1";
+    type Request = pb::SendJoinV1Request;
+    const REPLY: ReplyCodec = ReplyCodec::STREAM;
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        Some(pb::SendJoinV1Request {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            event: event_field(&parts.content)?,
+            extra_query: QueryReader::new(&parts.query).rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        Ok(RequestFields {
+            path: vec![&message.room_id, &message.event_id],
+            query: query_of([], &message.extra_query),
             content: event_content(message.event.as_ref()),
         })
     }

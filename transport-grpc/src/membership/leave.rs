@@ -1,7 +1,7 @@
 //! Leaving a room.
 
 use comity_core::{
-    api::{MakeLeave, SendLeave},
+    api::{MakeLeave, SendLeave, SendLeaveV1},
     endpoint::{Content, EndpointParts},
     json::Object,
 };
@@ -90,5 +90,28 @@ impl ReplyMessage for pb::SendLeaveReply {
     fn content(&self) -> Result<ContentFields<'_>, CodecError> {
         let fields = Fields::new().extra(&self.extra_json)?;
         Ok(ContentFields::Members(fields))
+    }
+}
+
+impl GrpcCodec for SendLeaveV1 {
+    const RPC: &'static str = "comity.federation.v1.Membership/SendLeaveV1";
+    type Request = pb::SendLeaveV1Request;
+    const REPLY: ReplyCodec = ReplyCodec::message::<pb::SendLeaveReply>();
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        Some(pb::SendLeaveV1Request {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            event: event_field(&parts.content)?,
+            extra_query: QueryReader::new(&parts.query).rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        Ok(RequestFields {
+            path: vec![&message.room_id, &message.event_id],
+            query: query_of([], &message.extra_query),
+            content: event_content(message.event.as_ref()),
+        })
     }
 }

@@ -4,8 +4,8 @@ use comity_core::{
     api::{
         Backfill, ClaimKeys, Direction, DownloadMedia, ExchangeThirdPartyInvite, GetEvent,
         GetEventAuth, GetEventByTimestamp, GetMissingEvents, GetState, GetStateIds, Invite,
-        MakeJoin, MakeKnock, MakeLeave, QueryKeys, QueryProfile, SendJoin, SendKnock, SendLeave,
-        SendTransaction, operations,
+        InviteV1, MakeJoin, MakeKnock, MakeLeave, QueryKeys, QueryProfile, SendJoin, SendJoinV1,
+        SendKnock, SendLeave, SendLeaveV1, SendTransaction, operations,
     },
     auth::now_ms,
     call::{Authentication, Call, Endpoint},
@@ -134,6 +134,15 @@ pub(crate) async fn calls(
         ),
         call(
             stage,
+            SendJoinV1 {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
             MakeKnock {
                 room_id: room_id.clone(),
                 user_id: cast.bob.to_string(),
@@ -164,6 +173,24 @@ pub(crate) async fn calls(
                 room_id: room_id.clone(),
                 event_id: join.event_id.clone(),
                 event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            SendLeaveV1 {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            InviteV1 {
+                room_id: room_id.clone(),
+                event_id: invite.event_id.clone(),
+                event: invite.event.clone(),
                 extra_query: extra_query.clone(),
             },
         ),

@@ -12,8 +12,8 @@ use comity_core::{
     api::{
         Backfill, ClaimKeys, Direction, DownloadMedia, ExchangeThirdPartyInvite, GetEvent,
         GetEventAuth, GetEventByTimestamp, GetMissingEvents, GetServerKeys, GetState, GetStateIds,
-        GetVersion, Invite, MakeJoin, MakeKnock, MakeLeave, QueryKeys, QueryProfile, SendJoin,
-        SendKnock, SendLeave, SendTransaction,
+        GetVersion, Invite, InviteV1, MakeJoin, MakeKnock, MakeLeave, QueryKeys, QueryProfile,
+        SendJoin, SendJoinV1, SendKnock, SendLeave, SendLeaveV1, SendTransaction,
     },
     auth::Sign,
     call::{
@@ -206,16 +206,22 @@ exchanges! {
         => template("join");
     SendJoin: Self { room_id: room(), event_id: event_id(), event: pdu(1), omit_members: Some(false), extra_query: Query::default() }
         => Answer::Stream(vec![("auth_chain", events(STATE / 2)), ("state", events(STATE))]);
+    SendJoinV1: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
+        => SendJoin::reply();
     MakeKnock: Self { room_id: room(), user_id: caller(), versions: versions(), extra_query: Query::default() }
         => template("knock");
     SendKnock: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
         => Answer::Message(format!(r#"{{"knock_room_state":[{},{}]}}"#, pdu(2).value().as_text(), pdu(3).value().as_text()));
     Invite: Self { room_id: room(), event_id: event_id(), room_version: "12".to_owned(), event: pdu(1), invite_room_state: Some(vec![Ok(pdu(2)), Ok(pdu(3))]), extra: Members::new(), extra_query: Query::default() }
         => Answer::Message(format!(r#"{{"event":{}}}"#, pdu(1).value().as_text()));
+    InviteV1: Self { room_id: room(), event_id: event_id(), event: InviteV1::event_with_state(&pdu(1), &[Ok(pdu(2)), Ok(pdu(3))]).expect("it is not large"), extra_query: Query::default() }
+        => Invite::reply();
     MakeLeave: Self { room_id: room(), user_id: caller(), extra_query: Query::default() }
         => template("leave");
     SendLeave: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
         => Answer::Message("{}".to_owned());
+    SendLeaveV1: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
+        => SendLeave::reply();
     ExchangeThirdPartyInvite: Self { room_id: room(), event_type: "m.room.member".to_owned(), event_room_id: room(), sender: user(), state_key: caller(), content: json(r#"{"membership":"invite","third_party_invite":{"display_name":"bob","signed":{"mxid":"@bob:origin.example.org","signatures":{"identity.example.org":{"ed25519:0":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"token":"zKbLgNrIjpnagypIY6uPL4ZwEG2v8F9lmgsnlZzs"}}}"#), extra: Members::new(), extra_query: Query::default() }
         => Answer::Message("{}".to_owned());
     QueryProfile: Self { user_id: user(), ..Self::default() } => Answer::Message(

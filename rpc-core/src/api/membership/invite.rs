@@ -1,12 +1,12 @@
 //! Inviting to a room (SS "Inviting to a room").
 
-use super::read_event;
+use super::{event_parts, read_event, signed_event};
 use crate::{
     call::{Endpoint, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::FederationError,
-    event::{Listed, Pdu, judge_all, listed_values},
-    json::{Kind, Members, Object, ObjectWriter, ReadError},
+    event::{EventFault, Listed, Pdu, judge_all, listed_values},
+    json::{Kind, Members, Object, ObjectWriter, ReadError, Value},
 };
 
 /// Hands a signed invite to the invited user's server, which adds its own signature.
@@ -73,6 +73,72 @@ impl Endpoint for Invite {
             event: read_event("`event`", reader.object("event")?)?,
             invite_room_state: state.map(|state| judge_all(state, Pdu::judge)),
             extra: reader.rest(),
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+/// The first version of handing over an invite (SS "Inviting to a room"), for rooms of version `1` or `2` alone: it does not say the version.
+///
+/// Duties: as those of Invite. The state that tells the invited user what room it is stands in the event, as `invite_room_state` of `unsigned`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InviteV1 {
+    /// The room.
+    pub room_id: String,
+    /// ID of the invite event.
+    pub event_id: String,
+    /// The invite event, signed by the origin.
+    pub event: Pdu,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl InviteV1 {
+    /// The event with this state in its `unsigned`, for [`event`](Self::event). No signature or hash covers that.
+    ///
+    /// # Errors
+    /// The event becomes too large.
+    pub fn event_with_state(event: &Pdu, state: &[Listed<Pdu>]) -> Result<Pdu, EventFault> {
+        let event = event.object();
+        let unsigned = event.object("unsigned").unwrap_or_default();
+        let state = Value::array(listed_values(state, Pdu::value));
+        let unsigned = unsigned.with_member("invite_room_state", &state);
+        let event = event.with_member("unsigned", &unsigned.to_value());
+        Pdu::judge(event.to_value())
+    }
+
+    /// State that tells the invited user what room it is, taken out of the event: at most [`Invite::MAX_STATE`] events. Absent is not the same as
+    /// empty.
+    ///
+    /// # Errors
+    /// It is no array, or has too many elements.
+    pub fn invite_room_state(&self) -> Result<Option<Vec<Listed<Pdu>>>, ReadError> {
+        let Some(unsigned) = self.event.object().object("unsigned") else {
+            return Ok(None);
+        };
+        let mut reader = unsigned.reader();
+        reader.at_most("invite_room_state", Invite::MAX_STATE)?;
+        let state = reader.array_opt("invite_room_state")?;
+        Ok(state.map(|state| judge_all(state, Pdu::judge)))
+    }
+}
+
+impl Endpoint for InviteV1 {
+    const METHOD: &'static str = "PUT";
+    const PATH: PathTemplate =
+        PathTemplate::new("/_matrix/federation/v1/invite/{roomId}/{eventId}");
+    const REPLY_IN_TUPLE: bool = true;
+
+    fn write(&self) -> EndpointParts {
+        let query = self.extra_query.clone();
+        event_parts(&self.room_id, &self.event_id, &self.event, query)
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            event: signed_event("the invite event", parts)?,
             extra_query: parts.query.clone(),
         })
     }

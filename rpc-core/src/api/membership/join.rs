@@ -1,6 +1,6 @@
 //! Joining a room (SS "Joining Rooms").
 
-use super::signed_event;
+use super::{event_parts, signed_event};
 use crate::{
     call::{Endpoint, EventReply, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
@@ -123,11 +123,7 @@ impl Endpoint for SendJoin {
             query.push("omit_members", if omit { "true" } else { "false" });
         }
         query.extend(&self.extra_query);
-        EndpointParts {
-            path: vec![self.room_id.clone(), self.event_id.clone()],
-            query,
-            content: Content::Json(self.event.object().clone()),
-        }
+        event_parts(&self.room_id, &self.event_id, &self.event, query)
     }
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
@@ -143,7 +139,48 @@ impl Endpoint for SendJoin {
     }
 }
 
-/// What stands beside the two arrays of events.
+/// The first version of handing over a join event (SS "Joining Rooms", up to v1.17). Servers that lack the second still take it.
+///
+/// Duties: as those of SendJoin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendJoinV1 {
+    /// The room.
+    pub room_id: String,
+    /// ID of the join event.
+    pub event_id: String,
+    /// The join event, signed by the origin.
+    pub event: Pdu,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl SendJoinV1 {
+    /// Arrays of the reply: the auth chain of the state, and the state before the join.
+    pub const ARRAYS: &'static [&'static str] = SendJoin::ARRAYS;
+}
+
+impl Endpoint for SendJoinV1 {
+    const METHOD: &'static str = "PUT";
+    const PATH: PathTemplate =
+        PathTemplate::new("/_matrix/federation/v1/send_join/{roomId}/{eventId}");
+    const REPLY_IN_TUPLE: bool = true;
+
+    fn write(&self) -> EndpointParts {
+        let query = self.extra_query.clone();
+        event_parts(&self.room_id, &self.event_id, &self.event, query)
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            event: signed_event("the join event", parts)?,
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+/// What stands beside the two arrays of events. Of the first version's, the specification knew none; servers send them all the same.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SendJoinMembers {
     /// The join event with the resident server's signature, if that was needed.

@@ -1,6 +1,6 @@
 //! Knocking upon a room: asking to be invited (SS "Knocking upon a room").
 
-use super::signed_event;
+use super::{event_parts, signed_event};
 use crate::{
     call::{Endpoint, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
@@ -108,11 +108,8 @@ impl Endpoint for SendKnock {
         PathTemplate::new("/_matrix/federation/v1/send_knock/{roomId}/{eventId}");
 
     fn write(&self) -> EndpointParts {
-        EndpointParts {
-            path: vec![self.room_id.clone(), self.event_id.clone()],
-            query: self.extra_query.clone(),
-            content: Content::Json(self.event.object().clone()),
-        }
+        let query = self.extra_query.clone();
+        event_parts(&self.room_id, &self.event_id, &self.event, query)
     }
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {

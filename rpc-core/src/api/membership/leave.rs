@@ -1,6 +1,6 @@
 //! Leaving a room by a server that is in it: giving up an invite or a knock (SS "Leaving Rooms (Rejecting Invites)").
 
-use super::signed_event;
+use super::{event_parts, signed_event};
 use crate::{
     api::NoMembers,
     call::{Endpoint, MessageForm},
@@ -101,11 +101,45 @@ impl Endpoint for SendLeave {
         PathTemplate::new("/_matrix/federation/v2/send_leave/{roomId}/{eventId}");
 
     fn write(&self) -> EndpointParts {
-        EndpointParts {
-            path: vec![self.room_id.clone(), self.event_id.clone()],
-            query: self.extra_query.clone(),
-            content: Content::Json(self.event.object().clone()),
-        }
+        let query = self.extra_query.clone();
+        event_parts(&self.room_id, &self.event_id, &self.event, query)
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            event: signed_event("the leave event", parts)?,
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+/// The first version of handing over a leave event (SS "Leaving Rooms (Rejecting Invites)", up to v1.17). Servers that lack the second still
+/// take it.
+///
+/// Duties: as those of SendLeave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendLeaveV1 {
+    /// The room.
+    pub room_id: String,
+    /// ID of the leave event.
+    pub event_id: String,
+    /// The leave event, signed by the origin.
+    pub event: Pdu,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl Endpoint for SendLeaveV1 {
+    const METHOD: &'static str = "PUT";
+    const PATH: PathTemplate =
+        PathTemplate::new("/_matrix/federation/v1/send_leave/{roomId}/{eventId}");
+    const REPLY_IN_TUPLE: bool = true;
+
+    fn write(&self) -> EndpointParts {
+        let query = self.extra_query.clone();
+        event_parts(&self.room_id, &self.event_id, &self.event, query)
     }
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
