@@ -5,6 +5,7 @@
 mod authentication;
 mod counts;
 mod fallback;
+mod first_versions;
 mod homeserver;
 mod key_ring;
 mod layers;

@@ -2,9 +2,10 @@
 
 use super::{event_parts, read_event, signed_event};
 use crate::{
-    call::{Endpoint, MessageForm},
+    ServerName,
+    call::{Endpoint, MessageForm, Older},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
-    error::FederationError,
+    error::{CallError, FederationError},
     event::{EventFault, Listed, Pdu, judge_all, listed_values},
     json::{Kind, Members, Object, ObjectWriter, ReadError, Value},
 };
@@ -141,6 +142,32 @@ impl Endpoint for InviteV1 {
             event: signed_event("the invite event", parts)?,
             extra_query: parts.query.clone(),
         })
+    }
+}
+
+impl Older for Invite {
+    type Older = InviteV1;
+
+    /// None for a room of another version than `1` and `2`, as whoever is invited would take it for one of these; none if the event with the
+    /// state in it is too large.
+    fn older(&self, _: &ServerName) -> Option<InviteV1> {
+        if !matches!(self.room_version.as_str(), "1" | "2") {
+            return None;
+        }
+        let event = match &self.invite_room_state {
+            Some(state) => InviteV1::event_with_state(&self.event, state).ok()?,
+            None => self.event.clone(),
+        };
+        Some(InviteV1 {
+            room_id: self.room_id.clone(),
+            event_id: self.event_id.clone(),
+            event,
+            extra_query: self.extra_query.clone(),
+        })
+    }
+
+    fn newer(reply: InviteReply) -> Result<InviteReply, CallError> {
+        Ok(reply)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::{event_parts, signed_event};
 use crate::{
-    call::{Endpoint, EventReply, MessageForm},
+    ServerName,
+    call::{Endpoint, EventReply, MessageForm, Older},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
-    error::FederationError,
+    error::{CallError, FederationError},
     event::Pdu,
     json::{Json, Members, Object, ObjectWriter, ReadError},
 };
@@ -177,6 +178,24 @@ impl Endpoint for SendJoinV1 {
             event: signed_event("the join event", parts)?,
             extra_query: parts.query.clone(),
         })
+    }
+}
+
+impl Older for SendJoin {
+    type Older = SendJoinV1;
+
+    fn older(&self, _: &ServerName) -> Option<SendJoinV1> {
+        // Nothing is left out of the first version's state.
+        Some(SendJoinV1 {
+            room_id: self.room_id.clone(),
+            event_id: self.event_id.clone(),
+            event: self.event.clone(),
+            extra_query: self.extra_query.clone(),
+        })
+    }
+
+    fn newer(reply: SendJoinReply) -> Result<SendJoinReply, CallError> {
+        Ok(reply)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::{event_parts, signed_event};
 use crate::{
+    ServerName,
     api::NoMembers,
-    call::{Endpoint, MessageForm},
+    call::{Endpoint, MessageForm, Older},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
-    error::FederationError,
+    error::{CallError, FederationError},
     event::Pdu,
     json::{Json, Members, Object, ObjectWriter, ReadError},
 };
@@ -149,6 +150,23 @@ impl Endpoint for SendLeaveV1 {
             event: signed_event("the leave event", parts)?,
             extra_query: parts.query.clone(),
         })
+    }
+}
+
+impl Older for SendLeave {
+    type Older = SendLeaveV1;
+
+    fn older(&self, _: &ServerName) -> Option<SendLeaveV1> {
+        Some(SendLeaveV1 {
+            room_id: self.room_id.clone(),
+            event_id: self.event_id.clone(),
+            event: self.event.clone(),
+            extra_query: self.extra_query.clone(),
+        })
+    }
+
+    fn newer(reply: SendLeaveReply) -> Result<SendLeaveReply, CallError> {
+        Ok(reply)
     }
 }
 
