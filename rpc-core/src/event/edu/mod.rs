@@ -118,23 +118,17 @@ impl Edu {
     }
 
     /// The rooms that it belongs to, each of whose server ACLs has to let the origin in (SS "Server Access Control Lists (ACLs)"): that of
-    /// `m.typing`, those of `m.receipt`, none of any other. Also of an EDU whose content is wrong otherwise.
+    /// `m.typing`, those of `m.receipt`, none of any other. Also of an EDU whose content is wrong otherwise. Of a receipt in more than
+    /// [`MAX_ENTRIES`] rooms, which nobody reads, so many.
     pub fn rooms(&self) -> Vec<String> {
         let object = self.object();
-        let (Some(edu_type), Some(content)) = (type_of(&object), object.object("content")) else {
-            return Vec::new();
-        };
-        match edu_type.as_str() {
-            "m.typing" => {
-                let room = content.get("room_id");
-                let room = room.and_then(|room| Some(room.as_str()?.into_owned()));
-                room.into_iter().collect()
-            }
-            "m.receipt" => {
+        match RoomsOf::of(&object) {
+            RoomsOf::Room(room) => vec![room],
+            RoomsOf::Members(content) => {
                 let rooms = content.members().map(|(room, _)| room.into_owned());
-                rooms.collect()
+                rooms.take(MAX_ENTRIES).collect()
             }
-            _ => Vec::new(),
+            RoomsOf::None => Vec::new(),
         }
     }
 
@@ -142,22 +136,47 @@ impl Edu {
     /// out, and an EDU of no room is left as it is.
     #[must_use]
     pub fn retain_rooms(&self, mut keep: impl FnMut(&str) -> bool) -> Option<Self> {
-        let rooms = self.rooms();
-        let kept: Vec<&String> = rooms.iter().filter(|room| keep(room)).collect();
-        if kept.len() == rooms.len() {
-            return Some(self.clone());
-        }
-        if kept.is_empty() {
-            return None;
-        }
-        // Several rooms: it is a receipt. Both lists are in the order of the members.
         let object = self.object();
-        let mut left = kept.into_iter().peekable();
-        let content = object
-            .object("content")?
-            .filtered(|room| left.next_if(|kept| *kept == room).is_some());
-        let edu = object.with_member("content", &content.to_value());
-        Some(Self(edu.to_value()))
+        match RoomsOf::of(&object) {
+            RoomsOf::Room(room) => keep(&room).then(|| self.clone()),
+            RoomsOf::Members(content) => {
+                let kept = content.filtered(keep);
+                match kept.len() {
+                    all if all == content.len() => Some(self.clone()),
+                    0 => None,
+                    _ => {
+                        let edu = object.with_member("content", &kept.to_value());
+                        Some(Self(edu.to_value()))
+                    }
+                }
+            }
+            RoomsOf::None => Some(self.clone()),
+        }
+    }
+}
+
+/// Where an EDU says which rooms it belongs to.
+enum RoomsOf {
+    /// It is of this one.
+    Room(String),
+    /// Every member of its content is one.
+    Members(Object),
+    /// It is of none.
+    None,
+}
+
+impl RoomsOf {
+    fn of(edu: &Object) -> Self {
+        let content = edu.object("content");
+        match (type_of(edu).as_deref(), content) {
+            (Some("m.typing"), Some(content)) => {
+                let room = content.get("room_id");
+                let room = room.and_then(|room| Some(room.as_str()?.into_owned()));
+                room.map_or(Self::None, Self::Room)
+            }
+            (Some("m.receipt"), Some(content)) => Self::Members(content),
+            _ => Self::None,
+        }
     }
 }
 
