@@ -11,3 +11,11 @@ pub use generated::*;
 
 /// Every message and service as an encoded `google.protobuf.FileDescriptorSet`, for reflection and for comparing releases.
 pub const DESCRIPTORS: &[u8] = include_bytes!("../descriptors.bin");
+
+/// The access token is a secret: nothing of the message is shown.
+impl std::fmt::Debug for GetOpenIdUserInfoRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GetOpenIdUserInfoRequest")
+            .finish_non_exhaustive()
+    }
+}

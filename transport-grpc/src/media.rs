@@ -1,7 +1,7 @@
 //! Messages of the group `Media`.
 
 use comity_core::{
-    api::DownloadMedia,
+    api::{DownloadMedia, DownloadThumbnail},
     endpoint::{Content, EndpointParts},
 };
 use comity_proto as pb;
@@ -9,7 +9,7 @@ use comity_proto as pb;
 use crate::{
     codec::{GrpcCodec, ReplyCodec},
     content::{CodecError, ContentFields, RequestFields},
-    parameters::{QueryReader, query_of},
+    parameters::{QueryReader, known, query_of},
 };
 
 impl GrpcCodec for DownloadMedia {
@@ -38,6 +38,43 @@ impl GrpcCodec for DownloadMedia {
                     .map(|time| ("timeout_ms", time.to_string())),
                 &message.extra_query,
             ),
+            content: ContentFields::Absent,
+        })
+    }
+}
+
+impl GrpcCodec for DownloadThumbnail {
+    const RPC: &'static str = "comity.federation.v1.Media/DownloadThumbnail";
+    type Request = pb::DownloadThumbnailRequest;
+    const REPLY: ReplyCodec = ReplyCodec::STREAM;
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        if !matches!(parts.content, Content::Absent) {
+            return None;
+        }
+        let mut query = QueryReader::new(&parts.query);
+        Some(pb::DownloadThumbnailRequest {
+            media_id: parts.path_parameter(0).to_owned(),
+            width: query.integer("width"),
+            height: query.integer("height"),
+            method: query.string("method"),
+            timeout_ms: query.integer("timeout_ms"),
+            animated: query.boolean("animated"),
+            extra_query: query.rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        let parameters = [
+            known("width", message.width),
+            known("height", message.height),
+            known("method", message.method.as_ref()),
+            known("timeout_ms", message.timeout_ms),
+            known("animated", message.animated),
+        ];
+        Ok(RequestFields {
+            path: vec![&message.media_id],
+            query: query_of(parameters.into_iter().flatten(), &message.extra_query),
             content: ContentFields::Absent,
         })
     }

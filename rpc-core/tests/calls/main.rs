@@ -7,5 +7,6 @@ mod counts;
 mod homeserver;
 mod key_ring;
 mod layers;
+mod lookups;
 mod requests;
 mod routing;

@@ -44,6 +44,7 @@ enum Shape {
     Strings,
     Map,
     Integer,
+    Boolean,
     Text,
 }
 
@@ -92,6 +93,10 @@ impl Built {
             Shape::List => self.list(field.number, &[]),
             Shape::Map => self.map(field.number, &[]),
             Shape::Integer => self.integer(field.number, 1),
+            Shape::Boolean => {
+                wire::bool::encode(field.number, &true, &mut self.0);
+                self
+            }
             Shape::Text => {
                 wire::string::encode(field.number, &"x".to_owned(), &mut self.0);
                 self
@@ -231,7 +236,7 @@ fn of_field(field: &Field) -> Vec<(String, Built)> {
                 )
             })
             .into(),
-        Shape::Strings | Shape::Text => Vec::new(),
+        Shape::Strings | Shape::Boolean | Shape::Text => Vec::new(),
     }
 }
 
@@ -251,6 +256,7 @@ fn content_field(message: &DescriptorProto, field: &FieldDescriptorProto) -> Opt
         (Type::Message, ".comity.federation.v1.StringList") => Shape::Strings,
         (Type::Bytes, _) => Shape::Json,
         (Type::Int64, _) => Shape::Integer,
+        (Type::Bool, _) => Shape::Boolean,
         (Type::String, _) => Shape::Text,
         other => panic!(
             "{}.{}: say here what contradicts {other:?}",

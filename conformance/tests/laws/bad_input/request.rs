@@ -1,7 +1,11 @@
 //! What is wrong with a request before its parameters are read: method, target and body. HTTP carries it, and so does `Invoke`.
 
 use bytes::Bytes;
-use comity_core::endpoint::{EndpointForm, TrailingSlash, split_target, target::TARGET_LIMIT};
+use comity_core::{
+    api::operations,
+    call::Op,
+    endpoint::{EndpointForm, TrailingSlash, split_target, target::TARGET_LIMIT},
+};
 
 use super::{Expected, Subject};
 
@@ -30,10 +34,13 @@ const NOT_JSON: [&[u8]; 9] = [
 /// Bodies that are JSON, but no object.
 const NO_OBJECT: [&[u8]; 5] = [b"[]", b"\"{}\"", b"null", b"1", b"[{}]"];
 
-/// Every fault of a request that is good but for one thing.
+/// Every fault of a request that is good but for one thing. What is another operation's method or target is no fault.
 pub(super) fn faults(subject: &Subject, good: &EndpointForm, body: &Option<Bytes>) -> Vec<Fault> {
-    let mut faults = of_target(subject, good);
-    let with_target = faults.drain(..).map(|(what, target, expected)| Fault {
+    let targets = of_target(subject, good).into_iter();
+    let unserved = targets.filter(|(_, target, expected)| {
+        expected.errcode != "M_UNRECOGNIZED" || serving(target).next().is_none()
+    });
+    let with_target = unserved.map(|(what, target, expected)| Fault {
         what,
         method: good.method().to_owned(),
         target,
@@ -42,7 +49,8 @@ pub(super) fn faults(subject: &Subject, good: &EndpointForm, body: &Option<Bytes
     });
     let mut faults: Vec<Fault> = with_target.collect();
     let others = ["GET", "PUT", "POST", "DELETE", "PATCH"];
-    for method in others.iter().filter(|method| **method != good.method()) {
+    let served: Vec<&str> = serving(good.target()).map(|op| op.method()).collect();
+    for method in others.iter().filter(|method| !served.contains(method)) {
         faults.push(Fault {
             what: format!("method {method}"),
             method: (*method).to_owned(),
@@ -61,6 +69,13 @@ pub(super) fn faults(subject: &Subject, good: &EndpointForm, body: &Option<Bytes
         });
     }
     faults
+}
+
+/// The operations that have the path of this target.
+fn serving(target: &str) -> impl Iterator<Item = Op> {
+    let (path, _) = split_target(target);
+    let all = operations().into_iter();
+    all.filter(move |op| op.path().matches(path, op.trailing_slash()).is_some())
 }
 
 fn of_target(subject: &Subject, good: &EndpointForm) -> Vec<(String, String, Expected)> {
