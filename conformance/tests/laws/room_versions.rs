@@ -121,7 +121,7 @@ fn assert_unchanged(over: &str, arrived: &[Pdu], sent: &[(String, Pdu)]) {
 /// Whether an operation is about events, so that its sample has to say where they stand.
 fn is_about_events(sample: &AnySample) -> bool {
     let group = sample.operation().spec().group;
-    matches!(group, "Transactions" | "Events" | "Membership")
+    matches!(group, "Transactions" | "Events" | "Membership" | "Policy")
 }
 
 /// Where a request or reply carries one event, or a list of them.

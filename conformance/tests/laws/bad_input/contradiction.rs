@@ -24,6 +24,17 @@ pub(crate) fn of_reply(rpc: &str) -> Vec<Contradiction> {
     contradictions(&message_type(rpc, |method| method.output_type()), &[])
 }
 
+/// A request's message with a query parameter whose name is not UTF-8.
+pub(crate) fn parameter_that_is_not_utf8(rpc: &str) -> Vec<u8> {
+    let message = message_type(rpc, |method| method.input_type());
+    let mut fields = message.field.iter();
+    let field = fields.find(|field| field.name() == "extra_query");
+    let number = field.expect("every request has it").number() as u32;
+    let mut out = Vec::new();
+    wire::bytes::encode(number, &vec![0x0a, 1, 0xff], &mut out);
+    out
+}
+
 /// Texts that are not exactly one canonical JSON value.
 const NOT_ONE: [&str; 8] = [
     "",
