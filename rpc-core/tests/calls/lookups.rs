@@ -3,7 +3,7 @@
 use comity_core::{
     Operations,
     api::*,
-    call::{AnyRequest, Call, Endpoint, MessageForm, Operation},
+    call::{AnyRequest, Call, Endpoint, MessageForm, Operation, operation},
     endpoint::{EndpointParts, Query, read_content},
     error::{CallError, FederationError},
     json::{Json, Object},
@@ -161,7 +161,7 @@ fn a_token_is_of_a_user_of_the_server_that_was_asked() {
 fn a_search_by_an_older_server_is_understood() {
     let text = r#"{"filter":{"generic_search_term":"x","room_types":[null,"m.space"]},"include_all_networks":"false","limit":"20"}"#;
     let parts = EndpointParts {
-        content: read_content(text.into(), 1 << 10).unwrap(),
+        content: read_content(operation::<QueryPublicRooms>(), None, text.into()).unwrap(),
         ..EndpointParts::default()
     };
     let request = QueryPublicRooms::read(&parts).unwrap();

@@ -10,3 +10,5 @@ mod layers;
 mod lookups;
 mod requests;
 mod routing;
+mod shapes;
+mod unregistered;
