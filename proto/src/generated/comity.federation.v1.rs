@@ -531,6 +531,62 @@ pub struct DownloadThumbnailRequest {
     #[prost(message, repeated, tag = "7")]
     pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
 }
+/// Asks for a file without proving who asks. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DownloadMediaLegacyRequest {
+    /// Path parameter: the server that has the file.
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    /// Path parameter: the file's ID, without the server's name.
+    #[prost(string, tag = "2")]
+    pub media_id: ::prost::alloc::string::String,
+    /// Query parameter, `true` or `false`: whether the receiver may fetch the file of another server.
+    #[prost(bool, optional, tag = "3")]
+    pub allow_remote: ::core::option::Option<bool>,
+    /// Query parameter: how long the server may wait for a file that is still being uploaded, in milliseconds.
+    #[prost(int64, optional, tag = "4")]
+    pub timeout_ms: ::core::option::Option<i64>,
+    /// Query parameter, `true` or `false`: whether the receiver may name another place instead.
+    #[prost(bool, optional, tag = "5")]
+    pub allow_redirect: ::core::option::Option<bool>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "6")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks for a smaller picture of a file without proving who asks. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DownloadThumbnailLegacyRequest {
+    /// Path parameter: the server that has the file.
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    /// Path parameter: the file's ID, without the server's name.
+    #[prost(string, tag = "2")]
+    pub media_id: ::prost::alloc::string::String,
+    /// Query parameter: the wanted width in pixels.
+    #[prost(int64, optional, tag = "3")]
+    pub width: ::core::option::Option<i64>,
+    /// Query parameter: the wanted height in pixels.
+    #[prost(int64, optional, tag = "4")]
+    pub height: ::core::option::Option<i64>,
+    /// Query parameter: `crop` or `scale`.
+    #[prost(string, optional, tag = "5")]
+    pub method: ::core::option::Option<::prost::alloc::string::String>,
+    /// Query parameter, `true` or `false`: whether the receiver may fetch the file of another server.
+    #[prost(bool, optional, tag = "6")]
+    pub allow_remote: ::core::option::Option<bool>,
+    /// Query parameter: how long the server may wait for a file that is still being uploaded, in milliseconds.
+    #[prost(int64, optional, tag = "7")]
+    pub timeout_ms: ::core::option::Option<i64>,
+    /// Query parameter, `true` or `false`: whether the receiver may name another place instead.
+    #[prost(bool, optional, tag = "8")]
+    pub allow_redirect: ::core::option::Option<bool>,
+    /// Query parameter, `true` or `false`: whether the picture should move if the file does.
+    #[prost(bool, optional, tag = "9")]
+    pub animated: ::core::option::Option<bool>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "10")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
 /// Asks a server in the room for a join event. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MakeJoinRequest {

@@ -29,7 +29,7 @@ pub use keys::{
     BatchQueryServerKeys, GetServerKeys, GetServerKeysById, GetServerKeysReply, KeyCriteria,
     QueryServerKeys, QueryServerKeysById, QueryServerKeysReply,
 };
-pub use media::{DownloadMedia, DownloadThumbnail};
+pub use media::{DownloadMedia, DownloadMediaLegacy, DownloadThumbnail, DownloadThumbnailLegacy};
 pub use membership::{
     Invite, InviteReply, MakeJoin, MakeJoinReply, SendJoin, SendJoinMembers, SendJoinReply,
 };
@@ -431,6 +431,42 @@ macro_rules! operations {
                     ],
                     server_acl: Unchecked,
                     editions: [Matrix("v1.11"..)],
+                }
+
+                /// Gives a file to whoever asks, as before v1.11. Only ever the end of a fallback.
+                none download_media_legacy: $crate::api::DownloadMediaLegacy => $crate::call::Body {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Body,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        404 M_NOT_FOUND "there is no such file, or the receiver serves it to nobody any more without a proof",
+                        429 M_LIMIT_EXCEEDED "the caller asks for too many files",
+                        502 M_TOO_LARGE "the file is larger than the receiver hands out",
+                        504 M_NOT_YET_UPLOADED "the file's ID is reserved, and its content did not come within `timeout_ms`",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0".."v1.11")],
+                }
+
+                /// Gives a smaller picture of a file to whoever asks, as before v1.11. Only ever the end of a fallback.
+                none download_thumbnail_legacy: $crate::api::DownloadThumbnailLegacy => $crate::call::Body {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Body,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        400 M_UNKNOWN "the wanted size makes no sense, or the receiver can make no picture of the file",
+                        404 M_NOT_FOUND "there is no such file, or the receiver serves it to nobody any more without a proof",
+                        413 M_TOO_LARGE "the file is larger than the receiver makes pictures of",
+                        429 M_LIMIT_EXCEEDED "the caller asks for too many files",
+                        502 M_TOO_LARGE "the file is larger than the receiver makes pictures of, and lies elsewhere",
+                        504 M_NOT_YET_UPLOADED "the file's ID is reserved, and its content did not come within `timeout_ms`",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0".."v1.11")],
                 }
             }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     ServerName,
-    call::{Endpoint, MessageForm},
+    call::{Alternative, Endpoint, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::FederationError,
     event::Pdu,
@@ -35,6 +35,10 @@ impl PolicySign {
 impl Endpoint for PolicySign {
     const METHOD: &'static str = "POST";
     const PATH: PathTemplate = PathTemplate::new("/_matrix/policy/v1/sign");
+    const ALTERNATIVES: &'static [Alternative] = &[Alternative {
+        method: "POST",
+        path: PathTemplate::new("/_matrix/policy/unstable/org.matrix.msc4284/sign"),
+    }];
 
     fn write(&self) -> EndpointParts {
         EndpointParts {

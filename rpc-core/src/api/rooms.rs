@@ -11,7 +11,7 @@ use serde::{
 };
 
 use crate::{
-    call::{Endpoint, MessageForm, SizeLimits},
+    call::{Alternative, Endpoint, MessageForm, SizeLimits},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::FederationError,
     json::{Json, Members, Object, ObjectWriter, ReadError, Value},
@@ -254,6 +254,12 @@ pub struct GetHierarchy {
 impl Endpoint for GetHierarchy {
     const METHOD: &'static str = "GET";
     const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/hierarchy/{roomId}");
+    const ALTERNATIVES: &'static [Alternative] = &[Alternative {
+        method: "GET",
+        path: PathTemplate::new(
+            "/_matrix/federation/unstable/org.matrix.msc2946/hierarchy/{roomId}",
+        ),
+    }];
 
     fn write(&self) -> EndpointParts {
         let mut query = Query::new();

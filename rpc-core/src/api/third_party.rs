@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{
     ServerName,
-    call::{Endpoint, MessageForm},
+    call::{Alternative, Endpoint, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::FederationError,
     json::{Json, Members, Object, ObjectWriter, ReadError, Value},
@@ -165,6 +165,11 @@ pub struct BoundInvite {
 impl Endpoint for NotifyThirdPartyBind {
     const METHOD: &'static str = "PUT";
     const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/3pid/onbind");
+    // What Synapse and Dendrite serve.
+    const ALTERNATIVES: &'static [Alternative] = &[Alternative {
+        method: "POST",
+        path: PathTemplate::new("/_matrix/federation/v1/3pid/onbind"),
+    }];
 
     fn write(&self) -> EndpointParts {
         let mut object = ObjectWriter::new();

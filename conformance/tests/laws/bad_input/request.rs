@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use comity_core::{
     api::operations,
-    call::Op,
     endpoint::{EndpointForm, TrailingSlash, split_target, target::TARGET_LIMIT},
 };
 
@@ -49,7 +48,7 @@ pub(super) fn faults(subject: &Subject, good: &EndpointForm, body: &Option<Bytes
     });
     let mut faults: Vec<Fault> = with_target.collect();
     let others = ["GET", "PUT", "POST", "DELETE", "PATCH"];
-    let served: Vec<&str> = serving(good.target()).map(|op| op.method()).collect();
+    let served: Vec<&str> = serving(good.target()).collect();
     for method in others.iter().filter(|method| !served.contains(method)) {
         faults.push(Fault {
             what: format!("method {method}"),
@@ -71,11 +70,17 @@ pub(super) fn faults(subject: &Subject, good: &EndpointForm, body: &Option<Bytes
     faults
 }
 
-/// The operations that have the path of this target.
-fn serving(target: &str) -> impl Iterator<Item = Op> {
+/// The methods that the path of this target is served by.
+fn serving(target: &str) -> impl Iterator<Item = &'static str> {
     let (path, _) = split_target(target);
-    let all = operations().into_iter();
-    all.filter(move |op| op.path().matches(path, op.trailing_slash()).is_some())
+    let spellings = operations().into_iter().flat_map(|op| {
+        let others = op.alternatives().iter();
+        let others = others.map(move |other| (op, other.method, &other.path));
+        std::iter::once((op, op.method(), op.path())).chain(others)
+    });
+    spellings
+        .filter(move |(op, _, template)| template.matches(path, op.trailing_slash()).is_some())
+        .map(|(_, method, _)| method)
 }
 
 fn of_target(subject: &Subject, good: &EndpointForm) -> Vec<(String, String, Expected)> {

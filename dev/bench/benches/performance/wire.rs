@@ -10,11 +10,12 @@ use comity_bench::bodies::{STATE_EVENT, event};
 use comity_core::{
     Client, Operations,
     api::{
-        Backfill, BatchQueryServerKeys, ClaimKeys, DownloadMedia, DownloadThumbnail, GetEvent,
-        GetHierarchy, GetMissingEvents, GetOpenIdUserInfo, GetPublicRooms, GetServerKeys,
-        GetServerKeysById, GetState, GetStateIds, GetUserDevices, GetVersion, Invite, MakeJoin,
-        NotifyThirdPartyBind, PolicySign, QueryCustom, QueryDirectory, QueryKeys, QueryProfile,
-        QueryPublicRooms, QueryServerKeys, QueryServerKeysById, SendJoin, SendTransaction,
+        Backfill, BatchQueryServerKeys, ClaimKeys, DownloadMedia, DownloadMediaLegacy,
+        DownloadThumbnail, DownloadThumbnailLegacy, GetEvent, GetHierarchy, GetMissingEvents,
+        GetOpenIdUserInfo, GetPublicRooms, GetServerKeys, GetServerKeysById, GetState, GetStateIds,
+        GetUserDevices, GetVersion, Invite, MakeJoin, NotifyThirdPartyBind, PolicySign,
+        QueryCustom, QueryDirectory, QueryKeys, QueryProfile, QueryPublicRooms, QueryServerKeys,
+        QueryServerKeysById, SendJoin, SendTransaction,
     },
     auth::Sign,
     call::{
@@ -60,6 +61,7 @@ enum Answer {
     /// Elements of each array.
     Stream(Vec<(&'static str, Vec<Value>)>),
     Blob(Bytes),
+    Body(Bytes),
 }
 
 impl Answer {
@@ -87,6 +89,7 @@ impl Answer {
                 },
                 bytes: stream::iter([Ok(bytes)]).boxed(),
             }),
+            Self::Body(bytes) => Reply::Body(Body::new(Some("image/png".to_owned()), bytes)),
         }
     }
 
@@ -98,7 +101,7 @@ impl Answer {
                 let values = arrays.iter().flat_map(|(_, values)| values);
                 values.map(|value| value.as_bytes().len() + 1).sum()
             }
-            Self::Blob(bytes) => bytes.len(),
+            Self::Blob(bytes) | Self::Body(bytes) => bytes.len(),
         }
     }
 }
@@ -229,6 +232,10 @@ exchanges! {
         => Answer::Blob(vec![7; 64 << 10].into());
     DownloadThumbnail: Self { media_id: "SDGdghriugerRgSDGdghriug".to_owned(), width: 96, height: 96, method: Some("crop".to_owned()), ..Self::default() }
         => Answer::Blob(vec![7; 8 << 10].into());
+    DownloadMediaLegacy: Self { server_name: destination().to_string(), media_id: "SDGdghriugerRgSDGdghriug".to_owned(), allow_remote: Some(false), ..Self::default() }
+        => Answer::Body(vec![7; 64 << 10].into());
+    DownloadThumbnailLegacy: Self { server_name: destination().to_string(), media_id: "SDGdghriugerRgSDGdghriug".to_owned(), width: 96, height: 96, allow_remote: Some(false), ..Self::default() }
+        => Answer::Body(vec![7; 8 << 10].into());
     GetUserDevices: Self { user_id: user(), ..Self::default() } => {
         let keys: std::collections::BTreeMap<String, std::collections::BTreeMap<String, Value>> = json(DEVICE_KEYS).read().expect("it is a map");
         let keys = &keys[&user()]["WORKBENCH"];
