@@ -3,8 +3,8 @@
 use comity_core::{
     Operations,
     api::*,
-    call::{AnyRequest, Call, Endpoint, MessageForm, Operation, operation},
-    endpoint::{EndpointParts, Query, read_content},
+    call::{AnyRequest, Call, Endpoint, MessageForm, Operation, OperationSpec, operation},
+    endpoint::{EndpointParts, PathTemplate, Query, read_content},
     error::{CallError, FederationError},
     json::{Json, Object},
 };
@@ -75,6 +75,115 @@ fn keys_are_asked_for_with_and_without_their_id() {
         let routed = routed(method, target).map(|(name, _)| name);
         assert_eq!(routed, Ok(found), "{method} {target}");
     }
+}
+
+#[test]
+fn other_spellings_are_understood() {
+    for (method, target, found) in [
+        (
+            "PUT",
+            "/_matrix/federation/v1/3pid/onbind",
+            "NotifyThirdPartyBind",
+        ),
+        (
+            "POST",
+            "/_matrix/federation/v1/3pid/onbind",
+            "NotifyThirdPartyBind",
+        ),
+        (
+            "GET",
+            "/_matrix/federation/unstable/org.matrix.msc2946/hierarchy/!a:b",
+            "GetHierarchy",
+        ),
+        (
+            "POST",
+            "/_matrix/policy/unstable/org.matrix.msc4284/sign",
+            "PolicySign",
+        ),
+        (
+            "GET",
+            "/_matrix/media/v3/download/a.example/x",
+            "DownloadMediaLegacy",
+        ),
+        (
+            "GET",
+            "/_matrix/media/r0/download/a.example/x",
+            "DownloadMediaLegacy",
+        ),
+        (
+            "GET",
+            "/_matrix/media/v1/thumbnail/a.example/x?width=1&height=1",
+            "DownloadThumbnailLegacy",
+        ),
+    ] {
+        let routed = routed(method, target).map(|(name, _)| name);
+        assert_eq!(routed, Ok(found), "{method} {target}");
+    }
+}
+
+/// A query type of someone else's: a row of its own wins over `QueryCustom` as `directory` does, though it was registered later.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryWeather;
+
+impl Operation for QueryWeather {
+    type Reply = QueryCustomReply;
+    const SPEC: &'static OperationSpec = &OperationSpec {
+        name: "QueryWeather",
+        ..*QueryCustom::SPEC
+    };
+}
+
+impl Endpoint for QueryWeather {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/query/weather");
+
+    fn write(&self) -> EndpointParts {
+        EndpointParts::default()
+    }
+
+    fn read(_: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self)
+    }
+}
+
+/// The same under the path of another row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryAnything;
+
+impl Operation for QueryAnything {
+    type Reply = QueryCustomReply;
+    const SPEC: &'static OperationSpec = &OperationSpec {
+        name: "QueryAnything",
+        ..*QueryCustom::SPEC
+    };
+}
+
+impl Endpoint for QueryAnything {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/query/{anything}");
+
+    fn write(&self) -> EndpointParts {
+        EndpointParts::default()
+    }
+
+    fn read(_: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self)
+    }
+}
+
+#[test]
+fn a_query_type_can_be_given_a_row_of_its_own() {
+    let operations = Operations::federation()
+        .with([operation::<QueryWeather>()])
+        .unwrap();
+    let routed = |name: &str| {
+        let target = format!("/_matrix/federation/v1/query/{name}");
+        operations.route("GET", &target).unwrap().0.spec().name
+    };
+    assert_eq!(routed("weather"), "QueryWeather");
+    assert_eq!(routed("weathers"), "QueryCustom");
+    let clash = Operations::federation().with([operation::<QueryAnything>()]);
+    assert!(clash.unwrap_err().to_string().contains("QueryAnything"));
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod words;
 use std::{collections::BTreeSet, error::Error, fs, path::Path};
 
 use comity_core::{
-    call::{DocumentedError, Idempotency, ReplyShape},
+    call::{Alternative, DocumentedError, Idempotency, ReplyShape},
     error::ErrorKind,
 };
 
@@ -178,6 +178,9 @@ fn signed(groups: &[Group]) -> String {
         let operation = row.operation;
         let (name, method) = (operation.spec().name, operation.method());
         text += &format!("| `{name}` | `{method}` | `{}` |\n", operation.path());
+        for Alternative { method, path } in operation.alternatives() {
+            text += &format!("| `{name}`, else | `{method}` | `{path}` |\n");
+        }
     }
     text
 }
