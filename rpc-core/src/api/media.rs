@@ -1,9 +1,11 @@
 //! Media (SS "Content Repository").
 
 use crate::{
-    call::{Alternative, Endpoint},
+    ServerName,
+    call::{Alternative, Blob, BlobSource, Body, Endpoint, Older},
     endpoint::{EndpointParts, PathTemplate, Query},
-    error::FederationError,
+    error::{CallError, FederationError},
+    json::Object,
 };
 
 /// Asks a server for one of its own files.
@@ -252,6 +254,60 @@ impl Endpoint for DownloadThumbnailLegacy {
             animated: extra_query.take_boolean("animated")?,
             extra_query,
         })
+    }
+}
+
+impl Older for DownloadMedia {
+    type Older = DownloadMediaLegacy;
+
+    fn older(&self, destination: &ServerName) -> Option<DownloadMediaLegacy> {
+        Some(DownloadMediaLegacy {
+            server_name: destination.to_string(),
+            media_id: self.media_id.clone(),
+            allow_remote: Some(false),
+            timeout_ms: self.timeout_ms,
+            allow_redirect: None,
+            extra_query: self.extra_query.clone(),
+        })
+    }
+
+    fn newer(reply: Body) -> Result<Blob, CallError> {
+        Ok(blob_of(reply))
+    }
+}
+
+impl Older for DownloadThumbnail {
+    type Older = DownloadThumbnailLegacy;
+
+    fn older(&self, destination: &ServerName) -> Option<DownloadThumbnailLegacy> {
+        Some(DownloadThumbnailLegacy {
+            server_name: destination.to_string(),
+            media_id: self.media_id.clone(),
+            width: self.width,
+            height: self.height,
+            method: self.method.clone(),
+            allow_remote: Some(false),
+            timeout_ms: self.timeout_ms,
+            allow_redirect: None,
+            animated: self.animated,
+            extra_query: self.extra_query.clone(),
+        })
+    }
+
+    fn newer(reply: Body) -> Result<Blob, CallError> {
+        Ok(blob_of(reply))
+    }
+}
+
+/// The bytes that nothing is wrapped around, as a reply that has them here.
+fn blob_of(body: Body) -> Blob {
+    Blob {
+        metadata: Object::empty(),
+        source: BlobSource::Here {
+            content_type: body.content_type,
+            content_disposition: body.content_disposition,
+        },
+        bytes: body.bytes,
     }
 }
 
