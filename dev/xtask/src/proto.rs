@@ -81,8 +81,11 @@ fn outputs(proto: &Path) -> Result<Vec<Output>, Box<dyn Error>> {
         .collect();
     let generated = prost_build::Config::new()
         .bytes(["."])
-        // It holds a secret; proto/src/lib.rs says what is shown of it.
-        .skip_debug([".comity.federation.v1.GetOpenIdUserInfoRequest"])
+        // They hold secrets; proto/src/lib.rs says what is shown of them.
+        .skip_debug([
+            ".comity.federation.v1.GetOpenIdUserInfoRequest",
+            ".comity.federation.v1.InvokeRequest",
+        ])
         .generate(modules)?;
     for (module, code) in generated {
         let name = module.parts().collect::<Vec<_>>().join(".");

@@ -361,6 +361,7 @@ pub struct GetMissingEventsReply {
 }
 /// A request in the form of its endpoint.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct InvokeRequest {
     /// HTTP method, as signed.
     #[prost(string, tag = "1")]

@@ -3,8 +3,10 @@
 use comity_core::{
     Operations,
     api::*,
-    call::{AnyRequest, Call, Endpoint, MessageForm, Operation, OperationSpec, operation},
-    endpoint::{EndpointParts, PathTemplate, Query, read_content},
+    call::{
+        AnyRequest, Call, Endpoint, MessageForm, Operation, OperationSpec, Unregistered, operation,
+    },
+    endpoint::{Content, EndpointParts, PathTemplate, Query, read_content},
     error::{CallError, FederationError},
     json::{Json, Object},
 };
@@ -210,6 +212,8 @@ fn an_access_token_is_shown_nowhere() {
         assert!(!shown.contains(TOKEN), "{shown}");
     }
     assert!(format!("{request:?}").contains("shown"));
+    let unknown = Unregistered::new("GET", form.target(), Content::Absent).unwrap();
+    assert!(!format!("{unknown:?}").contains(TOKEN));
 
     let long = GetOpenIdUserInfo {
         access_token: TOKEN.repeat(1_000),
