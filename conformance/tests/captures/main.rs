@@ -8,6 +8,7 @@
     reason = "clippy.toml exempts test functions, not what they call"
 )]
 
+mod edus;
 mod loopback;
 mod recording;
 mod replies;

@@ -28,29 +28,8 @@ pub(crate) struct Exchange {
     pub(crate) reply_body: Bytes,
 }
 
-/// Exchanges of operations that the table does not have yet.
-pub(crate) const WAITING: &[&str] = &[
-    "GET_v1_hierarchy_roomId",
-    "GET_v1_make_knock_roomId_userId",
-    "GET_v1_make_leave_roomId_userId",
-    "GET_v1_publicRooms",
-    "GET_v1_query_directory",
-    "GET_v1_timestamp_to_event_roomId",
-    "GET_v1_user_devices_userId",
-    "POST_v1_publicRooms",
-    "PUT_v1_send_knock_roomId_eventId",
-    "PUT_v2_send_leave_roomId_eventId",
-];
-
-/// Every exchange of an operation of the table, by name.
-pub(crate) fn exchanges() -> Vec<Exchange> {
-    let mut exchanges = all();
-    exchanges.retain(|exchange| !WAITING.contains(&exchange.name.as_str()));
-    exchanges
-}
-
 /// Every exchange, by name.
-pub(crate) fn all() -> Vec<Exchange> {
+pub(crate) fn exchanges() -> Vec<Exchange> {
     let mut names: Vec<String> = fs::read_dir(fixtures())
         .unwrap()
         .filter_map(|entry| {

@@ -7,13 +7,13 @@ use comity_core::{
     Operations,
     auth::{Authenticator, XMatrixAuthenticator, XMatrixCredentials},
     call::{Authentication, Call, CallContext, Credentials},
-    endpoint::read_content,
+    endpoint::{EndpointForm, read_content},
     error::FederationError,
 };
 
 use crate::{
     loopback::{Answer, Loopback},
-    recording::{Exchange, Keys, WAITING, all, exchanges},
+    recording::{Exchange, Keys, exchanges},
 };
 
 /// The call that a server makes of what arrived.
@@ -42,7 +42,9 @@ async fn every_request_is_read_written_again_and_verified_before_grpc_and_behind
         let form = call.form().unwrap().clone();
         let again = call.request().write().unwrap();
         assert_eq!(again.method(), exchange.method, "{name}");
-        assert_eq!(again.parts(), form.parts(), "{name}");
+        assert_eq!(again.parts().path, form.parts().path, "{name}");
+        assert_eq!(again.content(), form.content(), "{name}");
+        assert_eq!(pairs(&again), pairs(&form), "{name}");
         // Synapse sends canonical JSON: it is kept as it came.
         if !exchange.content.is_empty() {
             let content = form.content().object().unwrap();
@@ -78,11 +80,18 @@ async fn every_request_is_read_written_again_and_verified_before_grpc_and_behind
     }
 }
 
+/// The parameters of the query. Their order is the sender's choice, and what is signed is its target, not ours.
+fn pairs(form: &EndpointForm) -> Vec<(&str, &str)> {
+    let mut pairs: Vec<_> = form.parts().query.iter().collect();
+    pairs.sort_by_key(|(name, _)| *name);
+    pairs
+}
+
 /// So does every request at a server that has no row for it, and at ours if it had none.
 #[tokio::test]
 async fn every_request_passes_where_no_row_knows_it_and_so_does_its_reply() {
     let operations = || Operations::none().with_unregistered();
-    for exchange in all() {
+    for exchange in exchanges() {
         let name = &exchange.name;
         let call = call_of(&exchange, &operations()).unwrap();
         let form = call.form().unwrap().clone();
@@ -137,13 +146,5 @@ async fn a_recorded_signature_over_anything_else_is_refused_on_both_sides_of_grp
         let unrecognized = Answer::Error(FederationError::unrecognized());
         let (seen, _) = loopback.send(call, unrecognized).await;
         assert_eq!(seen.is_some(), !asked, "{name}");
-    }
-}
-
-#[test]
-fn nothing_waits_that_the_table_has() {
-    for exchange in all() {
-        let waits = WAITING.contains(&exchange.name.as_str());
-        assert_eq!(call(&exchange).is_err(), waits, "{}", exchange.name);
     }
 }

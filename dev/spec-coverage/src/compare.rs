@@ -124,8 +124,17 @@ fn of_operation(one: &Specified, ours: &Ours, counts: &mut Counts, found: &mut V
             "the row says that {until} took it out, and the specification has it"
         ));
     }
-    parameters("query parameter", &theirs.query, &here.query, counts, found);
-    body(&theirs.body, &here.body, counts, found);
+    let none = |_: &str, _: &Member| false;
+    parameters(
+        "query parameter",
+        &theirs.query,
+        &here.query,
+        none,
+        counts,
+        found,
+    );
+    let knows = |name: &str, member: &Member| ours.row.knows(name, member.ty);
+    body(&theirs.body, &here.body, knows, counts, found);
     counts.errors += theirs.errors.union(&here.errors).count();
     only("error", errors(theirs), errors(here), found);
     reply(one, ours, counts, found);
@@ -152,16 +161,27 @@ fn parameters(
     what: &str,
     there: &BTreeMap<String, Member>,
     here: &BTreeMap<String, Member>,
+    knows: impl Fn(&str, &Member) -> bool,
     counts: &mut Counts,
     found: &mut Vec<String>,
 ) {
-    let names = |members: &BTreeMap<String, Member>| members.keys().cloned().collect();
-    only(what, names(there), names(here), found);
+    let side = |required| if required { "required" } else { "optional" };
+    for name in here.keys().filter(|name| !there.contains_key(*name)) {
+        found.push(format!("{what} `{name}` is in the table only"));
+    }
     for (name, theirs) in there {
         counts.parameters += 1;
-        let Some(ours) = here.get(name) else { continue };
+        let Some(ours) = here.get(name) else {
+            found.push(match knows(name, theirs) {
+                true => format!(
+                    "{what} `{name}`: {} in the specification, never refused by the table",
+                    side(theirs.required)
+                ),
+                false => format!("{what} `{name}` is in the specification only"),
+            });
+            continue;
+        };
         if theirs.required != ours.required {
-            let side = |required| if required { "required" } else { "optional" };
             found.push(format!(
                 "{what} `{name}`: {} in the specification, {} in the table",
                 side(theirs.required),
@@ -176,10 +196,23 @@ fn parameters(
                 theirs.ty, ours.ty
             ));
         }
+        // Where we take any, the specification's choices are left to the handler.
+        if !ours.choices.is_empty() && theirs.choices != ours.choices {
+            found.push(format!(
+                "{what} `{name}`: one of {:?} in the specification, of {:?} in the table",
+                theirs.choices, ours.choices
+            ));
+        }
     }
 }
 
-fn body(there: &Body, here: &Body, counts: &mut Counts, found: &mut Vec<String>) {
+fn body(
+    there: &Body,
+    here: &Body,
+    knows: impl Fn(&str, &Member) -> bool,
+    counts: &mut Counts,
+    found: &mut Vec<String>,
+) {
     let none = BTreeMap::new();
     let members = |body| match body {
         &Body::None => None,
@@ -198,7 +231,7 @@ fn body(there: &Body, here: &Body, counts: &mut Counts, found: &mut Vec<String>)
                 found.push("the body is an event in the table only".to_owned());
             }
         }
-        (Some(theirs), Some(ours)) => parameters("member", theirs, ours, counts, found),
+        (Some(theirs), Some(ours)) => parameters("member", theirs, ours, knows, counts, found),
         (Some(_), None) => found.push("a body is in the specification only".to_owned()),
         (None, Some(_)) => found.push("a body is in the table only".to_owned()),
     }
@@ -223,6 +256,14 @@ fn reply(one: &Specified, ours: &Ours, counts: &mut Counts, found: &mut Vec<Stri
                     ));
                 }
             }
+        }
+    }
+    for (name, theirs) in &one.reply_members {
+        counts.parameters += 1;
+        if !ours.row.knows_of_reply(name, theirs.ty) {
+            found.push(format!(
+                "member of the reply `{name}` is in the specification only"
+            ));
         }
     }
     for array in ours.arrays {

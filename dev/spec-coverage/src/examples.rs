@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use bytes::{Bytes, BytesMut};
 use comity_conformance::{AnySample, ReplySample, samples};
 use comity_core::{
-    call::{AnyRequest, Op, Reply, operation},
+    call::{AnyRequest, Op, Reply},
     endpoint::{
         Content, EndpointForm, EndpointParts, Query, ReplyHead, WireBody, read_content, read_reply,
         target::Segment, write_reply,
     },
-    error::CallError,
     json::Value,
 };
-use comity_grpc::GrpcCodec;
 use futures_util::{StreamExt, stream};
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -24,6 +22,7 @@ use crate::{
     compare::Difference,
     loopback::Loopback,
     operation::{Example, Specified, endpoint},
+    rows::{Row, rows},
 };
 
 /// How many bodies went both ways, and which did not.
@@ -84,49 +83,6 @@ pub(crate) async fn check(specified: &[Specified]) -> Result<Report, String> {
         }
     }
     Ok(report)
-}
-
-/// What of an operation needs its types.
-struct Row {
-    op: Op,
-    /// Reads the reply by its type, and makes one of it again.
-    retype: fn(Reply) -> Result<Reply, CallError>,
-    /// Whether a message of the operation's own carries the request.
-    has_message: fn(&EndpointParts) -> bool,
-}
-
-macro_rules! every_row {
-    ($(
-        $(#[$group_doc:meta])*
-        group $Group:ident $routes:ident {
-            $(
-                $(#[$doc:meta])*
-                $auth:ident $method:ident: $Request:ty => $Reply:ty { $($facts:tt)* }
-            )*
-        }
-    )*) => {
-        /// Every row, in the order of [`samples`].
-        fn rows() -> Vec<Row> {
-            vec![$($( row::<$Request>() ),*),*]
-        }
-    };
-}
-
-comity_core::operations!(every_row);
-
-fn row<O: GrpcCodec>() -> Row {
-    Row {
-        op: operation::<O>(),
-        retype: |reply| {
-            use comity_core::call::ReplyForm;
-            reply.typed::<O>().map(ReplyForm::into_reply)
-        },
-        has_message: |parts| {
-            O::request_to_message(parts).is_some_and(|message| {
-                O::request_from_message(&message).is_ok_and(|fields| fields.matches(parts))
-            })
-        },
-    }
 }
 
 async fn request(

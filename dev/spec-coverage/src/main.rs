@@ -9,9 +9,11 @@
 mod allowed;
 mod compare;
 mod document;
+mod edus;
 mod examples;
 mod loopback;
 mod operation;
+mod rows;
 mod schema;
 mod table;
 
@@ -19,6 +21,7 @@ use std::{env, error::Error, path::Path, process::ExitCode};
 
 use serde_json::{Value, json};
 
+use compare::Difference;
 use document::Documents;
 use operation::{Example, FOLDER, Specified};
 
@@ -45,8 +48,14 @@ fn run(directory: &Path) -> Result<(), Box<dyn Error>> {
         let document = documents.resolved(&file)?;
         specified.extend(operation::read(&file, &document)?);
     }
-    add_events(&mut documents, &mut specified)?;
+    let edus = add_events(&mut documents, &mut specified)?;
     let mut comparison = compare::compare(&specified, &table::operations());
+    for (name, edu) in &edus {
+        if let Err(what) = edus::check(edu) {
+            let endpoint = name.clone();
+            comparison.differences.push(Difference { endpoint, what });
+        }
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -64,8 +73,10 @@ fn run(directory: &Path) -> Result<(), Box<dyn Error>> {
         counts.parameters, counts.errors
     );
     println!(
-        "examples: {} requests and {} replies, through JSON and through gRPC",
-        report.requests, report.replies
+        "examples: {} requests and {} replies, through JSON and through gRPC; {} EDUs",
+        report.requests,
+        report.replies,
+        edus.len()
     );
     if !documents.missing().is_empty() {
         let missing: Vec<&str> = documents.missing().iter().map(String::as_str).collect();
@@ -99,7 +110,11 @@ fn run(directory: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// The events that the specification shows apart from operations, as parts of a transaction: PDUs of each format, EDUs of each type.
-fn add_events(documents: &mut Documents, specified: &mut [Specified]) -> Result<(), String> {
+/// Gives the EDUs, by the names of their files.
+fn add_events(
+    documents: &mut Documents,
+    specified: &mut [Specified],
+) -> Result<Vec<(String, Value)>, String> {
     let transaction = |name: String, pdus: Vec<Value>, edus: Vec<Value>| Example {
         place: format!("a transaction of {name}"),
         value: json!({"origin": "example.org", "origin_server_ts": 1, "pdus": pdus, "edus": edus}),
@@ -108,7 +123,7 @@ fn add_events(documents: &mut Documents, specified: &mut [Specified]) -> Result<
         let name = file.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     };
-    let mut found = Vec::new();
+    let (mut found, mut edus) = (Vec::new(), Vec::new());
     for file in documents.list(&format!("{FOLDER}/examples"), "json")? {
         if name(&file).contains("pdu") {
             let event = schema::merged(&documents.resolved(&file)?);
@@ -118,6 +133,7 @@ fn add_events(documents: &mut Documents, specified: &mut [Specified]) -> Result<
     for file in documents.list(&format!("{FOLDER}/definitions/event-schemas"), "yaml")? {
         let event = schema::example(&documents.resolved(&file)?)
             .ok_or_else(|| format!("{}: no example", file.display()))?;
+        edus.push((name(&file), event.clone()));
         found.push(transaction(name(&file), Vec::new(), vec![event]));
     }
     let transactions = specified.iter_mut();
@@ -126,5 +142,5 @@ fn add_events(documents: &mut Documents, specified: &mut [Specified]) -> Result<
         .next()
         .ok_or("no operation sends transactions")?;
     send.requests.extend(found);
-    Ok(())
+    Ok(edus)
 }

@@ -119,7 +119,6 @@ fn operation(method: &str, path: &str, described: &Value) -> Result<Specified, S
             }
             "query" => {
                 let schema = parameter.get("schema").unwrap_or(&Value::Null);
-                let ty = schema::type_of(schema).map_err(at)?;
                 let required = parameter.get("required") == Some(&Value::Bool(true));
                 for value in match example {
                     Some(Value::Array(values)) => values.iter().collect(),
@@ -128,7 +127,8 @@ fn operation(method: &str, path: &str, described: &Value) -> Result<Specified, S
                 } {
                     query_examples.push((name.clone(), plain(value)?));
                 }
-                query.insert(name, Member { required, ty });
+                let member = Member::of(schema, required).map_err(at)?;
+                query.insert(name, member);
             }
             other => return Err(format!("parameter `{name}` is in `{other}`")),
         }
@@ -316,7 +316,11 @@ mod tests {
         let [read] = &read(Path::new("x.yaml"), &document).unwrap()[..] else {
             panic!("one operation");
         };
-        let member = |required, ty| Member { required, ty };
+        let member = |required, ty| Member {
+            required,
+            ty,
+            choices: BTreeSet::new(),
+        };
         let expected = Operation {
             name: "putThing".to_owned(),
             method: "PUT".to_owned(),

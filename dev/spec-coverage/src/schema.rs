@@ -15,17 +15,35 @@ pub(crate) enum Type {
 }
 
 /// A parameter or member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) required: bool,
     pub(crate) ty: Type,
+    /// The only values that it may have; empty for any.
+    pub(crate) choices: BTreeSet<String>,
+}
+
+impl Member {
+    /// A parameter or member of this schema.
+    ///
+    /// # Errors
+    /// As [`type_of`].
+    pub(crate) fn of(schema: &Value, required: bool) -> Result<Self, String> {
+        let choices = schema.get("enum").and_then(Value::as_array);
+        let choices = choices.into_iter().flatten().filter_map(Value::as_str);
+        Ok(Self {
+            required,
+            ty: type_of(schema)?,
+            choices: choices.map(str::to_owned).collect(),
+        })
+    }
 }
 
 /// The type that a schema names.
 ///
 /// # Errors
 /// It names none that a parameter or member of the Federation API has.
-pub(crate) fn type_of(schema: &Value) -> Result<Type, String> {
+fn type_of(schema: &Value) -> Result<Type, String> {
     let named = parts(schema)
         .into_iter()
         .find_map(|part| part.get("type")?.as_str());
@@ -47,9 +65,9 @@ pub(crate) fn members(schema: &Value) -> Result<BTreeMap<String, Member>, String
     let required = required(schema);
     let mut members = BTreeMap::new();
     for (name, schema) in properties(schema) {
-        let ty = type_of(schema).map_err(|error| format!("member `{name}`: {error}"))?;
-        let required = required.contains(name.as_str());
-        members.insert(name.clone(), Member { required, ty });
+        let member = Member::of(schema, required.contains(name.as_str()));
+        let member = member.map_err(|error| format!("member `{name}`: {error}"))?;
+        members.insert(name.clone(), member);
     }
     Ok(members)
 }
@@ -148,7 +166,11 @@ mod tests {
             ],
             "required": ["c"],
         });
-        let member = |required, ty| Member { required, ty };
+        let member = |required, ty| Member {
+            required,
+            ty,
+            choices: BTreeSet::new(),
+        };
         assert_eq!(
             members(&schema).unwrap(),
             BTreeMap::from([
