@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod extensible;
 mod fates;
 mod fields;
 mod jcs;
@@ -9,3 +10,4 @@ mod keys;
 mod oracle;
 mod registry;
 mod setting;
+mod types;
