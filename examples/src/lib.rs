@@ -4,7 +4,7 @@
 //! - `own_transport`: a transport of one's own, whole, under a signed call;
 //! - `axum-behind-grpc`: an axum application that knows nothing of Comity, served over gRPC as well.
 //!
-//! `own-operation` is a crate outside the workspace: `cargo run --example both_bindings` in its folder.
+//! `msc4370` is a crate outside the workspace, an operation of one's own: `cargo run --example both_bindings` in its folder.
 
 /// The samples of README.md are compiled with the documentation's tests.
 #[cfg(doctest)]
