@@ -1,8 +1,12 @@
 //! Examples for users of Comity, a file or folder each beside this one: `cargo run -p comity-examples --example <name>`.
 //!
 //! - `serve_and_call`: one implementation behind HTTP and gRPC on one TLS listener, called by name over each;
-//! - `own_transport`: a transport of one's own, whole, under a signed call;
 //! - `axum-behind-grpc`: an axum application that knows nothing of Comity, served over gRPC as well.
+//!
+//! In crates of their own:
+//!
+//! - `unix-socket-transport`: a transport of one's own, whole, under a signed call: `cargo run -p unix-socket-transport --example unix_socket`;
+//! - `homeserver`: the federation half of a small homeserver, which the demo plays.
 //!
 //! `msc4370` is a crate outside the workspace, an operation of one's own: `cargo run --example both_bindings` in its folder.
 

@@ -40,7 +40,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "files",
-        about: "no committed file names a machine; long files are listed",
+        about: "no committed file names a machine; long files are listed; the small example is small",
         check: files::check,
     },
     Step {
