@@ -45,6 +45,7 @@ pub fn write_request(call: &mut Call) -> Result<Bytes, CallError> {
             .deadline
             .map(|deadline| deadline.saturating_duration_since(Instant::now())),
         via: context.via.clone(),
+        from: context.from.clone(),
         trace: context.trace.clone(),
     };
     Ok(request.encode().map_err(|error| {
@@ -81,6 +82,7 @@ pub fn read_request(
         .deadline
         .and_then(|left| Instant::now().checked_add(left));
     context.via = request.via;
+    context.from = request.from;
     context.trace = request.trace;
     let (content, content_type) = (request.content, request.content_type);
     operations.read(

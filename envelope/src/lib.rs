@@ -21,6 +21,7 @@
 //! | 7 | unsigned integer | deadline: milliseconds that are left for the whole call |
 //! | 8 | array of texts | intermediaries that the call passed (`via`), oldest first |
 //! | 9, 10 | text | `traceparent`, `tracestate` |
+//! | 11 | text | who the caller says it is (`From`, RFC 9110 §10.1.2) |
 //!
 //! A reply is a head, data as often as there is some, and the end; each frame has exactly one of these keys:
 //!

@@ -26,6 +26,8 @@ pub struct RequestEnvelope {
     pub destination: Option<String>,
     /// Credentials, literally, in order.
     pub credentials: Vec<String>,
+    /// Who the caller says it is (`From`).
+    pub from: Option<String>,
     /// How long the caller still waits for the whole call. In milliseconds on the wire, rounded down: a deadline only shrinks.
     pub deadline: Option<Duration>,
     /// Intermediaries, oldest first.
@@ -73,6 +75,7 @@ impl RequestEnvelope {
                 8 => request.via = member.texts("the hops (via)")?,
                 9 => request.trace.parent = Some(member.text("the trace's parent")?),
                 10 => request.trace.state = Some(member.text("the trace's state")?),
+                11 => request.from = Some(member.text("the caller's name (from)")?),
                 _ => return Ok(false),
             }
             Ok(true)
@@ -90,6 +93,7 @@ impl RequestEnvelope {
             (5, &self.destination),
             (9, &self.trace.parent),
             (10, &self.trace.state),
+            (11, &self.from),
         ]
         .into_iter()
         .filter_map(|(key, text)| Some((key, text.as_deref()?)))

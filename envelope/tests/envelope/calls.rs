@@ -147,6 +147,7 @@ async fn what_travels_beside_a_call_arrives() {
     let context = call.context_mut();
     context.deadline = Some(Instant::now() + Duration::from_millis(1_500));
     context.via = vec!["one".to_owned(), "two".to_owned()];
+    context.from = Some("mimi@caller.example".to_owned());
     context.trace.parent = Some("00-a-b-01".to_owned());
     let bytes = write_request(&mut call).unwrap();
     tokio::time::advance(Duration::from_millis(500)).await;
@@ -161,6 +162,7 @@ async fn what_travels_beside_a_call_arrives() {
         Some(Instant::now() + Duration::from_millis(1_500))
     );
     assert_eq!(context.via, ["one", "two"]);
+    assert_eq!(context.from.as_deref(), Some("mimi@caller.example"));
     assert_eq!(context.trace, call.context().trace);
     assert!(context.connection.as_ref().unwrap().is::<u32>());
 }

@@ -15,7 +15,7 @@ prop_compose! {
         (content_type, destination) in (option::of(".{0,20}"), option::of(".{0,20}")),
         (credentials, via) in (vec(".{0,40}", 0..4), vec(".{0,20}", 0..4)),
         deadline in option::of(any::<u64>()),
-        (parent, state) in (option::of(".{0,20}"), option::of(".{0,20}")),
+        (parent, state, from) in (option::of(".{0,20}"), option::of(".{0,20}"), option::of(".{0,20}")),
     ) -> RequestEnvelope {
         RequestEnvelope {
             method,
@@ -26,6 +26,7 @@ prop_compose! {
             credentials,
             deadline: deadline.map(Duration::from_millis),
             via,
+            from,
             trace: TraceContext { parent, state },
         }
     }

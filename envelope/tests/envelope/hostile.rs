@@ -37,7 +37,7 @@ fn keys_that_nobody_knows_are_ignored() {
         out.i8(-1)?.bytes(b"x")?;
         out.u64(u64::MAX)?.bool(true)?;
         out.u8(63)?.begin_array()?.u8(1)?.end()?;
-        out.u8(11)?.tag(minicbor::data::Tag::new(1))?.u8(1)?;
+        out.u8(12)?.tag(minicbor::data::Tag::new(1))?.u8(1)?;
         Ok(())
     });
     let read = RequestEnvelope::decode(&bytes).unwrap();
