@@ -29,6 +29,7 @@ const ENDS: &[&str] = &[
     "comity-homeserver",
     "comity-bench",
     "comity-interop",
+    "mimi",
     "unix-socket-transport",
     "xtask",
 ];
