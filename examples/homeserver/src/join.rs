@@ -163,13 +163,17 @@ impl Joining<'_> {
         let request = MakeJoin {
             room_id: self.room_id.to_string(),
             user_id: self.user.to_string(),
-            versions: Version::SPOKEN.map(str::to_owned).to_vec(),
+            versions: self.server.versions.ids().map(str::to_owned).collect(),
             extra_query: Query::default(),
         };
         let reply = self.server.client.make_join(self.via, request).await;
         let reply = reply.map_err(|error| self.in_vain(error))?;
         let version = reply.room_version.as_deref().unwrap_or("1");
-        let version = Version::find(version)
+        let version = self
+            .server
+            .versions
+            .get(version)
+            .cloned()
             .ok_or_else(|| ActionError::UnknownVersion(version.to_owned()))?;
         let template = reply.event.ok_or_else(|| self.bad("there is no event"))?;
         let template = Pdu::judge(template.into_value())

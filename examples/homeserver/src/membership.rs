@@ -47,7 +47,7 @@ impl Membership for Homeserver {
         let version = &room.version().id;
         // SS: a caller that names no version speaks version 1.
         if !request.versions.contains(version) {
-            return Err(incompatible(version));
+            return Err(FederationError::incompatible_room_version(version));
         }
         let draft = Draft::membership(&user, &user, "join");
         let template = room
@@ -117,8 +117,9 @@ impl Membership for Homeserver {
         cx: &Authenticated,
         request: Invite,
     ) -> Result<InviteReply, FederationError> {
-        let version = Version::find(&request.room_version)
-            .ok_or_else(|| incompatible(&request.room_version))?;
+        let version = self.versions.get(&request.room_version).cloned();
+        let version = version
+            .ok_or_else(|| FederationError::incompatible_room_version(&request.room_version))?;
         let event = self
             .check_membership(&version, request.event, &request.room_id, &request.event_id)
             .await?;
@@ -236,12 +237,6 @@ fn membership(
             "the event is no `m.room.member` with membership `{wanted}`"
         )),
     }
-}
-
-fn incompatible(version: &str) -> FederationError {
-    let why = format!("room version {version:?} is not spoken by both servers");
-    FederationError::new(400, "M_INCOMPATIBLE_ROOM_VERSION", why)
-        .with_string("room_version", version)
 }
 
 fn refused_join(room: &Room, user: &UserId, refused: &Refused) -> FederationError {
