@@ -7,6 +7,7 @@
 //!
 //! - `unix-socket-transport`: a transport of one's own, whole, under a signed call: `cargo run -p unix-socket-transport --example unix_socket`;
 //! - `mimi`: a second family of calls, with bodies that are no JSON, a directory of URLs and mutual TLS; its tests serve and call it over both bindings;
+//! - `mimi-profile`: a server of the IETF's edition alone, with three traits; its tests have it federate with a full one, in rooms of both editions;
 //! - `homeserver`: the federation half of a small homeserver, which the demo plays.
 //!
 //! `msc4370` is a crate outside the workspace, an operation of one's own: `cargo run --example both_bindings` in its folder.

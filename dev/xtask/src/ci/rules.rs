@@ -30,6 +30,7 @@ const ENDS: &[&str] = &[
     "comity-bench",
     "comity-interop",
     "mimi",
+    "mimi-profile",
     "unix-socket-transport",
     "xtask",
 ];
