@@ -3,7 +3,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | here | elements of lists: good ones, and bad ones that harm no neighbour |
-//! | `pdu`, `edu` | one event |
+//! | `pdu`, [`edu`] | one event; the contents of ephemeral ones |
 //! | `checks` | checks 1 to 3 on receipt of a PDU: format and size, signatures, hashes |
 //! | `keys` | the keys that events are checked with |
 //! | `sign` | events of one's own |
@@ -12,7 +12,7 @@
 //! | [`extensible`] | content that can be read from an event of any type |
 
 mod checks;
-mod edu;
+pub mod edu;
 pub mod extensible;
 mod keys;
 mod pdu;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod edus;
 mod extensible;
 mod fates;
 mod fields;
