@@ -4,7 +4,9 @@
 
 mod hostile;
 mod mapping;
+mod raw;
 mod replies;
 mod requests;
 mod service;
 mod setting;
+mod verification;

@@ -46,6 +46,10 @@ where
 
 impl Serving {
     pub async fn tls(service: CallService) -> Self {
+        Self::tls_with(service, HttpServerOptions::default()).await
+    }
+
+    pub async fn tls_with(service: CallService, options: HttpServerOptions) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::new(vec!["matrix.test".to_owned()])
             .unwrap()
@@ -56,7 +60,7 @@ impl Serving {
         Self::start(
             service,
             ListenerOptions::with_tls(tls),
-            HttpServerOptions::default(),
+            options,
             Some(certificate.pem()),
         )
         .await
@@ -85,6 +89,11 @@ impl Serving {
             root,
             task,
         }
+    }
+
+    /// The certificate to trust, if there is TLS.
+    pub fn root(&self) -> Option<&str> {
+        self.root.as_deref()
     }
 
     pub fn client(&self, protocol: Protocol) -> Client {
