@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)] // a test binary; clippy.toml exempts test functions, not what they share
 
+mod framing;
 mod hostile;
 mod mapping;
 mod raw;
@@ -9,4 +10,6 @@ mod replies;
 mod requests;
 mod service;
 mod setting;
+mod signed;
+mod signing;
 mod verification;
