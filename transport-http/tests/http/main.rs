@@ -2,9 +2,12 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)] // a test binary; clippy.toml exempts test functions, not what they share
 
+mod answers;
+mod bodies;
 mod framing;
 mod hostile;
 mod mapping;
+mod paths;
 mod raw;
 mod replies;
 mod requests;
@@ -12,4 +15,5 @@ mod service;
 mod setting;
 mod signed;
 mod signing;
+mod transactions;
 mod verification;
