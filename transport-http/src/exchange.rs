@@ -1,9 +1,10 @@
 //! What every client of this binding does, whoever carries the request: writing it, and reading the reply.
 
+use bytes::{Bytes, BytesMut};
 use comity_core::{
     call::{ByteStream, Call, OperationSpec, Reply},
     endpoint::read_reply,
-    error::{CallError, Delivery, TransportError, TransportErrorKind},
+    error::{BODY_LIMIT, CallError, Delivery, TransportError, TransportErrorKind},
 };
 use comity_net::{Body, body};
 use futures_util::{StreamExt, TryStreamExt};
@@ -75,8 +76,22 @@ pub(crate) async fn read_response(
     read_reply(spec, head, bytes_of(response.into_body())).await
 }
 
+/// As much of an error's body as is kept; one that breaks off is an answer all the same.
+pub(crate) async fn error_bytes(body: Body) -> Bytes {
+    let mut kept = BytesMut::new();
+    let mut chunks = bytes_of(body);
+    while let Some(Ok(chunk)) = chunks.next().await {
+        let room = BODY_LIMIT - kept.len();
+        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if kept.len() == BODY_LIMIT {
+            break;
+        }
+    }
+    kept.freeze()
+}
+
 /// A response's body. A body that breaks off leaves open what the peer did.
-fn bytes_of(body: Body) -> ByteStream {
+pub(crate) fn bytes_of(body: Body) -> ByteStream {
     body.into_data_stream()
         .map_err(|error| {
             TransportError::new(

@@ -6,6 +6,7 @@ mod answers;
 mod bodies;
 mod framing;
 mod hostile;
+mod location;
 mod mapping;
 mod paths;
 mod raw;
