@@ -123,7 +123,7 @@ impl Activity {
         let stalled_since = self.stalled_since.load(Ordering::Relaxed);
         if stalled_since > 0 {
             let began = self.start + Duration::from_micros(stalled_since);
-            return Some((began + self.limits.write, Waiting::ForReader));
+            return Some((began + self.limits.write, Waiting::Reader));
         }
         if self.is_busy() {
             return None;
@@ -132,10 +132,10 @@ impl Activity {
         // On HTTP/2 the bytes between requests may be pings.
         if !http2 && head_since > 0 {
             let began = self.start + Duration::from_micros(head_since);
-            return Some((began + self.limits.header, Waiting::ForHead));
+            return Some((began + self.limits.header, Waiting::Head));
         }
         let since = self.start + Duration::from_micros(self.idle_since.load(Ordering::Relaxed));
-        Some((since + self.limits.idle, Waiting::ForRequest))
+        Some((since + self.limits.idle, Waiting::Request))
     }
 
     fn now(&self) -> u64 {
@@ -153,9 +153,9 @@ pub(super) enum Watched<T> {
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
-    ForHead,
-    ForRequest,
-    ForReader,
+    Head,
+    Request,
+    Reader,
 }
 
 /// A request that is in flight until this is dropped.

@@ -260,17 +260,17 @@ impl Drive {
             Some(Watched::Ended(Err(error))) => {
                 tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended");
             }
-            Some(Watched::Expired(Waiting::ForRequest)) => {
+            Some(Watched::Expired(Waiting::Request)) => {
                 connection.as_mut().graceful_shutdown();
                 // A request that crosses the goodbye is answered.
                 while timeout(FAREWELL, connection.as_mut()).await.is_err()
                     && self.activity.is_busy()
                 {}
             }
-            Some(Watched::Expired(Waiting::ForHead)) => {
+            Some(Watched::Expired(Waiting::Head)) => {
                 tracing::debug!(%peer, "the head of a request took too long");
             }
-            Some(Watched::Expired(Waiting::ForReader)) => {
+            Some(Watched::Expired(Waiting::Reader)) => {
                 tracing::debug!(%peer, "nothing of a reply was read for too long");
             }
             Some(Watched::Ended(Ok(()))) | None => {}
