@@ -54,7 +54,7 @@ mod transactions;
 pub use identifiers::{extra_query, identifier};
 pub use lists::{Elements, List, Lists, ReplyLists, Streamed};
 pub use parameter::{Kind, Parameter, Place};
-pub use reply::{BlobSample, Failure, Outcome, ReplySample};
+pub use reply::{BlobSample, BodySample, Failure, Outcome, ReplySample};
 pub use sample::{AnyList, AnySample, Sample};
 pub use server::no_body;
 

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use comity_core::{
-    call::{ByteStream, Call, OperationSpec, Reply},
+    call::{ByteStream, Call, Op, Reply},
     endpoint::read_reply,
     error::{BODY_LIMIT, CallError, Delivery, TransportError, TransportErrorKind},
 };
@@ -58,7 +58,7 @@ pub(crate) fn write_request(
 /// # Errors
 /// The peer's answer if it is an error; a reply that breaks off, is over a limit, is encoded although nobody asked for that, or is not what the operation gives.
 pub(crate) async fn read_response(
-    spec: &'static OperationSpec,
+    operation: Op,
     response: Response<Body>,
 ) -> Result<Reply, CallError> {
     if response.status().is_success() && is_encoded(response.headers()) {
@@ -73,7 +73,7 @@ pub(crate) async fn read_response(
         .into());
     }
     let head = reply::from_response(&response);
-    read_reply(spec, head, bytes_of(response.into_body())).await
+    read_reply(operation, head, bytes_of(response.into_body())).await
 }
 
 /// As much of an error's body as is kept; one that breaks off is an answer all the same.

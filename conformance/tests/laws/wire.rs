@@ -121,7 +121,12 @@ enum Binding {
 
 /// Every way from a caller to a handler: each binding, each kind of memory, and through gateways.
 pub(crate) async fn wires() -> Vec<Wire> {
-    let authority = Authority::new();
+    wires_of(Operations::federation()).await
+}
+
+/// The same where every server and gateway takes in these operations.
+pub(crate) async fn wires_of(operations: Operations) -> Vec<Wire> {
+    let authority = Authority::new(operations);
     let callers = [
         (ORIGIN, now_ms() + 24 * 3600 * 1000),
         (EXPIRED, now_ms() - 1000),
@@ -133,8 +138,8 @@ pub(crate) async fn wires() -> Vec<Wire> {
         addresses.insert(caller.name.clone(), address);
     }
     let mut wires = vec![
-        memory(MemoryMode::ByValue, &callers),
-        memory(MemoryMode::ThroughCodec, &callers),
+        memory(MemoryMode::ByValue, &authority.operations, &callers),
+        memory(MemoryMode::ThroughCodec, &authority.operations, &callers),
     ];
     for hops in [
         &[Binding::Http1][..],
@@ -151,7 +156,7 @@ pub(crate) async fn wires() -> Vec<Wire> {
 
 /// A client of gRPC that is led to any HTTP service.
 pub(crate) async fn grpc_to(service: HttpService) -> Client {
-    let authority = Authority::new();
+    let authority = Authority::new(Operations::federation());
     let address = authority.listen(Dispatch::new(service)).await;
     let servers = HashMap::from([(name(DESTINATION), address)]);
     Client::new(authority.transport(Binding::Grpc, servers))
@@ -195,9 +200,8 @@ async fn network(
     }
 }
 
-fn memory(mode: MemoryMode, callers: &[KeyServer]) -> Wire {
-    let operations = Operations::federation;
-    let to = |service| MemoryTransport::new(operations(), service, mode);
+fn memory(mode: MemoryMode, operations: &Operations, callers: &[KeyServer]) -> Wire {
+    let to = |service| MemoryTransport::new(operations.clone(), service, mode);
     let callers = callers
         .iter()
         .map(|caller| (caller.name.clone(), to(caller.service())))
@@ -331,13 +335,14 @@ impl Transport for Switchboard {
 
 /// A certificate authority, and what it lets be set up.
 struct Authority {
+    operations: Operations,
     root: String,
     chain: String,
     key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(operations: Operations) -> Self {
         let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let root_key = rcgen::KeyPair::generate().unwrap();
@@ -349,6 +354,7 @@ impl Authority {
             .signed_by(&key, &issuer)
             .unwrap();
         Self {
+            operations,
             root: root.pem(),
             chain: leaf.pem(),
             key: key.serialize_pem(),
@@ -357,7 +363,7 @@ impl Authority {
 
     /// Serves every binding on one port.
     async fn serve(&self, service: CallService) -> SocketAddr {
-        let operations = Operations::federation();
+        let operations = self.operations.clone();
         let http = HttpServer::new(operations.clone(), service.clone());
         let codecs = Codecs::federation();
         let grpc = GrpcServer::new(operations, codecs, service, GrpcServerOptions::default());

@@ -187,8 +187,7 @@ async fn sent_by(call: impl AsyncFnOnce(&Client)) -> String {
     });
     let client = client_to(address, Connector::danger_without_tls(), Protocol::Http1);
     call(&client).await;
-    let seen = seen.lock().unwrap().clone();
-    seen
+    seen.lock().unwrap().clone()
 }
 
 #[tokio::test]

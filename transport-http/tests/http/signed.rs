@@ -21,6 +21,7 @@ async fn the_content_is_judged_and_its_media_type_is_not() {
         "text/plain",
         "application/x-www-form-urlencoded",
         "nonsense",
+        "\u{e9}",
     ] {
         let headers = format!("{signed}Content-Type: {media_type}\r\n");
         let answer = raw.ask(&line, &headers, ASK).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use comity_core::{
     Client,
     api::*,
-    call::{Endpoint, Message, Reply},
+    call::{Endpoint, Message, Reply, operation},
     endpoint::{EndpointParts, read_content},
     error::{CallError, Delivery},
     json::Object,
@@ -29,7 +29,7 @@ use crate::setting::*;
 fn request<O: Endpoint>(path: &[&str], content: &'static str) -> O {
     let parts = EndpointParts {
         path: path.iter().map(|text| (*text).to_owned()).collect(),
-        content: read_content(content.into(), 1 << 20).unwrap(),
+        content: read_content(operation::<O>(), None, content.into()).unwrap(),
         ..Default::default()
     };
     O::read(&parts).unwrap()
