@@ -28,14 +28,14 @@ pub(crate) fn target(operation: Op) -> String {
 
 #[test]
 fn contents_of_every_operation_are_answered() {
-    const STRIDE: usize = 6;
     run(async |serving| {
         let mut http =
             [Protocol::Http1, Protocol::Http2].map(|version| Peer::new(serving, version));
         let mut grpc = Peer::new(serving, Protocol::Http2);
-        for (turn, operation) in Operations::federation().iter().enumerate() {
+        let operations = Operations::federation();
+        for (turn, operation) in operations.iter().enumerate() {
             let (method, target) = (operation.method(), target(operation));
-            for input in share(turn, STRIDE) {
+            for input in share(turn, operations.iter().len()) {
                 for peer in &mut http {
                     let request = Request::builder()
                         .method(method)
@@ -86,7 +86,7 @@ fn contents_that_begin_well_are_answered() {
             ),
         ];
         for (turn, (method, path, before, after)) in starts.into_iter().enumerate() {
-            for input in share(turn, 2) {
+            for input in share(turn, 4) {
                 let body = [before.as_bytes(), &input.bytes, after.as_bytes()].concat();
                 let request = Request::builder()
                     .method(method)

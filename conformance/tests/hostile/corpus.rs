@@ -32,8 +32,9 @@ pub(crate) fn inputs() -> &'static [Input] {
     })
 }
 
-/// Every `stride`th input, from the one that `turn` says: over `stride` turns each has its own.
-pub(crate) fn share(turn: usize, stride: usize) -> impl Iterator<Item = &'static Input> {
+/// The share of the one whose `turn` it is, of so many: together they get each input three times, however many they are.
+pub(crate) fn share(turn: usize, of: usize) -> impl Iterator<Item = &'static Input> {
+    let stride = of.div_ceil(3);
     inputs().iter().skip(turn % stride).step_by(stride)
 }
 

@@ -50,12 +50,12 @@ fn escaped(bytes: &[u8], all: bool) -> String {
 
 #[test]
 fn paths_and_queries_of_every_operation_are_answered() {
-    const STRIDE: usize = 12;
     run(async |serving| {
         let mut http1 = Peer::new(serving, Protocol::Http1);
         let mut http2 = Peer::new(serving, Protocol::Http2);
-        for (turn, operation) in Operations::federation().iter().enumerate() {
-            for input in share(turn, STRIDE) {
+        let operations = Operations::federation();
+        for (turn, operation) in operations.iter().enumerate() {
+            for input in share(turn, operations.iter().len()) {
                 for all in [false, true] {
                     let text = escaped(&input.bytes, all);
                     let segments = operation.path().segments().map(|segment| match segment {
