@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use comity_conformance::{AnySample, Failure, samples};
 use comity_core::{
+    api::MakeJoin,
     call::{AnyRequest, Call, CallContext},
-    error::FederationError,
+    error::{CallError, FederationError},
 };
 use proptest::{
     option,
@@ -259,5 +260,27 @@ impl Requests {
         self.at += 1;
         let tree = sample.requests().new_tree(&mut self.runner).unwrap();
         tree.current()
+    }
+}
+
+/// A caller that speaks several room versions learns which one the room has, over each binding.
+#[test]
+fn an_incompatible_room_version_says_which() {
+    for wire in runtime().block_on(wires()) {
+        for version in ["12", "I.1", "org.example.\u{e9}"] {
+            let answer = FederationError::incompatible_room_version(version);
+            let client = wire.client(Answer::Error(answer));
+            let request = MakeJoin {
+                room_id: "!r".to_owned(),
+                user_id: "@u:origin.example".to_owned(),
+                ..MakeJoin::default()
+            };
+            let call = Call::new(name(DESTINATION), request);
+            let Err(CallError::Federation(error)) = runtime().block_on(client.send(call)) else {
+                panic!("no answer over {}", wire.name)
+            };
+            let said = error.room_version();
+            assert_eq!(said.as_deref(), Some(version), "over {}", wire.name);
+        }
     }
 }

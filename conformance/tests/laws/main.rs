@@ -10,6 +10,7 @@
 //! | `malformed` | a malformed event spoils no other |
 //! | `room_versions` | a room version of any kind crosses unchanged |
 //! | `bad_input` | a request that is wrong is answered with what is wrong, and its connection serves the next |
+//! | `unregistered` | a call that no row knows crosses as it was signed, where it is taken in |
 //! | `bad_replies` | of a reply that is wrong the caller learns what is wrong, and its connection serves the next |
 //!
 //! `wire` sets up clients and servers on loopback, `recorder` is what stands behind them, `credentials` what they are shown, and `run`
@@ -32,4 +33,5 @@ mod refusals;
 mod room_versions;
 mod run;
 mod signatures;
+mod unregistered;
 mod wire;

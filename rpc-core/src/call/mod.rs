@@ -1,12 +1,14 @@
 //! One call in flight: the operation and its facts, the request, the context it travels in, the reply.
 
 mod context;
+mod older;
 mod operation;
 mod reply;
 mod spec;
 mod unregistered;
 
 pub use context::{Authenticated, CallContext, Credentials, FromContext, TraceContext};
+pub use older::Older;
 pub use operation::{Alternative, AnyOperation, AnyRequest, Endpoint, Op, Operation, operation};
 pub use reply::{
     AnyMessage, Arrival, Blob, BlobSource, Body, ByteStream, EventReply, EventStream, Message,
@@ -107,6 +109,28 @@ impl Call {
             self.form = Some(self.request.write()?);
         }
         Ok(self.form.as_ref().expect("made above"))
+    }
+
+    /// Writes the same parameters and content by another method and path. The credentials that sign the former are dropped.
+    ///
+    /// # Errors
+    /// As [`make_form`](Self::make_form).
+    pub(crate) fn respell(&mut self, other: &Alternative) -> Result<(), CallError> {
+        let parts = self.make_form()?.parts().clone();
+        self.form = Some(EndpointForm::from_parts(other.method, &other.path, parts)?);
+        self.context.credentials = Credentials::default();
+        Ok(())
+    }
+
+    /// Puts a slash behind the path. The credentials that sign the former are dropped.
+    ///
+    /// # Errors
+    /// As [`make_form`](Self::make_form).
+    pub(crate) fn add_slash(&mut self) -> Result<(), CallError> {
+        let form = self.make_form()?;
+        self.form = Some(form.with_slash()?);
+        self.context.credentials = Credentials::default();
+        Ok(())
     }
 
     /// What travels beside the request.

@@ -4,6 +4,7 @@
 
 mod authentication;
 mod counts;
+mod fallback;
 mod homeserver;
 mod key_ring;
 mod layers;

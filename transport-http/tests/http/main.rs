@@ -17,4 +17,5 @@ mod setting;
 mod signed;
 mod signing;
 mod transactions;
+mod unregistered;
 mod verification;

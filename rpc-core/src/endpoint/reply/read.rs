@@ -193,11 +193,7 @@ struct EventReader {
     ended: bool,
 }
 
-fn read_events(
-    body: ByteStream,
-    arrays: &'static [&'static str],
-    operation: Op,
-) -> PartStream {
+fn read_events(body: ByteStream, arrays: &'static [&'static str], operation: Op) -> PartStream {
     let spec = operation.spec();
     let limits = StreamLimits {
         item: spec.limits.item,
