@@ -251,3 +251,32 @@ async fn an_operation_that_needs_no_proof_ignores_a_wrong_one() {
         }
     }
 }
+
+/// The limit that docs/http-binding.md states: a signature holds no time and no nonce. What is signed once is let in again, on any connection, and nothing else is.
+#[tokio::test]
+async fn a_signed_request_can_be_repeated_as_it_is_and_not_otherwise() {
+    let let_in: Arc<AtomicUsize> = Arc::default();
+    let serving = serving(&let_in).await;
+    let uri = "/_matrix/federation/v1/event/$e";
+    let signing = Signing {
+        method: "GET",
+        uri,
+        content: None,
+        ..Default::default()
+    };
+    let seen = lines(&[signing.header()]);
+    for _ in 0..3 {
+        let mut raw = Raw::open(&serving).await;
+        let answer = raw.ask(&format!("GET {uri}"), &seen, "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        for (line, body) in [
+            ("GET /_matrix/federation/v1/event/$f".to_owned(), ""),
+            (format!("GET {uri}?x"), ""),
+            (format!("POST {MISSING}"), ASK),
+        ] {
+            let answer = raw.ask(&line, &seen, body).await;
+            answer.assert(401, "M_UNAUTHORIZED", &line);
+        }
+    }
+    assert_eq!(let_in.load(Ordering::SeqCst), 3);
+}
