@@ -111,6 +111,11 @@ impl Routed {
         self.op
     }
 
+    /// What came beside the body.
+    pub fn context(&self) -> &CallContext {
+        &self.context
+    }
+
     /// Largest body that is taken, in bytes.
     pub fn limit(&self) -> usize {
         self.op.spec().limits.request

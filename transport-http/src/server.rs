@@ -5,7 +5,8 @@ use std::{convert::Infallible, sync::Arc, task::Poll, time::Duration};
 use bytes::{Bytes, BytesMut};
 use comity_core::{
     Boxed, CallService, Operations,
-    call::{Call, SizeLimits},
+    auth::Authenticator,
+    call::{Authentication, Call, SizeLimits},
     endpoint::{WireBody, WireReply, write_error, write_reply},
     error::{CallError, FederationError},
 };
@@ -51,6 +52,7 @@ pub struct HttpServer {
     operations: Arc<Operations>,
     service: CallService,
     options: HttpServerOptions,
+    screen: Option<Arc<dyn Authenticator>>,
 }
 
 impl HttpServer {
@@ -69,7 +71,16 @@ impl HttpServer {
             operations: Arc::new(operations),
             service,
             options,
+            screen: None,
         }
+    }
+
+    /// Asks an authenticator, the one that verifies behind this server, before the body of a request that needs a proof is read. It authenticates nobody: the service
+    /// still has to.
+    #[must_use]
+    pub fn with_screen(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.screen = Some(authenticator);
+        self
     }
 
     /// The server boxed, for a listener.
@@ -144,7 +155,9 @@ impl HttpServer {
 
     async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {
         let (head, mut body) = request.into_parts();
-        let read = match route(&self.operations, &head, &self.options.peer) {
+        let routed = route(&self.operations, &head, &self.options.peer)
+            .and_then(|routed| self.screened(routed));
+        let read = match routed {
             Ok(routed) => self
                 .read_in_time(&mut body, &routed)
                 .await
@@ -159,6 +172,14 @@ impl HttpServer {
             call.context_mut().connection = Some(info.clone());
         }
         Ok(call)
+    }
+
+    fn screened(&self, routed: Routed) -> Result<Routed, FederationError> {
+        let needed = routed.operation().spec().authentication == Authentication::Server;
+        if let (Some(authenticator), true) = (&self.screen, needed) {
+            authenticator.screen(routed.context())?;
+        }
+        Ok(routed)
     }
 
     async fn read_in_time(

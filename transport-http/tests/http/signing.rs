@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use comity_core::{
-    CallService, ServerName,
+    CallService, Operations, ServerName,
     auth::{
         KeyFault, KeyId, KeySource, SignedRequest, SigningKey, Verify, VerifyKey,
         XMatrixAuthenticator,
@@ -15,6 +15,7 @@ use comity_core::{
     call::{Message, Reply},
     json::Object,
 };
+use comity_http::HttpServer;
 use tower::Layer;
 
 use crate::setting::*;
@@ -55,11 +56,19 @@ pub async fn serving(let_in: &Arc<AtomicUsize>) -> Serving {
         let_in.fetch_add(1, Ordering::SeqCst);
         async { Ok(Reply::Message(Message::from_content(Object::empty()))) }
     });
-    let authenticator = XMatrixAuthenticator::new(destination(), Arc::new(Keys));
-    Serving::tls(CallService::new(
-        Verify::layer(Arc::new(authenticator)).layer(handler),
-    ))
+    screened(
+        handler,
+        XMatrixAuthenticator::new(destination(), Arc::new(Keys)),
+    )
     .await
+}
+
+/// A server whose authenticator is asked twice, as it should be: before the body is read, and when it is there.
+pub async fn screened(handler: CallService, authenticator: XMatrixAuthenticator) -> Serving {
+    let authenticator = Arc::new(authenticator);
+    let service = CallService::new(Verify::layer(authenticator.clone()).layer(handler));
+    let server = HttpServer::new(Operations::federation(), service);
+    Serving::tls_server(server.with_screen(authenticator)).await
 }
 
 /// What is signed, good but for what a test changes.

@@ -7,6 +7,7 @@ use comity_core::{
     endpoint::Content,
     error::{CallError, FederationError},
 };
+use comity_http::HttpServer;
 use comity_net::Protocol;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -91,7 +92,7 @@ fn raw(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn each_request_is_taken_as_its_media_type_says_or_refused_for_what_it_is() {
-    let serving = Serving::plain_with(echo(), taking()).await;
+    let serving = Serving::plain_server(HttpServer::new(taking(), echo())).await;
     let json = "Content-Type: application/json\r\n";
     let text = "Content-Type: text/plain\r\n";
     let rows: Vec<(Vec<u8>, &str, &[&str])> = vec![

@@ -2,11 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use comity_core::{
-    CallService,
-    auth::{Verify, XMatrixAuthenticator},
-};
-use tower::Layer;
+use comity_core::auth::XMatrixAuthenticator;
 
 use crate::{raw::Raw, setting::*, signing::*};
 
@@ -321,14 +317,108 @@ async fn a_server_that_is_not_let_in_is_forbidden() {
     let handler = handler(|_| async { panic!("it is not let in") });
     let authenticator =
         XMatrixAuthenticator::new(destination(), Arc::new(Keys)).with_allowed([name("b.example")]);
-    let serving = Serving::tls(CallService::new(
-        Verify::layer(Arc::new(authenticator)).layer(handler),
-    ))
-    .await;
+    let serving = screened(handler, authenticator).await;
     let mut raw = Raw::open(&serving).await;
     let header = Signing::default().header();
     let answer = raw
         .ask(&format!("POST {MISSING}"), &lines(&[header]), ASK)
         .await;
     answer.assert(403, "M_FORBIDDEN", "a server that is not on the list");
+}
+
+/// Size, credentials' syntax, origin, destination, body's syntax, signature, whether the origin is let in: of two faults the first is named.
+#[tokio::test]
+async fn of_two_faults_the_first_in_the_order_is_named() {
+    let handler = handler(|_| async { panic!("nothing is right") });
+    let authenticator =
+        XMatrixAuthenticator::new(destination(), Arc::new(Keys)).with_allowed([name("b.example")]);
+    let serving = screened(handler, authenticator).await;
+    let mut raw = Raw::open(&serving).await;
+    let usual = Signing::default().header();
+    let malformed = usual.replace("ed25519:1", "ed25519");
+    let elsewhere = usual.replace("matrix.test", "b.example");
+    let wrong = Signing {
+        uri: SEND,
+        ..Default::default()
+    }
+    .header();
+    let large = " ".repeat((1 << 20) + 1);
+    let ask = format!("POST {MISSING}");
+    let unknown = "POST /_matrix/federation/v1/nothing".to_owned();
+    for (what, line, header, body, status, errcode) in [
+        (
+            "path, credential",
+            &unknown,
+            &malformed,
+            "{",
+            404,
+            "M_UNRECOGNIZED",
+        ),
+        (
+            "size, credential",
+            &ask,
+            &malformed,
+            &large,
+            413,
+            "M_TOO_LARGE",
+        ),
+        (
+            "credential, syntax",
+            &ask,
+            &malformed,
+            "{",
+            400,
+            "M_UNAUTHORIZED",
+        ),
+        (
+            "no credential, syntax",
+            &ask,
+            &"Bearer x".to_owned(),
+            "{",
+            401,
+            "M_UNAUTHORIZED",
+        ),
+        (
+            "destination, syntax",
+            &ask,
+            &elsewhere,
+            "{",
+            401,
+            "M_UNAUTHORIZED",
+        ),
+        ("syntax, signature", &ask, &wrong, "{", 400, "M_NOT_JSON"),
+        ("syntax, signature", &ask, &wrong, "[]", 400, "M_BAD_JSON"),
+        (
+            "signature, not let in",
+            &ask,
+            &wrong,
+            ASK,
+            401,
+            "M_UNAUTHORIZED",
+        ),
+        ("not let in", &ask, &usual, ASK, 403, "M_FORBIDDEN"),
+    ] {
+        let answer = raw
+            .ask(line, &lines(std::slice::from_ref(header)), body)
+            .await;
+        answer.assert(status, errcode, what);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_for_whoever_proves_nothing() {
+    let let_in = Arc::default();
+    let serving = serving(&let_in).await;
+    for header in ["", "Authorization: X-Matrix origin=a.example\r\n"] {
+        let mut raw = Raw::open(&serving).await;
+        let began = std::time::Instant::now();
+        raw.send(format!(
+            "POST {MISSING} HTTP/1.1\r\nHost: x\r\n{header}Content-Length: 1000000\r\n\r\n"
+        ))
+        .await;
+        // The body never comes.
+        let answer = raw.answer().await.unwrap();
+        assert!(matches!(answer.status, 400 | 401), "{answer:?}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(5));
+    }
 }
