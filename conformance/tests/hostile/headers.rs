@@ -112,6 +112,32 @@ fn credentials_of_any_bytes_prove_nothing() {
 }
 
 #[test]
+fn a_header_list_over_its_limit_is_refused_and_one_below_it_is_not() {
+    run(async |serving| {
+        for version in [Protocol::Http1, Protocol::Http2] {
+            let mut peer = Peer::new(serving, version);
+            for (bytes, expected) in [(50 << 10, 200), (100 << 10, 431), (50 << 10, 200)] {
+                let path = "/_matrix/federation/v1/version";
+                let uri = match version {
+                    Protocol::Http1 => path.to_owned(),
+                    _ => format!("https://{NAME}{path}"),
+                };
+                let request = Request::get(uri)
+                    .header("host", NAME)
+                    .header("x-filler", "x".repeat(bytes))
+                    .body(Full::default())
+                    .unwrap();
+                let outcome = peer.send(request).await;
+                let Outcome::Answer { status, .. } = outcome else {
+                    panic!("{version:?} {bytes}: {outcome:?}");
+                };
+                assert_eq!(status, expected, "{version:?} {bytes}");
+            }
+        }
+    });
+}
+
+#[test]
 fn metadata_of_any_bytes_is_answered() {
     run(async |serving| {
         let mut peer = Peer::new(serving, Protocol::Http2);

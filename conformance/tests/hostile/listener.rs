@@ -145,7 +145,8 @@ fn dispatch() -> Dispatch {
     };
     let options = GrpcServerOptions::default().with_read_timeout(SHORT);
     let grpc = GrpcServer::new(operations(), Codecs::federation(), open(), options.clone());
-    let proven = GrpcServer::new(operations(), Codecs::federation(), verified(), options);
+    let proven = GrpcServer::new(operations(), Codecs::federation(), verified(), options)
+        .with_screen(authenticator());
     let wants_proof = |head: &http::request::Parts| head.headers.contains_key(VERIFIED);
     Dispatch::new(http(open()).boxed())
         .with(
@@ -153,7 +154,10 @@ fn dispatch() -> Dispatch {
             proven.into_service(),
         )
         .with(is_grpc, grpc.into_service())
-        .with(wants_proof, http(verified()).boxed())
+        .with(
+            wants_proof,
+            http(verified()).with_screen(authenticator()).boxed(),
+        )
 }
 
 /// A header that asks for the service that verifies.
@@ -174,9 +178,12 @@ fn open() -> CallService {
 }
 
 fn verified() -> CallService {
-    let authenticator = XMatrixAuthenticator::new(NAME.parse().unwrap(), Arc::new(OneKey));
-    let verify = Verify::layer(Arc::new(authenticator));
-    BoxCloneSyncService::new(verify.layer(open()))
+    BoxCloneSyncService::new(Verify::layer(authenticator()).layer(open()))
+}
+
+fn authenticator() -> Arc<XMatrixAuthenticator> {
+    let name = NAME.parse().unwrap();
+    Arc::new(XMatrixAuthenticator::new(name, Arc::new(OneKey)))
 }
 
 /// Every server has the same key.
