@@ -13,8 +13,8 @@ commands:
   ci <step>...     run only these steps; `ci --list` names them
   proto            write the generated code and the descriptors from proto/**/*.proto
   proto --check    fail if they differ from what would be written
-  api-docs         write docs/federation-api.md from the table of operations
-  api-docs --check fail if it differs from what would be written";
+  api-docs         write docs/federation-api.md, and the tables in the bindings' documents
+  api-docs --check fail if they differ from what would be written";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
