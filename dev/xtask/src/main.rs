@@ -14,8 +14,8 @@ commands:
   ci <step>...     run only these steps; `ci --list` names them
   proto            write the generated code and the descriptors from proto/**/*.proto
   proto --check    fail if they differ from what would be written
-  api-docs         write docs/federation-api.md from the table of operations
-  api-docs --check fail if it differs from what would be written
+  api-docs         write docs/federation-api.md, and the tables in the bindings' documents
+  api-docs --check fail if they differ from what would be written
   doc-code         write the Rust blocks of docs/*.md from the files that they name
   doc-code --check fail if they differ from what would be written";
 
