@@ -2,6 +2,7 @@
 
 mod api_docs;
 mod ci;
+mod doc_code;
 mod proto;
 
 use std::{env, process::ExitCode};
@@ -13,8 +14,10 @@ commands:
   ci <step>...     run only these steps; `ci --list` names them
   proto            write the generated code and the descriptors from proto/**/*.proto
   proto --check    fail if they differ from what would be written
-  api-docs         write docs/federation-api.md from the table of operations
-  api-docs --check fail if it differs from what would be written
+  api-docs         write docs/federation-api.md, and the tables in the bindings' documents
+  api-docs --check fail if they differ from what would be written
+  doc-code         write the Rust blocks of docs/*.md from the files that they name
+  doc-code --check fail if they differ from what would be written
   spec-coverage --spec DIR
                    compare the table of operations with a checkout of matrix-org/matrix-spec";
 
@@ -29,6 +32,8 @@ fn main() -> ExitCode {
         ["api-docs"] => api_docs::run(proto::Mode::Write),
         ["api-docs", "--check"] => api_docs::run(proto::Mode::Check),
         ["spec-coverage", "--spec", directory] => ci::spec_coverage(directory),
+        ["doc-code"] => doc_code::run(proto::Mode::Write),
+        ["doc-code", "--check"] => doc_code::run(proto::Mode::Check),
         _ => Err(USAGE.into()),
     };
     match done {
