@@ -44,11 +44,15 @@ mod lists;
 mod media;
 mod membership;
 mod parameter;
+mod policy;
 mod queries;
 mod reply;
+mod rooms;
 mod sample;
 mod server;
 mod stream;
+mod third_party;
+mod timestamps;
 mod transactions;
 
 pub use identifiers::{extra_query, identifier};

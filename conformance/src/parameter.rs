@@ -29,6 +29,8 @@ pub enum Place {
 pub enum Kind {
     /// Any text.
     String,
+    /// An access token: any text. A request without it lacks its proof, and is answered so.
+    AccessToken,
     /// An integer.
     Integer,
     /// `true` or `false`.
@@ -43,6 +45,8 @@ pub enum Kind {
     Array,
     /// An array of strings.
     Strings,
+    /// One of these texts, in a query.
+    OneOf(&'static [&'static str]),
 }
 
 impl Parameter {

@@ -1,9 +1,10 @@
 //! What cuts across all operations: each concern is one file, written once over one method.
 //!
-//! Server, outermost first: [`Permits`], [`Trace`], [`Clocks`], verify, [`RunToEnd`], router. Client: [`Trace`],
+//! Server, outermost first: [`Permits`], [`Trace`], [`Clocks`], verify, [`Acl`], [`RunToEnd`], router. Client: [`Trace`],
 //! [`Clocks`], [`Fallback`], [`Flow`], sign, transport. tower's own request-side layers fit between them. What must cover a reply's stream
 //! (a permit, a clock, a count of bytes) is here, because tower's own end at the reply's head.
 
+mod acl;
 mod clocks;
 mod fallback;
 mod flow;
@@ -17,6 +18,7 @@ use std::{fmt::Debug, sync::Arc, task::Poll};
 
 use tower::{Layer, Service};
 
+pub use acl::{Acl, MAX_ACL_ROOMS};
 pub use clocks::Clocks;
 pub use fallback::{Fallback, Fallbacks};
 pub use flow::Flow;

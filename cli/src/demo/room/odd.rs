@@ -2,11 +2,17 @@
 
 use comity_core::{
     api::{
-        Backfill, ClaimKeys, DownloadMedia, GetEvent, GetMissingEvents, GetState, GetStateIds,
-        Invite, MakeJoin, QueryKeys, QueryProfile, SendJoin, SendTransaction, operations,
+        Backfill, ClaimKeys, Direction, DownloadMedia, DownloadThumbnail, ExchangeThirdPartyInvite,
+        GetEvent, GetEventAuth, GetEventByTimestamp, GetHierarchy, GetMissingEvents,
+        GetPublicRooms, GetState, GetStateIds, GetUserDevices, Invite, InviteV1, MakeJoin,
+        MakeKnock, MakeLeave, PolicySign, QueryCustom, QueryDirectory, QueryKeys, QueryProfile,
+        QueryPublicRooms, SendJoin, SendJoinV1, SendKnock, SendLeave, SendLeaveV1, SendTransaction,
+        operations,
     },
     auth::now_ms,
     call::{Authentication, Call, Endpoint},
+    event::Pdu,
+    json::{Json, Object},
 };
 use comity_homeserver::{Homeserver, NewRoom};
 use ruma_common::RoomId;
@@ -19,7 +25,7 @@ use crate::demo::{
 };
 
 /// The calls, from the joining server to the resident one. The last event of `room` is what they ask about; the join and the invite, which
-/// change a room, are of rooms made for them.
+/// change a room, are of rooms made for them. What the resident server does not have it answers so, once it has seen the call.
 pub(crate) async fn calls(
     stage: &Stage<Homeserver>,
     cast: &Cast,
@@ -46,7 +52,7 @@ pub(crate) async fn calls(
         .map_err(show)?;
     let invite = requests::invite(joining, &private, &cast.bob, &cast.member(0))?;
 
-    let calls = vec![
+    let mut calls = vec![
         call(
             stage,
             SendTransaction {
@@ -80,6 +86,14 @@ pub(crate) async fn calls(
         ),
         call(
             stage,
+            GetEventAuth {
+                room_id: room_id.clone(),
+                event_id: event_id.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
             Backfill {
                 room_id: room_id.clone(),
                 from: vec![event_id.clone(), "$another".to_owned()],
@@ -90,11 +104,20 @@ pub(crate) async fn calls(
         call(
             stage,
             GetMissingEvents {
-                room_id,
+                room_id: room_id.clone(),
                 latest_events: vec![event_id],
                 extra: extra.clone(),
                 extra_query: extra_query.clone(),
                 ..GetMissingEvents::default()
+            },
+        ),
+        call(
+            stage,
+            GetEventByTimestamp {
+                room_id: room_id.clone(),
+                timestamp: now_ms(),
+                direction: Direction::Backwards,
+                extra_query: extra_query.clone(),
             },
         ),
         call(
@@ -109,7 +132,82 @@ pub(crate) async fn calls(
             stage,
             SendJoin {
                 extra_query: extra_query.clone(),
-                ..join
+                ..join.clone()
+            },
+        ),
+        call(
+            stage,
+            SendJoinV1 {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            MakeKnock {
+                room_id: room_id.clone(),
+                user_id: cast.bob.to_string(),
+                versions: vec!["11".to_owned(), VERSION.to_owned()],
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            SendKnock {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            MakeLeave {
+                room_id: room_id.clone(),
+                user_id: cast.bob.to_string(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            SendLeave {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            SendLeaveV1 {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            InviteV1 {
+                room_id: room_id.clone(),
+                event_id: invite.event_id.clone(),
+                event: invite.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            ExchangeThirdPartyInvite {
+                room_id: room_id.clone(),
+                event_type: "m.room.member".to_owned(),
+                event_room_id: room_id,
+                sender: cast.alice.to_string(),
+                state_key: cast.bob.to_string(),
+                content: Json::from_value(Object::empty().to_value()),
+                extra: extra.clone(),
+                extra_query: extra_query.clone(),
             },
         ),
         call(
@@ -152,6 +250,7 @@ pub(crate) async fn calls(
             },
         ),
     ];
+    calls.extend(lookups(stage, cast, room));
     // The claim is about all of them.
     for operation in operations() {
         let name = operation.spec().name;
@@ -161,6 +260,76 @@ pub(crate) async fn calls(
         }
     }
     Ok(calls)
+}
+
+/// Calls that look something up: rooms, aliases, devices, a picture, what a policy server thinks.
+fn lookups(stage: &Stage<Homeserver>, cast: &Cast, room: &RoomId) -> Vec<Call> {
+    let (extra, extra_query) = (unknown_members(), unknown_query());
+    let event = Object::empty().with_member("content", &extra.to_object().to_value());
+    let event = Pdu::judge(event.to_value()).expect("it is a small object");
+    vec![
+        call(
+            stage,
+            GetPublicRooms {
+                limit: Some(0),
+                include_all_networks: Some(true),
+                extra_query: extra_query.clone(),
+                ..GetPublicRooms::default()
+            },
+        ),
+        call(
+            stage,
+            QueryPublicRooms {
+                since: Some(String::new()),
+                filter: Some(Json::from_value(extra.to_object().to_value())),
+                extra: extra.clone(),
+                extra_query: extra_query.clone(),
+                ..QueryPublicRooms::default()
+            },
+        ),
+        call(
+            stage,
+            GetHierarchy {
+                room_id: room.to_string(),
+                suggested_only: Some(false),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            QueryDirectory {
+                room_alias: format!("#straße/ü?:{}", stage.resident.name()),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            QueryCustom {
+                query_type: "org.example/ö".to_owned(),
+                parameters: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            GetUserDevices {
+                user_id: cast.alice.to_string(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            DownloadThumbnail {
+                media_id: "no such/file".to_owned(),
+                width: 96,
+                height: 96,
+                method: Some("crop".to_owned()),
+                animated: Some(true),
+                extra_query: extra_query.clone(),
+                ..DownloadThumbnail::default()
+            },
+        ),
+        call(stage, PolicySign { event, extra_query }),
+    ]
 }
 
 fn call(stage: &Stage<Homeserver>, request: impl Endpoint) -> Call {

@@ -35,9 +35,9 @@ pub(crate) const VALUES: [(&str, &[Kind]); 12] = [
 
 /// The same for a query's.
 const TEXTS: [(&str, &[Kind]); 3] = [
-    ("abc", &[Kind::String]),
-    ("1", &[Kind::String, Kind::Integer]),
-    ("true", &[Kind::String, Kind::Boolean]),
+    ("abc", &[Kind::String, Kind::AccessToken]),
+    ("1", &[Kind::String, Kind::AccessToken, Kind::Integer]),
+    ("true", &[Kind::String, Kind::AccessToken, Kind::Boolean]),
 ];
 
 /// An object that is nested deeper than an event may be.
@@ -279,7 +279,8 @@ fn content_that_is_one_event_is_declared() {
         let parts = &requests(&subject)[0];
         let deep = Object::from_value(&too_deep()).unwrap();
         let content = deep.get("content").unwrap();
-        let object = with_member(&parts.object().unwrap(), "content", Some(content));
+        let name = "org.example.unknown";
+        let object = with_member(&parts.object().unwrap(), name, Some(content));
         let parts = EndpointParts {
             content: Content::Json(object),
             ..parts.clone()

@@ -13,8 +13,11 @@ mod words;
 use std::{collections::BTreeSet, error::Error, fs, path::Path};
 
 use comity_core::{
-    call::{DocumentedError, Idempotency, ReplyShape},
+    call::{Alternative, DocumentedError, Idempotency, ReplyShape},
     error::ErrorKind,
+    event::edu::{
+        DeviceListUpdate, DirectToDevice, EduContent, Presence, Receipts, SigningKeyUpdate, Typing,
+    },
 };
 
 use crate::proto::Mode;
@@ -111,7 +114,8 @@ fn page(root: &Path) -> Result<String, Box<dyn Error>> {
     let core = root.join("rpc-core/src");
     let source = Source::read(&[
         &core.join("api"),
-        &core.join("call/reply.rs"),
+        &core.join("event/edu"),
+        &core.join("call/bytes.rs"),
         &core.join("error/kind.rs"),
     ])?;
     let groups = table::groups();
@@ -123,6 +127,7 @@ fn page(root: &Path) -> Result<String, Box<dyn Error>> {
         ("signed", signed(&groups)),
         ("overview", overview(&groups)),
         ("operations", operations(&groups, &source)?),
+        ("ephemeral events", ephemeral_events(&source)?),
     ] {
         let place = format!("{{{{{place}}}}}");
         if !page.contains(&place) {
@@ -179,6 +184,9 @@ fn signed(groups: &[Group]) -> String {
         let operation = row.operation;
         let (name, method) = (operation.spec().name, operation.method());
         text += &format!("| `{name}` | `{method}` | `{}` |\n", operation.path());
+        for Alternative { method, path } in operation.alternatives() {
+            text += &format!("| `{name}`, else | `{method}` | `{path}` |\n");
+        }
     }
     text
 }
@@ -209,6 +217,25 @@ fn overview(groups: &[Group]) -> String {
         }
     }
     text
+}
+
+fn ephemeral_events(source: &Source) -> Result<String, String> {
+    let mut text = String::new();
+    for (types, name) in [
+        (Typing::TYPES, "Typing"),
+        (Receipts::TYPES, "Receipts"),
+        (Presence::TYPES, "Presence"),
+        (DeviceListUpdate::TYPES, "DeviceListUpdate"),
+        (SigningKeyUpdate::TYPES, "SigningKeyUpdate"),
+        (DirectToDevice::TYPES, "DirectToDevice"),
+    ] {
+        let content = source.structs.get(name);
+        let content = content.ok_or_else(|| format!("{name} is nowhere in the source"))?;
+        let meaning = source.prose(name, &content.docs)?.join("\n\n");
+        let members = operation::members("member", name, &content.fields, source)?;
+        text += &format!("### {}\n\n{meaning}\n\n{members}\n", types[0]);
+    }
+    Ok(text)
 }
 
 fn operations(groups: &[Group], source: &Source) -> Result<String, String> {
