@@ -35,8 +35,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
+mod cases;
 mod devices;
+mod equivalence;
 mod events;
+mod harness;
 mod identifiers;
 pub mod json;
 mod keys;
@@ -49,14 +53,19 @@ mod reply;
 mod sample;
 mod server;
 mod stream;
+mod suite;
 mod transactions;
 
+pub use async_trait::async_trait;
+pub use bench::Bench;
+pub use harness::{Declared, Harness, HarnessError, Served};
 pub use identifiers::{extra_query, identifier};
 pub use lists::{Elements, List, Lists, ReplyLists, Streamed};
 pub use parameter::{Kind, Parameter, Place};
 pub use reply::{BlobSample, Failure, Outcome, ReplySample};
 pub use sample::{AnyList, AnySample, Sample};
 pub use server::no_body;
+pub use suite::{Case, Verdict, cases, equivalence, equivalence_cases, suite};
 
 /// A row of the table without a sample does not compile.
 macro_rules! every_sample {
