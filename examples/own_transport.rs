@@ -1,8 +1,8 @@
 //! A transport of one's own, whole: `frames/1`, where a call is a few frames on a stream of bytes. A signed call passes it, unchanged.
 //!
-//! A frame is four bytes of length, big-endian, and so many bytes. A request is a head (lines: method, target, destination, then
-//! credentials) and the content. A reply is a head (lines: status, media type, `Retry-After`), the body in as many frames
-//! as it takes, and an empty frame: without that one it was cut off. docs/adding-a-transport.md walks through this file.
+//! A frame is four bytes of length, big-endian, and so many bytes. A request is a head (lines: method, target, media type,
+//! destination, then credentials) and the content. A reply is a head (lines: status, media type, `Content-Disposition`, `Retry-After`), the
+//! body in as many frames as it takes, and an empty frame: without that one it was cut off. docs/adding-a-transport.md walks through this file.
 
 use std::{error::Error, io, sync::Arc};
 
@@ -16,7 +16,7 @@ use comity_core::{
         XMatrixAuthenticator, now_ms,
     },
     call::{Authenticated, ByteStream, Call, CallContext, Credentials, Reply},
-    endpoint::{Content, ReplyHead, WireBody, read_content, read_reply, write_reply},
+    endpoint::{ReplyHead, WireBody, read_content, read_reply, write_error, write_reply},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     transport::{Capabilities, Transport},
 };
@@ -52,17 +52,15 @@ impl Transport for Frames {
     }
 
     async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
-        let spec = call.spec();
+        let operation = call.operation();
         let form = call.make_form()?;
-        let content = match form.content() {
-            Content::Absent => Bytes::new(),
-            Content::Json(object) => object.text().clone(),
-            Content::Opaque { .. } => {
-                let why = "frames/1 carries JSON only";
-                return Err(failed(TransportErrorKind::Unsupported, Delivery::NotSent, why).into());
-            }
-        };
-        let mut lines = vec![form.method().to_owned(), form.target().to_owned()];
+        let content = form.content().bytes();
+        let media_type = form.content().media_type().unwrap_or_default();
+        let mut lines = vec![
+            form.method().to_owned(),
+            form.target().to_owned(),
+            media_type.to_owned(),
+        ];
         let context = call.context();
         lines.push(
             context
@@ -85,7 +83,7 @@ impl Transport for Frames {
         let head = exchange(&mut ours, &lines.join("\n"), &content)
             .await
             .map_err(broken)?;
-        read_reply(spec, head, body(ours)).await
+        read_reply(operation, head, body(ours)).await
     }
 }
 
@@ -99,6 +97,7 @@ async fn exchange(wire: &mut DuplexStream, head: &str, content: &[u8]) -> io::Re
     Ok(ReplyHead {
         status: status.ok_or(io::ErrorKind::InvalidData)?,
         content_type: optional(),
+        content_disposition: optional(),
         retry_after: optional(),
     })
 }
@@ -147,15 +146,18 @@ async fn answer(
 ) -> io::Result<()> {
     let head = text(read_frame(&mut wire).await?)?;
     let content = read_frame(&mut wire).await?;
-    let result = match read_call(operations, &head, content) {
-        Ok(call) => service.oneshot(call).await,
-        Err(error) => Err(error.into()),
+    let reply = match read_call(operations, &head, content) {
+        Ok(call) => {
+            let operation = call.operation();
+            write_reply(operation, service.oneshot(call).await)
+        }
+        Err(error) => write_error(&error),
     };
-    let reply = write_reply(result);
     let head = format!(
-        "{}\n{}\n{}",
+        "{}\n{}\n{}\n{}",
         reply.head.status,
         reply.head.content_type.unwrap_or_default(),
+        reply.head.content_disposition.unwrap_or_default(),
         reply.head.retry_after.unwrap_or_default()
     );
     write_frame(&mut wire, head.as_bytes()).await?;
@@ -177,7 +179,7 @@ async fn answer(
 fn read_call(operations: &Operations, head: &str, content: Bytes) -> Result<Call, FederationError> {
     let mut lines = head.split('\n').map(str::to_owned);
     let mut line = || lines.next().unwrap_or_default();
-    let (method, target, destination) = (line(), line(), line());
+    let (method, target, media_type, destination) = (line(), line(), line(), line());
     let mut context = CallContext::received(BINDING);
     if !destination.is_empty() {
         let name = destination.parse::<ServerName>();
@@ -186,7 +188,8 @@ fn read_call(operations: &Operations, head: &str, content: Bytes) -> Result<Call
     }
     context.credentials = Credentials::new(lines.collect());
     operations.read(method.into(), target, context, |op| {
-        read_content(content, op.spec().limits.request)
+        let media_type = Some(media_type.as_str()).filter(|kind| !kind.is_empty());
+        read_content(op, media_type, content)
     })
 }
 

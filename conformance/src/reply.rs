@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use comity_core::{
-    call::{Blob, BlobSource, EventStream, Message, Part, Reply},
+    call::{Blob, BlobSource, Body, ByteStream, EventStream, Message, Part, Reply},
     error::{CallError, Delivery, ErrorKind, TransportErrorKind},
     json::Object,
 };
@@ -19,6 +19,8 @@ pub enum ReplySample {
     Events(Vec<Part>),
     /// Metadata and bytes.
     Blob(BlobSample),
+    /// Bytes with a media type.
+    Body(BodySample),
 }
 
 /// A blob. Equal whatever pieces its bytes come in.
@@ -47,6 +49,48 @@ impl PartialEq for BlobSample {
     }
 }
 
+/// A body. Equal whatever pieces its bytes come in.
+#[derive(Clone, Debug)]
+pub struct BodySample {
+    /// The HTTP status.
+    pub status: u16,
+    /// Media type.
+    pub content_type: Option<String>,
+    /// The name to save the bytes under.
+    pub content_disposition: Option<String>,
+    /// The bytes, in the pieces they are handed over in.
+    pub pieces: Vec<Bytes>,
+}
+
+impl BodySample {
+    /// The bytes in one piece.
+    pub fn bytes(&self) -> Bytes {
+        self.pieces.concat().into()
+    }
+}
+
+impl PartialEq for BodySample {
+    fn eq(&self, other: &Self) -> bool {
+        self.status == other.status
+            && self.content_type == other.content_type
+            && self.content_disposition == other.content_disposition
+            && self.bytes() == other.bytes()
+    }
+}
+
+/// Everything that a stream gives, in one piece, and what it broke off with.
+async fn drain(mut stream: ByteStream) -> (Vec<Bytes>, Option<CallError>) {
+    let mut bytes = BytesMut::new();
+    let mut broken = None;
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(piece) => bytes.extend_from_slice(&piece),
+            Err(error) => broken = Some(error),
+        }
+    }
+    (vec![bytes.freeze()], broken)
+}
+
 impl ReplySample {
     /// The reply, as a handler would give it; `then` is an error that it breaks off with, if any. A message does not break off.
     pub fn to_reply(&self, then: Option<CallError>) -> Reply {
@@ -63,6 +107,15 @@ impl ReplySample {
                 Reply::Blob(Blob {
                     metadata: blob.metadata.clone(),
                     source: blob.source.clone(),
+                    bytes: stream::iter(pieces.chain(then.map(Err))).boxed(),
+                })
+            }
+            Self::Body(body) => {
+                let pieces = body.pieces.clone().into_iter().map(Ok);
+                Reply::Body(Body {
+                    status: body.status,
+                    content_type: body.content_type.clone(),
+                    content_disposition: body.content_disposition.clone(),
                     bytes: stream::iter(pieces.chain(then.map(Err))).boxed(),
                 })
             }
@@ -84,18 +137,23 @@ impl ReplySample {
                 }
                 Self::Events(parts)
             }
-            Reply::Blob(mut blob) => {
-                let mut bytes = BytesMut::new();
-                while let Some(piece) = blob.bytes.next().await {
-                    match piece {
-                        Ok(piece) => bytes.extend_from_slice(&piece),
-                        Err(error) => broken = Some(error),
-                    }
-                }
+            Reply::Blob(blob) => {
+                let pieces;
+                (pieces, broken) = drain(blob.bytes).await;
                 Self::Blob(BlobSample {
                     metadata: blob.metadata,
                     source: blob.source,
-                    pieces: vec![bytes.freeze()],
+                    pieces,
+                })
+            }
+            Reply::Body(body) => {
+                let pieces;
+                (pieces, broken) = drain(body.bytes).await;
+                Self::Body(BodySample {
+                    status: body.status,
+                    content_type: body.content_type,
+                    content_disposition: body.content_disposition,
+                    pieces,
                 })
             }
         };
@@ -107,6 +165,7 @@ impl ReplySample {
         match (self, whole) {
             (Self::Events(some), Self::Events(all)) => all.starts_with(some),
             (Self::Blob(some), Self::Blob(all)) => all.bytes().starts_with(&some.bytes()),
+            (Self::Body(some), Self::Body(all)) => all.bytes().starts_with(&some.bytes()),
             _ => false,
         }
     }

@@ -7,7 +7,7 @@ use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
 use crate::{
     CallService, ServerName,
-    call::{Call, Endpoint, Reply},
+    call::{AnyRequest, Call, Operation, Reply},
     error::CallError,
     transport::{Transport, TransportService},
 };
@@ -59,7 +59,7 @@ impl Client {
     ///
     /// # Errors
     /// The peer's answer if it is an error, or what happened on the way.
-    pub async fn call<O: Endpoint>(
+    pub async fn call<O: Operation + AnyRequest>(
         &self,
         destination: &ServerName,
         request: O,

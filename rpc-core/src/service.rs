@@ -5,8 +5,13 @@ use std::{any::Any, borrow::Cow, fmt, pin::Pin, sync::Arc, task::Poll};
 use tower::{Layer, Service, util::BoxCloneSyncService};
 
 use crate::{
-    call::{AnyRequest, Call, CallContext, Endpoint, FromContext, Op, Reply, ReplyForm},
-    endpoint::{Content, EndpointForm, EndpointParts, Query, check_target, split_target},
+    call::{
+        AnyRequest, Authenticated, Body, Call, CallContext, Endpoint, FromContext, Op, Reply,
+        ReplyForm, Unregistered,
+    },
+    endpoint::{
+        Content, EndpointForm, EndpointParts, PathTemplate, Query, check_target, split_target,
+    },
     error::{CallError, FederationError},
 };
 
@@ -21,6 +26,37 @@ pub type CallService = BoxCloneSyncService<Call, Reply, CallError>;
 #[derive(Clone, Debug, Default)]
 pub struct Operations {
     list: Vec<Op>,
+    /// Every method and path, those with more literal segments first: `/query/profile` before `/query/{queryType}`.
+    spellings: Vec<Spelling>,
+    unregistered: bool,
+}
+
+/// One method and path of an operation.
+#[derive(Clone, Copy, Debug)]
+struct Spelling {
+    op: Op,
+    method: &'static str,
+    path: &'static PathTemplate,
+}
+
+impl Spelling {
+    fn all(op: Op) -> impl Iterator<Item = Self> {
+        let own = Self {
+            op,
+            method: op.method(),
+            path: op.path(),
+        };
+        let others = op.alternatives().iter().map(move |other| Self {
+            op,
+            method: other.method,
+            path: &other.path,
+        });
+        std::iter::once(own).chain(others)
+    }
+
+    fn clashes(&self, other: &Self) -> bool {
+        self.method == other.method && self.path.same_shape(other.path)
+    }
 }
 
 /// Two operations that cannot stand in one registry.
@@ -35,9 +71,7 @@ pub struct DuplicateOperation {
 impl Operations {
     /// Every operation of the table in [`api`](crate::api).
     pub fn federation() -> Self {
-        Self {
-            list: crate::api::operations(),
-        }
+        Self::none().having(crate::api::operations())
     }
 
     /// No operation.
@@ -48,23 +82,49 @@ impl Operations {
     /// Adds operations.
     ///
     /// # Errors
-    /// One of them has the name, or the method and path, of another.
+    /// One of them has the name, or a method and path, of another.
     pub fn with(mut self, more: impl IntoIterator<Item = Op>) -> Result<Self, DuplicateOperation> {
         for op in more {
-            let taken = self.list.iter().any(|other| {
-                other.spec().name == op.spec().name
-                    || (other.method() == op.method() && other.path().same_shape(op.path()))
-            });
-            if taken {
+            let named = self.by_name(op.spec().name).is_some();
+            let taken = Spelling::all(op)
+                .find(|new| named || self.spellings.iter().any(|old| old.clashes(new)));
+            if let Some(taken) = taken {
                 return Err(DuplicateOperation {
                     name: op.spec().name,
-                    method: op.method(),
-                    path: op.path().to_string(),
+                    method: taken.method,
+                    path: taken.path.to_string(),
                 });
             }
-            self.list.push(op);
+            self = self.having([op]);
         }
         Ok(self)
+    }
+
+    /// Adds operations of which it is known that none clashes.
+    fn having(mut self, more: impl IntoIterator<Item = Op>) -> Self {
+        for op in more {
+            self.list.push(op);
+            self.spellings.extend(Spelling::all(op));
+        }
+        self.spellings
+            .sort_by_cached_key(|spelling| spelling.path.parameter_places());
+        self
+    }
+
+    /// Takes in calls that no row knows as well, as [`Unregistered`]: what would be answered 404 or 405 reaches whoever answers
+    /// those ([`Router::with_unregistered`]), or a gateway's next hop.
+    #[must_use]
+    pub fn with_unregistered(mut self) -> Self {
+        self.unregistered = true;
+        self
+    }
+
+    /// Whether calls of this operation are taken in.
+    pub fn contains(&self, op: Op) -> bool {
+        match op == Unregistered::operation() {
+            true => self.unregistered,
+            false => self.by_name(op.spec().name) == Some(op),
+        }
     }
 
     /// Each operation.
@@ -79,6 +139,9 @@ impl Operations {
 
     /// Finds the operation that a method and target ask for, and decodes their parameters. The content is not looked at.
     ///
+    /// [`Unregistered`] has no parameters. It is found where the registry [takes it in](Self::with_unregistered) and no row has the
+    /// path, or none that path with the method.
+    ///
     /// # Errors
     /// 404 `M_UNRECOGNIZED` for an unknown path, 405 `M_UNRECOGNIZED` for another method of a known one, 400
     /// `M_INVALID_PARAM` for escapes that make no UTF-8, 400 or 414 for a target that no wire should carry.
@@ -90,11 +153,16 @@ impl Operations {
         check_target(target)?;
         let (path, query) = split_target(target);
         let mut known_path = false;
-        for op in self.iter() {
-            let Some(parameters) = op.path().matches(path, op.trailing_slash()) else {
+        for Spelling {
+            op,
+            method: own,
+            path: template,
+        } in self.spellings.iter().copied()
+        {
+            let Some(parameters) = template.matches(path, op.trailing_slash()) else {
                 continue;
             };
-            if op.method() != method {
+            if own != method {
                 known_path = true;
                 continue;
             }
@@ -104,6 +172,9 @@ impl Operations {
                 content: Content::Absent,
             };
             return Ok((op, parts));
+        }
+        if self.unregistered {
+            return Ok((Unregistered::operation(), EndpointParts::default()));
         }
         Err(if known_path {
             FederationError::method_not_allowed()
@@ -127,8 +198,7 @@ impl Operations {
     ) -> Result<Call, FederationError> {
         let (op, mut parts) = self.route(&method, &target)?;
         parts.content = content(op)?;
-        let form = EndpointForm::received(method, target, parts);
-        Ok(Call::received(op.read(form.parts())?, form, context))
+        Call::read(op, EndpointForm::received(method, target, parts), context)
     }
 }
 
@@ -162,10 +232,7 @@ impl Route {
             let (service, method) = (service.clone(), method.clone());
             Box::pin(async move {
                 let context = C::from_context(context)?;
-                let request = (request as Box<dyn Any>)
-                    .downcast::<O>()
-                    .expect("the router looks routes up by the request's type");
-                let reply = method(&service, &context, *request).await?;
+                let reply = method(&service, &context, own(request)).await?;
                 Ok(reply.into_reply())
             })
         });
@@ -174,6 +241,33 @@ impl Route {
             handler,
         }
     }
+
+    /// A route for every call that no row knows.
+    fn unregistered<F, R>(answer: F) -> Self
+    where
+        F: Fn(Authenticated, Unregistered) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Body, FederationError>> + Send + 'static,
+    {
+        let answer = Arc::new(answer);
+        let handler: Handler = Arc::new(move |request, context| {
+            let answer = answer.clone();
+            Box::pin(async move {
+                let context = Authenticated::from_context(context)?;
+                Ok(answer(context, own(request)).await?.into_reply())
+            })
+        });
+        Self {
+            op: Unregistered::operation(),
+            handler,
+        }
+    }
+}
+
+/// The request of a route's own operation.
+fn own<O: AnyRequest>(request: Box<dyn AnyRequest>) -> O {
+    *(request as Box<dyn Any>)
+        .downcast::<O>()
+        .expect("the router looks routes up by the request's type")
 }
 
 impl fmt::Debug for Route {
@@ -205,6 +299,17 @@ impl Router {
             map.insert(route.op.id(), route);
         }
         self
+    }
+
+    /// Has `answer` answer every call that no row knows, where the registry
+    /// [takes them in](Operations::with_unregistered). Their origin is proven.
+    #[must_use]
+    pub fn with_unregistered<F, R>(self, answer: F) -> Self
+    where
+        F: Fn(Authenticated, Unregistered) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Body, FederationError>> + Send + 'static,
+    {
+        self.with([Route::unregistered(answer)])
     }
 
     /// The operations that have a route.

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{
-    call::{Call, EventStream, Message, OperationSpec, Reply, ReplyShape},
+    call::{Call, EventStream, Message, Reply, ReplyShape},
     error::{CallError, Delivery, TransportError, TransportErrorKind},
     transport::{Capabilities, Resolve, Route, Transport},
 };
@@ -114,8 +114,8 @@ impl GrpcTransport {
         exchange: &Exchange,
         row: &Row,
         message: Bytes,
-        spec: &'static OperationSpec,
     ) -> Result<Reply, Refused> {
+        let spec = row.op.spec();
         let (limit, setting) = match spec.reply {
             ReplyShape::Message => (message_limit(spec.limits.message), "limits.message"),
             _ => (MAX_MESSAGE, "the binding's frame"),
@@ -137,6 +137,7 @@ impl GrpcTransport {
                 parts: chunks::read(incoming, arrays, spec),
             })),
             ReplyShape::Blob => Ok(Reply::Blob(blob::read(incoming, spec).await?)),
+            ReplyShape::Body => invoke::read(incoming, row.op).await,
         }
     }
 
@@ -173,7 +174,7 @@ impl GrpcTransport {
             && let Some(message) = (row.encode)(form.parts())
             && message.len() <= MAX_MESSAGE + PREFIX
         {
-            match self.typed(&exchange, row, message, spec).await {
+            match self.typed(&exchange, row, message).await {
                 Ok(reply) => return Ok(reply),
                 Err(Refused::Lacks(error)) => {
                     tracing::debug!(%destination, operation = spec.name, %error, "the peer lacks the typed method");
@@ -191,7 +192,7 @@ impl GrpcTransport {
                 "the binding's frame",
             )
             .await?;
-        invoke::read(incoming, spec).await
+        Ok(invoke::read(incoming, operation).await?)
     }
 }
 

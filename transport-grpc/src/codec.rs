@@ -30,7 +30,7 @@ pub trait GrpcCodec: Endpoint {
     const RPC: &'static str;
     /// The request's message.
     type Request: Message + Default;
-    /// The reply's message, or [`ReplyCodec::STREAM`] for a reply that is no message.
+    /// The reply's message, or [`ReplyCodec::STREAM`] or [`ReplyCodec::BODY`] for a reply that is no message.
     const REPLY: ReplyCodec;
 
     /// The request as a message; `None` if no message can carry it.
@@ -57,7 +57,14 @@ pub trait ReplyMessage: Message + Default {
 
 /// How a reply maps to protobuf.
 #[derive(Clone, Copy)]
-pub struct ReplyCodec(Option<ReplyRow>);
+pub struct ReplyCodec(Frames);
+
+#[derive(Clone, Copy)]
+enum Frames {
+    Message(ReplyRow),
+    Stream,
+    Body,
+}
 
 #[derive(Clone, Copy)]
 struct ReplyRow {
@@ -67,11 +74,14 @@ struct ReplyRow {
 
 impl ReplyCodec {
     /// Events or a blob: frames that are the same for every operation.
-    pub const STREAM: Self = Self(None);
+    pub const STREAM: Self = Self(Frames::Stream);
+
+    /// A body: the frames of `Invoke`'s reply, `InvokeReply`.
+    pub const BODY: Self = Self(Frames::Body);
 
     /// One message of type `M`.
     pub const fn message<M: ReplyMessage>() -> Self {
-        Self(Some(ReplyRow {
+        Self(Frames::Message(ReplyRow {
             encode: |content| frame(&M::from_content(content)),
             decode: |bytes, limit| {
                 elements::check(&bytes)?;
@@ -82,30 +92,45 @@ impl ReplyCodec {
         }))
     }
 
-    /// The reply as a framed message; `None` for a stream.
+    /// The reply as a framed message; `None` for any other.
     pub fn encode(self, content: &Object) -> Option<Bytes> {
-        self.0.map(|row| (row.encode)(content))
+        self.message_row().map(|row| (row.encode)(content))
     }
 
-    /// The content of a reply message, without its frame; `None` for a stream.
+    /// The content of a reply message, without its frame; `None` for any other.
     ///
     /// # Errors
     /// The message is malformed, its fields contradict one another, or the content is over `limit` bytes.
     pub fn decode(self, message: Bytes, limit: usize) -> Option<Result<Object, CodecError>> {
-        self.0.map(|row| (row.decode)(message, limit))
+        self.message_row().map(|row| (row.decode)(message, limit))
     }
 
-    const fn is_message(self) -> bool {
-        self.0.is_some()
+    const fn message_row(self) -> Option<ReplyRow> {
+        match self.0 {
+            Frames::Message(row) => Some(row),
+            Frames::Stream | Frames::Body => None,
+        }
+    }
+
+    const fn is_for(self, shape: ReplyShape) -> bool {
+        matches!(
+            (self.0, shape),
+            (Frames::Message(_), ReplyShape::Message)
+                | (
+                    Frames::Stream,
+                    ReplyShape::Events { .. } | ReplyShape::Blob
+                )
+                | (Frames::Body, ReplyShape::Body)
+        )
     }
 }
 
 impl fmt::Debug for ReplyCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_message() {
-            "message"
-        } else {
-            "stream"
+        f.write_str(match self.0 {
+            Frames::Message(_) => "message",
+            Frames::Stream => "stream",
+            Frames::Body => "body",
         })
     }
 }
@@ -141,7 +166,7 @@ impl Codecs {
     pub fn with<O: GrpcCodec>(mut self) -> Self {
         const {
             assert!(
-                matches!(O::SPEC.reply, ReplyShape::Message) == O::REPLY.is_message(),
+                O::REPLY.is_for(O::SPEC.reply),
                 "the codec's reply is not of the shape that the operation's row says"
             );
         }

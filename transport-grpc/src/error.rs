@@ -141,6 +141,15 @@ impl From<Refused> for CallError {
     }
 }
 
+impl From<CallError> for Refused {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Federation(error) => Self::Answer(error),
+            CallError::Transport(error) => Self::Carrier(error),
+        }
+    }
+}
+
 impl From<TransportError> for Refused {
     fn from(error: TransportError) -> Self {
         Self::Carrier(error)

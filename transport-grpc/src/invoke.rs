@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 use comity_core::{
-    call::{OperationSpec, Reply},
+    call::{Op, Reply},
     endpoint::{Content, EndpointForm, ReplyHead, WireBody, WireReply, read_reply},
-    error::CallError,
 };
 use comity_proto::{InvokeHead, InvokeReply, InvokeRequest, invoke_reply};
 use futures_util::{StreamExt, stream};
@@ -64,6 +63,7 @@ pub(crate) fn write_reply(reply: WireReply) -> Messages {
     let head = InvokeHead {
         status: reply.head.status.into(),
         content_type: reply.head.content_type,
+        content_disposition: reply.head.content_disposition,
         retry_after: reply.head.retry_after,
     };
     let bytes = match reply.body {
@@ -76,23 +76,17 @@ pub(crate) fn write_reply(reply: WireReply) -> Messages {
 /// Reads a reply's head, and of its body what the operation's shape asks for.
 pub(crate) async fn read(
     mut incoming: Incoming,
-    spec: &'static OperationSpec,
-) -> Result<Reply, CallError> {
-    let head = match frames::read_head::<InvokeReply>(&mut incoming).await {
-        Ok(head) => head,
-        Err(refused) => return Err(Refused::into(refused)),
-    };
+    operation: Op,
+) -> Result<Reply, Refused> {
+    let head = frames::read_head::<InvokeReply>(&mut incoming).await?;
     let head = ReplyHead {
         status: u16::try_from(head.status).unwrap_or(502),
         content_type: head.content_type,
+        content_disposition: head.content_disposition,
         retry_after: head.retry_after,
     };
     // JSON around the elements, and a blob's boundaries, count little; the operation's own limits are read_reply's.
-    let limit = spec.limits.stream.saturating_add(1 << 20);
-    read_reply(
-        spec,
-        head,
-        frames::read_data::<InvokeReply>(incoming, limit),
-    )
-    .await
+    let limit = operation.spec().limits.stream.saturating_add(1 << 20);
+    let data = frames::read_data::<InvokeReply>(incoming, limit);
+    Ok(read_reply(operation, head, data).await?)
 }

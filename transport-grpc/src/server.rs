@@ -6,7 +6,10 @@ use bytes::Bytes;
 use comity_core::{
     Boxed, CallService, Operations,
     call::{Authentication, Call, CallContext, Reply, ReplyShape},
-    endpoint::{Content, EndpointForm, EndpointParts, federation_error, read_content, write_reply},
+    endpoint::{
+        Content, EndpointForm, EndpointParts, federation_error, read_content, write_error,
+        write_reply,
+    },
     error::{CallError, FederationError},
 };
 use comity_net::{Body, ConnectionInfo, HttpService};
@@ -153,7 +156,7 @@ impl GrpcServer {
     }
 
     fn has(&self, row: &Row) -> bool {
-        self.shared.operations.by_name(row.op.spec().name) == Some(row.op)
+        self.shared.operations.contains(row.op)
     }
 
     async fn typed(self, row: &Row, head: &Parts, body: Body) -> Result<Body, Refusal> {
@@ -166,8 +169,7 @@ impl GrpcServer {
             .await?;
         let parts = (row.decode)(message, limit).map_err(|error| bad_request(&error))?;
         let form = self.form(row, signed, parts)?;
-        let request = row.op.read(form.parts())?;
-        let call = Call::received(request, form, context);
+        let call = Call::read(row.op, form, context)?;
         let reply = within(deadline, self.service.oneshot(call)).await??;
         if !reply.has_shape(spec.reply) {
             return Err(FederationError::internal(
@@ -184,6 +186,10 @@ impl GrpcServer {
                 row.reply
                     .encode(message.content())
                     .expect("a codec's reply has the shape of its operation's row"),
+            ),
+            (reply @ Reply::Body(_), _) => ReplyBody::stream(
+                invoke::write_reply(write_reply(row.op, Ok(reply))),
+                deadline,
             ),
             (Reply::Events(_), _) => unreachable!("the shape was checked"),
         })
@@ -246,17 +252,15 @@ impl GrpcServer {
             .message(deadline, body, MAX_MESSAGE, MAX_MESSAGE)
             .await?;
         let request = InvokeRequest::decode(message).map_err(|error| bad_request(&error.into()))?;
-        let result = match self.read_invoked(request, signed, context) {
-            Ok(call) => match within(deadline, self.service.oneshot(call)).await {
-                Ok(result) => result,
-                Err(late) => Err(late.into()),
-            },
-            Err(error) => Err(error.into()),
+        let reply = match self.read_invoked(request, signed, context) {
+            Ok(call) => {
+                let operation = call.operation();
+                let result = within(deadline, self.service.oneshot(call)).await;
+                write_reply(operation, result.unwrap_or_else(|late| Err(late.into())))
+            }
+            Err(error) => write_error(&error),
         };
-        Ok(ReplyBody::stream(
-            invoke::write_reply(write_reply(result)),
-            deadline,
-        ))
+        Ok(ReplyBody::stream(invoke::write_reply(reply), deadline))
     }
 
     fn read_invoked(
@@ -280,15 +284,9 @@ impl GrpcServer {
         self.shared
             .operations
             .read(own.method.into(), own.target, context, |op| {
-                let limit = op.spec().limits.request;
-                match (content, content_type) {
-                    (None, _) => Ok(Content::Absent),
-                    (Some(bytes), None) => read_content(bytes, limit),
-                    (Some(bytes), Some(_)) if bytes.len() > limit => Err(request_too_large(limit)),
-                    (Some(bytes), Some(content_type)) => Ok(Content::Opaque {
-                        content_type,
-                        bytes,
-                    }),
+                match content {
+                    None => Ok(Content::Absent),
+                    Some(bytes) => read_content(op, content_type.as_deref(), bytes),
                 }
             })
     }

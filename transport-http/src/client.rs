@@ -57,7 +57,7 @@ impl Transport for HttpTransport {
     }
 
     async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
-        let spec = call.spec();
+        let operation = call.operation();
         let request = write_request(&mut call, &self.options)?;
         let destination = call.context().destination.as_ref().ok_or_else(|| {
             TransportError::new(
@@ -68,6 +68,6 @@ impl Transport for HttpTransport {
         })?;
         let route = self.resolve.resolve(destination).await?;
         let response = self.pool.send(&route, request).await?;
-        read_response(spec, response).await
+        read_response(operation, response).await
     }
 }

@@ -1,7 +1,7 @@
 //! What every client of this binding does, whoever carries the request: writing it, and reading the reply.
 
 use comity_core::{
-    call::{ByteStream, Call, OperationSpec, Reply},
+    call::{ByteStream, Call, Op, Reply},
     endpoint::read_reply,
     error::{CallError, Delivery, TransportError, TransportErrorKind},
 };
@@ -53,11 +53,11 @@ pub(crate) fn write_request(
 /// # Errors
 /// The peer's answer if it is an error; a reply that breaks off, is over a limit, or is not what the operation gives.
 pub(crate) async fn read_response(
-    spec: &'static OperationSpec,
+    operation: Op,
     response: Response<Body>,
 ) -> Result<Reply, CallError> {
     let head = reply::from_response(&response);
-    read_reply(spec, head, bytes_of(response.into_body())).await
+    read_reply(operation, head, bytes_of(response.into_body())).await
 }
 
 /// A response's body. A body that breaks off leaves open what the peer did.

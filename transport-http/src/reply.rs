@@ -10,6 +10,7 @@ pub fn to_response<B>(head: ReplyHead, body: B) -> Response<B> {
         StatusCode::from_u16(head.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = [
         (header::CONTENT_TYPE, head.content_type),
+        (header::CONTENT_DISPOSITION, head.content_disposition),
         (header::RETRY_AFTER, head.retry_after),
     ];
     for (name, value) in headers {
@@ -25,6 +26,7 @@ pub fn from_response<B>(response: &Response<B>) -> ReplyHead {
     ReplyHead {
         status: response.status().as_u16(),
         content_type: text(response.headers(), header::CONTENT_TYPE),
+        content_disposition: text(response.headers(), header::CONTENT_DISPOSITION),
         retry_after: text(response.headers(), header::RETRY_AFTER),
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use comity_core::{
     Operations,
     call::{Call, CallContext, Credentials, Op, TraceContext},
-    endpoint::{Content, EndpointForm, EndpointParts, read_content},
+    endpoint::{EndpointForm, EndpointParts, read_content},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -38,26 +38,15 @@ pub fn to_request(call: &mut Call, peer: &PeerHeaders) -> Result<Request<Bytes>,
         .target()
         .parse()
         .map_err(|error| unsendable("the target", error))?;
-    let (content_type, body) = match form.content() {
-        Content::Absent => (None, Bytes::new()),
-        Content::Json(object) => (
-            Some(HeaderValue::from_static("application/json")),
-            object.text().clone(),
-        ),
-        Content::Opaque {
-            content_type,
-            bytes,
-        } => (
-            Some(header_value("the content type", content_type)?),
-            bytes.clone(),
-        ),
-    };
-    let mut request = Request::new(body);
+    let mut request = Request::new(form.content().bytes());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
-    if let Some(content_type) = content_type {
-        headers.insert(header::CONTENT_TYPE, content_type);
+    if let Some(media_type) = form.content().media_type() {
+        headers.insert(
+            header::CONTENT_TYPE,
+            header_value("the content type", media_type)?,
+        );
     }
     write_context(headers, call.context(), peer)?;
     Ok(request)
@@ -112,6 +101,7 @@ pub struct Routed {
     parts: EndpointParts,
     method: Cow<'static, str>,
     target: String,
+    media_type: Option<String>,
     context: CallContext,
 }
 
@@ -126,18 +116,15 @@ impl Routed {
         self.op.spec().limits.request
     }
 
-    /// The call, once its body has come. `Content-Type` is not looked at, as live senders vary.
+    /// The call, once its body has come. `Content-Type` counts only where the operation's bodies may be other than JSON, as live
+    /// senders vary.
     ///
     /// # Errors
     /// 413, or 400 `M_NOT_JSON`, `M_BAD_JSON`, `M_MISSING_PARAM` or `M_INVALID_PARAM`, naming what is wrong.
     pub fn with_body(mut self, body: Bytes) -> Result<Call, FederationError> {
-        self.parts.content = read_content(body, self.limit())?;
+        self.parts.content = read_content(self.op, self.media_type.as_deref(), body)?;
         let form = EndpointForm::received(self.method, self.target, self.parts);
-        Ok(Call::received(
-            self.op.read(form.parts())?,
-            form,
-            self.context,
-        ))
+        Call::read(self.op, form, self.context)
     }
 }
 
@@ -160,6 +147,11 @@ pub fn route(
         parts,
         method: method(&head.method),
         target,
+        media_type: head
+            .headers
+            .get(header::CONTENT_TYPE)
+            .map(media_type)
+            .transpose()?,
         context: read_context(&head.headers, peer)?,
     };
     let announced = head
@@ -182,6 +174,13 @@ pub fn route(
         ));
     }
     Ok(routed)
+}
+
+fn media_type(value: &HeaderValue) -> Result<String, FederationError> {
+    let value = value
+        .to_str()
+        .map_err(|_| FederationError::invalid_param("the Content-Type header is not ASCII"))?;
+    Ok(value.to_owned())
 }
 
 fn method(method: &Method) -> Cow<'static, str> {

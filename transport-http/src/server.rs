@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use comity_core::{
     Boxed, CallService, Operations,
     call::{Call, SizeLimits},
-    endpoint::{WireBody, WireReply, write_reply},
+    endpoint::{WireBody, WireReply, write_error, write_reply},
     error::{CallError, FederationError},
 };
 use comity_net::{Body, ConnectionInfo, HttpService, body};
@@ -74,10 +74,13 @@ impl HttpServer {
     }
 
     async fn answer(self, request: Request<Body>) -> WireReply {
-        write_reply(match self.read(request).await {
-            Ok(call) => self.service.oneshot(call).await,
-            Err(error) => Err(error.into()),
-        })
+        match self.read(request).await {
+            Ok(call) => {
+                let operation = call.operation();
+                write_reply(operation, self.service.oneshot(call).await)
+            }
+            Err(error) => write_error(&error),
+        }
     }
 
     async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {

@@ -88,7 +88,7 @@ impl Transport for ServiceTransport {
     }
 
     async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
-        let spec = call.spec();
+        let operation = call.operation();
         let mut request = write_request(&mut call, &self.options)?;
         if let Some(destination) = &call.context().destination
             && let Ok(host) = HeaderValue::from_str(destination.as_str())
@@ -104,7 +104,7 @@ impl Transport for ServiceTransport {
             .call(request)
             .await
             .map_err(|error| failed(delivery_of(&*error), "the service gave no response", error))?;
-        read_response(spec, response).await
+        read_response(operation, response).await
     }
 }
 

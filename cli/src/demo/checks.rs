@@ -3,7 +3,7 @@
 use comity_core::{
     api::{Calls, DownloadMedia},
     auth::{SignedRequest, SigningKey},
-    call::{Call, Credentials, Reply},
+    call::{Blob, Body, Call, Credentials, Reply},
     endpoint::Content,
     error::{CallError, FederationError},
 };
@@ -58,8 +58,8 @@ async fn drain(reply: Reply) -> Result<(), CallError> {
                 part?;
             }
         }
-        Reply::Blob(mut blob) => {
-            while let Some(chunk) = blob.bytes.next().await {
+        Reply::Blob(Blob { mut bytes, .. }) | Reply::Body(Body { mut bytes, .. }) => {
+            while let Some(chunk) = bytes.next().await {
                 chunk?;
             }
         }

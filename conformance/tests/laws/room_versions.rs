@@ -211,7 +211,7 @@ async fn carry(wire: &Wire, sample: &AnySample, place: &Place, events: &[Value])
                         _ => None,
                     }))
                 }
-                ReplySample::Blob(_) => unreachable!("a blob lists nothing"),
+                ReplySample::Blob(_) | ReplySample::Body(_) => unreachable!("bytes list nothing"),
             }
         }
         Place::ReplyEvent(parameter) => {
@@ -224,7 +224,9 @@ async fn carry(wire: &Wire, sample: &AnySample, place: &Place, events: &[Value])
                         Part::Member { value, .. } => value,
                         other => panic!("{other:?}"),
                     },
-                    ReplySample::Blob(_) => unreachable!("a blob has no event"),
+                    ReplySample::Blob(_) | ReplySample::Body(_) => {
+                        unreachable!("bytes have no event")
+                    }
                 });
             }
         }

@@ -378,6 +378,9 @@ pub struct InvokeHead {
     /// Value of `Retry-After`.
     #[prost(string, optional, tag = "3")]
     pub retry_after: ::core::option::Option<::prost::alloc::string::String>,
+    /// Value of `Content-Disposition`: the name of a file.
+    #[prost(string, optional, tag = "4")]
+    pub content_disposition: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// Asks a server for its own signing keys. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]

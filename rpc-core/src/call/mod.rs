@@ -4,19 +4,25 @@ mod context;
 mod operation;
 mod reply;
 mod spec;
+mod unregistered;
 
 pub use context::{Authenticated, CallContext, Credentials, FromContext, TraceContext};
-pub use operation::{AnyOperation, AnyRequest, Endpoint, Op, Operation, operation};
+pub use operation::{Alternative, AnyOperation, AnyRequest, Endpoint, Op, Operation, operation};
 pub use reply::{
-    AnyMessage, Arrival, Blob, BlobSource, ByteStream, EventReply, EventStream, Message,
+    AnyMessage, Arrival, Blob, BlobSource, Body, ByteStream, EventReply, EventStream, Message,
     MessageForm, Part, PartStream, Reply, ReplyForm,
 };
 pub use spec::{
     AclDuty, Authentication, Clocks, DocumentedError, Edition, EditionSpan, Flow, Idempotency,
     OperationSpec, ReplyShape, SizeLimits,
 };
+pub use unregistered::{BadUnregistered, Unregistered};
 
-use crate::{ServerName, endpoint::EndpointForm, error::CallError};
+use crate::{
+    ServerName,
+    endpoint::EndpointForm,
+    error::{CallError, FederationError},
+};
 
 /// One call of any operation, ours or a third party's, on its way through layers and bindings.
 ///
@@ -32,7 +38,7 @@ pub struct Call {
 
 impl Call {
     /// A call to `destination`, as a client makes it.
-    pub fn new(destination: ServerName, request: impl Endpoint) -> Self {
+    pub fn new(destination: ServerName, request: impl AnyRequest) -> Self {
         Self {
             request: Box::new(request),
             form: None,
@@ -51,6 +57,18 @@ impl Call {
             form: Some(form),
             context,
         }
+    }
+
+    /// A call of `operation` as a binding's server received it, its request read from the endpoint form.
+    ///
+    /// # Errors
+    /// As [`Endpoint::read`].
+    pub fn read(
+        operation: Op,
+        form: EndpointForm,
+        context: CallContext,
+    ) -> Result<Self, FederationError> {
+        Ok(Self::received(operation.read_form(&form)?, form, context))
     }
 
     /// What is called.

@@ -8,7 +8,9 @@ use std::{
 
 use super::{OperationSpec, ReplyForm};
 use crate::{
-    endpoint::{Content, EndpointForm, EndpointParts, PathTemplate, TrailingSlash, unsendable},
+    endpoint::{
+        Content, ContentKind, EndpointForm, EndpointParts, PathTemplate, TrailingSlash, unsendable,
+    },
     error::{CallError, FederationError},
 };
 
@@ -31,6 +33,13 @@ pub trait Endpoint: Operation {
     const PATH: PathTemplate;
     /// Whether one slash behind the path is borne when received (old senders add one). Never sent.
     const TRAILING_SLASH: TrailingSlash = TrailingSlash::Refuse;
+    /// Other spellings of the same operation: all are accepted when received. A client sends them, in this order, only where
+    /// the first one is answered as unknown.
+    const ALTERNATIVES: &'static [Alternative] = &[];
+    /// What a request's body is.
+    const CONTENT: ContentKind = ContentKind::Json;
+    /// Whether the reply's object is written as `[200, {..}]`, as some first versions of calls have it. A bare object is read as well.
+    const REPLY_IN_TUPLE: bool = false;
     /// Query parameters that have to be there and mean nothing when empty. Path parameters are so always.
     const REQUIRED_QUERY: &'static [&'static str] = &[];
 
@@ -42,6 +51,15 @@ pub trait Endpoint: Operation {
     /// # Errors
     /// 400 with `M_MISSING_PARAM`, `M_INVALID_PARAM` or `M_BAD_JSON`, naming the parameter or member.
     fn read(parts: &EndpointParts) -> Result<Self, FederationError>;
+}
+
+/// Another spelling of an operation: the same parameters in the same order, the same content and reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alternative {
+    /// The method, upper-case, as it is signed.
+    pub method: &'static str,
+    /// The path with the operation's parameters in their order.
+    pub path: PathTemplate,
 }
 
 /// A request of any operation.
@@ -92,18 +110,38 @@ pub trait AnyOperation: Send + Sync + 'static {
     fn spec(&self) -> &'static OperationSpec;
     /// Identity of the request's type.
     fn id(&self) -> TypeId;
-    /// Method of the endpoint form.
+    /// Method of the endpoint form. `*` for [`Unregistered`](super::Unregistered), whose calls have one each.
     fn method(&self) -> &'static str;
-    /// Path of the endpoint form.
+    /// Path of the endpoint form. `/*` for [`Unregistered`](super::Unregistered).
     fn path(&self) -> &'static PathTemplate;
+    /// Other methods and paths that mean the same.
+    fn alternatives(&self) -> &'static [Alternative] {
+        &[]
+    }
+    /// What a request's body is.
+    fn content(&self) -> ContentKind {
+        ContentKind::Json
+    }
+    /// Whether the reply's object is written in a tuple.
+    fn reply_in_tuple(&self) -> bool {
+        false
+    }
     /// Whether a slash behind the path is borne.
     fn trailing_slash(&self) -> TrailingSlash;
-    /// Reads a request from its endpoint form.
+    /// Reads a request from its parameters and content.
     ///
     /// # Errors
     /// As [`Endpoint::read`]; 400 `M_BAD_JSON` if the content has more members, or a list in it more elements, than the row's
     /// limit.
     fn read(&self, parts: &EndpointParts) -> Result<Box<dyn AnyRequest>, FederationError>;
+    /// Reads a request from its endpoint form. Only where each call has a method and target of its own is that more than
+    /// [`read`](Self::read).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    fn read_form(&self, form: &EndpointForm) -> Result<Box<dyn AnyRequest>, FederationError> {
+        self.read(form.parts())
+    }
 }
 
 impl Debug for dyn AnyOperation {
@@ -136,6 +174,15 @@ pub fn operation<O: Endpoint>() -> Op {
         }
         fn path(&self) -> &'static PathTemplate {
             const { &O::PATH }
+        }
+        fn alternatives(&self) -> &'static [Alternative] {
+            O::ALTERNATIVES
+        }
+        fn content(&self) -> ContentKind {
+            O::CONTENT
+        }
+        fn reply_in_tuple(&self) -> bool {
+            O::REPLY_IN_TUPLE
         }
         fn trailing_slash(&self) -> TrailingSlash {
             O::TRAILING_SLASH

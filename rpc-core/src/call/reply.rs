@@ -1,4 +1,4 @@
-//! What a successful call gives: one message, a stream of events, or a blob.
+//! What a successful call gives: one message, a stream of events, a blob, or a body.
 //!
 //! A stream lies outside the erased value, so one layer can bound, count and time it for every operation.
 
@@ -30,6 +30,8 @@ pub enum Reply {
     Events(EventStream),
     /// Metadata and bytes.
     Blob(Blob),
+    /// Bytes with a media type.
+    Body(Body),
 }
 
 /// How an operation's reply type is erased and recovered.
@@ -417,6 +419,54 @@ impl ReplyForm for Blob {
     }
 }
 
+/// Bytes with a media type and nothing around them: what HTTP calls a body. Replies of other families of calls, and of calls that no
+/// row knows, are these.
+pub struct Body {
+    /// The HTTP status, 200 to 299. Another is a fault of the handler, and answered 500.
+    pub status: u16,
+    /// Media type with its parameters.
+    pub content_type: Option<String>,
+    /// The name to save the bytes under and whether to show them, as RFC 6266 writes it.
+    pub content_disposition: Option<String>,
+    /// The bytes.
+    pub bytes: ByteStream,
+}
+
+impl Body {
+    /// A body that is known whole, with status 200.
+    pub fn new(content_type: Option<String>, bytes: Bytes) -> Self {
+        Self {
+            status: 200,
+            content_type,
+            content_disposition: None,
+            bytes: stream::once(std::future::ready(Ok(bytes))).boxed(),
+        }
+    }
+}
+
+impl Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type)
+            .field("content_disposition", &self.content_disposition)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ReplyForm for Body {
+    fn into_reply(self) -> Reply {
+        Reply::Body(self)
+    }
+
+    fn from_reply(reply: Reply) -> Result<Self, CallError> {
+        match reply {
+            Reply::Body(body) => Ok(body),
+            other => Err(wrong_shape("body", &other)),
+        }
+    }
+}
+
 impl Reply {
     /// Reads a reply of operation `O`.
     ///
@@ -433,6 +483,7 @@ impl Reply {
             (Self::Message(_), ReplyShape::Message)
                 | (Self::Events(_), ReplyShape::Events { .. })
                 | (Self::Blob(_), ReplyShape::Blob)
+                | (Self::Body(_), ReplyShape::Body)
         )
     }
 }
@@ -442,6 +493,7 @@ fn wrong_shape(wanted: &str, got: &Reply) -> CallError {
         Reply::Message(_) => "a message",
         Reply::Events(_) => "an event stream",
         Reply::Blob(_) => "a blob",
+        Reply::Body(_) => "a body",
     };
     TransportError::new(
         TransportErrorKind::Protocol,

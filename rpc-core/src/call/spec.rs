@@ -158,6 +158,8 @@ pub enum ReplyShape {
     },
     /// Metadata and a stream of bytes.
     Blob,
+    /// A stream of bytes with a media type, and nothing around it.
+    Body,
 }
 
 /// Size limits of an operation, in bytes unless it says otherwise. Each can be lowered or raised where a binding or layer is configured.
@@ -169,7 +171,7 @@ pub struct SizeLimits {
     pub message: usize,
     /// One element of an array in a streamed reply. Larger ones are skipped and reported, the others pass.
     pub item: usize,
-    /// A streamed reply in all.
+    /// A streamed reply in all, a blob or a body.
     pub stream: u64,
     /// How many members the object of a request or of a reply that is one message may have, and how many elements each of its
     /// arrays. Counted before any is given memory.

@@ -9,6 +9,7 @@ use super::{
     target::{BadEscape, TargetError},
 };
 use crate::{
+    call::Op,
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     json::{IngestErrorKind, Object, ReadError, ReadErrorKind, TooMany},
 };
@@ -23,7 +24,7 @@ pub enum Content {
     Json(Object),
     /// Bytes of another family of calls. Never under X-Matrix, which can sign JSON only.
     Opaque {
-        /// Media type.
+        /// Media type; empty if there is none.
         content_type: String,
         /// The bytes.
         bytes: Bytes,
@@ -39,6 +40,57 @@ impl Content {
             Self::Opaque { .. } => None,
         }
     }
+
+    /// The bytes to send. No body is no bytes.
+    pub fn bytes(&self) -> Bytes {
+        match self {
+            Self::Absent => Bytes::new(),
+            Self::Json(object) => object.text().clone(),
+            Self::Opaque { bytes, .. } => bytes.clone(),
+        }
+    }
+
+    /// The media type to send with them, if any.
+    pub fn media_type(&self) -> Option<&str> {
+        match self {
+            Self::Absent => None,
+            Self::Json(_) => Some(JSON),
+            Self::Opaque { content_type, .. } => {
+                Some(content_type.as_str()).filter(|kind| !kind.is_empty())
+            }
+        }
+    }
+}
+
+/// The media type of JSON.
+pub(super) const JSON: &str = "application/json";
+
+/// What the body of an operation's requests is. It says how a body is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentKind {
+    /// A JSON object, whatever media type is sent with it, as live senders vary.
+    Json,
+    /// Bytes, taken as they are: a family of calls whose bodies are not JSON.
+    Opaque,
+    /// A JSON object if the media type says so or there is none, otherwise bytes: where nothing is known of the call.
+    ByMediaType,
+}
+
+impl ContentKind {
+    /// Whether a body with this media type is read as JSON.
+    fn is_json(self, media_type: Option<&str>) -> bool {
+        match self {
+            Self::Json => true,
+            Self::Opaque => false,
+            Self::ByMediaType => media_type.is_none_or(is_json),
+        }
+    }
+}
+
+/// Whether a media type is JSON's, whatever parameters follow.
+pub(crate) fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.is_empty() || essence.eq_ignore_ascii_case(JSON)
 }
 
 /// The parameters and content of a request, decoded.
@@ -108,7 +160,7 @@ impl EndpointForm {
         })
     }
 
-    /// The form of a request as it arrived: the target stays as it is, byte for byte.
+    /// The form of a request with a target that is written already, or as it arrived: the target stays as it is, byte for byte.
     pub fn received(method: Cow<'static, str>, target: String, parts: EndpointParts) -> Self {
         Self {
             method,
@@ -154,24 +206,43 @@ impl fmt::Debug for EndpointForm {
     }
 }
 
-/// Takes in the body of a request: the one place where a peer's request content becomes canonical text.
+/// Takes in the body of a request of `operation`: the one place where a peer's request content becomes canonical text.
+///
+/// `media_type` is what came with it. An empty body is none, whatever came with it.
 ///
 /// # Errors
-/// 413 `M_TOO_LARGE` over `limit` bytes; 400 `M_NOT_JSON` for broken syntax or UTF-8; 400 `M_BAD_JSON` for another
+/// 413 `M_TOO_LARGE` over the row's limit; of JSON, 400 `M_NOT_JSON` for broken syntax or UTF-8, and 400 `M_BAD_JSON` for another
 /// value than an object. The message names the byte.
-pub fn read_content(body: Bytes, limit: usize) -> Result<Content, FederationError> {
+pub fn read_content(
+    operation: Op,
+    media_type: Option<&str>,
+    body: Bytes,
+) -> Result<Content, FederationError> {
     if body.is_empty() {
         return Ok(Content::Absent);
+    }
+    let limit = operation.spec().limits.request;
+    let too_large = || {
+        FederationError::too_large(
+            "request content",
+            limit as u64,
+            "receiver",
+            "limits.request",
+        )
+    };
+    if !operation.content().is_json(media_type) {
+        if body.len() > limit {
+            return Err(too_large());
+        }
+        return Ok(Content::Opaque {
+            content_type: media_type.unwrap_or_default().to_owned(),
+            bytes: body,
+        });
     }
     match Object::parse(body, limit) {
         Ok(object) => Ok(Content::Json(object)),
         Err(error) => Err(match error.kind() {
-            IngestErrorKind::TooLarge { .. } => FederationError::too_large(
-                "request content",
-                limit as u64,
-                "receiver",
-                "limits.request",
-            ),
+            IngestErrorKind::TooLarge { .. } => too_large(),
             IngestErrorKind::NotAnObject => FederationError::bad_json(error.to_string()),
             _ => FederationError::not_json(error.to_string()),
         }),

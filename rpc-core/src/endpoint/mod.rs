@@ -8,8 +8,10 @@ pub mod multipart;
 mod reply;
 pub mod target;
 
-pub(crate) use form::unsendable;
-pub use form::{Content, EndpointForm, EndpointParts, read_content};
+pub(crate) use form::{is_json, unsendable};
+pub use form::{Content, ContentKind, EndpointForm, EndpointParts, read_content};
 pub(crate) use reply::check_counts;
-pub use reply::{ReplyHead, WireBody, WireReply, federation_error, read_reply, write_reply};
+pub use reply::{
+    ReplyHead, WireBody, WireReply, federation_error, read_reply, write_error, write_reply,
+};
 pub use target::{PathTemplate, Query, TrailingSlash, check_target, split_target};

@@ -111,6 +111,13 @@ impl PathTemplate {
                 })
     }
 
+    /// Which segments are parameters, first to last. Of the paths that match, the one for which this is least says most.
+    pub(crate) fn parameter_places(&self) -> Vec<bool> {
+        self.segments()
+            .map(|segment| matches!(segment, Segment::Parameter(_)))
+            .collect()
+    }
+
     fn raw_parameters<'p>(&self, raw_path: &'p str) -> Option<Vec<&'p str>> {
         let mut pieces = raw_path.strip_prefix('/')?.split('/');
         let mut parameters = Vec::new();

@@ -84,6 +84,8 @@ pub struct StreamReader {
     state: State,
     names: BTreeSet<String>,
     names_cost: usize,
+    /// Whether a closing bracket has to follow the object.
+    bracket: bool,
     failed: Option<IngestError>,
 }
 
@@ -156,8 +158,14 @@ impl StreamReader {
             state: State::Start,
             names: BTreeSet::new(),
             names_cost: 0,
+            bracket: false,
             failed: None,
         }
+    }
+
+    /// Expects a `]` behind the object: it is the last element of an array, whose beginning the caller has read.
+    pub fn end_at_bracket(&mut self) {
+        self.bracket = true;
     }
 
     /// Adds the bytes that come next.
@@ -197,7 +205,7 @@ impl StreamReader {
             return Err(error.clone());
         }
         match self.state {
-            State::Done if self.pieces.is_empty() => Ok(()),
+            State::Done if self.pieces.is_empty() && !self.bracket => Ok(()),
             _ => Err(self.error(IngestErrorKind::Truncated)),
         }
     }
@@ -310,6 +318,11 @@ impl StreamReader {
                     index,
                     delimiter: Delimiter::default(),
                 }
+            }
+            (State::Done, b']') if self.bracket => {
+                self.pieces.consume(1);
+                self.bracket = false;
+                State::Done
             }
             (State::Done, _) => return Err(self.error(IngestErrorKind::TrailingBytes)),
             (state, _) => {

@@ -8,7 +8,7 @@ use std::{
 use futures_core::Stream;
 
 use crate::{
-    call::{Part, Reply},
+    call::{Blob, Body, Part, Reply},
     error::CallError,
 };
 
@@ -42,10 +42,10 @@ pub(super) fn watch(mut reply: Reply, mut watcher: impl Watch) -> Result<Reply, 
                 ended: false,
             });
         }
-        Reply::Blob(blob) => {
-            let bytes = std::mem::replace(&mut blob.bytes, Box::pin(futures_util::stream::empty()));
-            blob.bytes = Box::pin(Watched {
-                stream: bytes,
+        Reply::Blob(Blob { bytes, .. }) | Reply::Body(Body { bytes, .. }) => {
+            let stream = std::mem::replace(bytes, Box::pin(futures_util::stream::empty()));
+            *bytes = Box::pin(Watched {
+                stream,
                 watcher,
                 size: bytes::Bytes::len,
                 ended: false,

@@ -7,8 +7,8 @@ use tower::ServiceExt;
 use super::{Capabilities, Transport};
 use crate::{
     CallService, Operations,
-    call::{Call, CallContext, Reply},
-    endpoint::{Content, WireBody, read_content, read_reply, write_reply},
+    call::{Call, CallContext, Reply, Unregistered},
+    endpoint::{WireBody, federation_error, read_content, read_reply, write_error, write_reply},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
 
@@ -51,8 +51,7 @@ impl MemoryTransport {
     }
 
     fn call_by_value(&self, call: Call) -> Result<Call, CallError> {
-        let operation = call.operation();
-        if self.operations.by_name(operation.spec().name) != Some(operation) {
+        if !self.operations.contains(call.operation()) {
             return Err(FederationError::unrecognized().into());
         }
         let context = self.carried(call.context());
@@ -65,15 +64,12 @@ impl MemoryTransport {
     fn call_through_codec(&self, mut call: Call) -> Result<Call, CallError> {
         let context = self.carried(call.context());
         let form = call.make_form()?;
-        let content = form.content().clone();
+        let (body, media_type) = (form.content().bytes(), form.content().media_type());
         let (method, target) = (form.method().to_owned(), form.target().to_owned());
         let call = self
             .operations
-            .read(method.into(), target, context, |op| match content {
-                Content::Json(object) => {
-                    read_content(object.text().clone(), op.spec().limits.request)
-                }
-                other => Ok(other),
+            .read(method.into(), target, context, |op| {
+                read_content(op, media_type, body)
             })?;
         Ok(call)
     }
@@ -98,18 +94,21 @@ impl Transport for MemoryTransport {
     }
 
     async fn send(&self, call: Call) -> Result<Reply, CallError> {
-        let spec = call.spec();
+        let operation = call.operation();
         match self.mode {
-            MemoryMode::ByValue => {
+            // What a call is that no row knows is for the receiver's registry to say, by its method and target.
+            MemoryMode::ByValue if operation != Unregistered::operation() => {
                 let call = self.call_by_value(call)?;
                 self.server.clone().oneshot(call).await
             }
-            MemoryMode::ThroughCodec => {
-                let result = match self.call_through_codec(call) {
-                    Ok(call) => self.server.clone().oneshot(call).await,
-                    Err(error) => Err(error),
+            _ => {
+                let wire = match self.call_through_codec(call) {
+                    Ok(call) => {
+                        let operation = call.operation();
+                        write_reply(operation, self.server.clone().oneshot(call).await)
+                    }
+                    Err(error) => write_error(&federation_error(error)),
                 };
-                let wire = write_reply(result);
                 let body = match wire.body {
                     WireBody::Whole(bytes) => {
                         futures_util::stream::once(std::future::ready(Ok(bytes))).boxed()
@@ -128,7 +127,7 @@ impl Transport for MemoryTransport {
                         })
                         .boxed(),
                 };
-                read_reply(spec, wire.head, body).await
+                read_reply(operation, wire.head, body).await
             }
         }
     }

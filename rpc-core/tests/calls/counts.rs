@@ -101,15 +101,15 @@ fn an_operation_has_limits_of_its_own_for_its_lists() {
     );
 }
 
-async fn reply_of<O: Operation>(content: Object) -> Result<Reply, CallError> {
+async fn reply_of<O: Endpoint>(content: Object) -> Result<Reply, CallError> {
     let head = ReplyHead {
         status: 200,
         content_type: Some("application/json".to_owned()),
-        retry_after: None,
+        ..ReplyHead::default()
     };
     let text: Bytes = content.text().clone();
     let body = stream::once(async move { Ok(text) }).boxed();
-    read_reply(O::SPEC, head, body).await
+    read_reply(operation::<O>(), head, body).await
 }
 
 #[tokio::test]

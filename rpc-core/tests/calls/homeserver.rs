@@ -233,7 +233,9 @@ pub fn join() -> SendJoin {
 
 pub fn transaction(pdus: &str) -> SendTransaction {
     let body = format!(r#"{{"origin":"a.example","origin_server_ts":1,"pdus":{pdus}}}"#);
-    let content = comity_core::endpoint::read_content(Bytes::from(body), 1 << 24).expect("JSON");
+    let operation = comity_core::call::operation::<SendTransaction>();
+    let content =
+        comity_core::endpoint::read_content(operation, None, Bytes::from(body)).expect("JSON");
     comity_core::call::Endpoint::read(&comity_core::endpoint::EndpointParts {
         path: vec!["txn".to_owned()],
         content,

@@ -9,3 +9,5 @@ mod key_ring;
 mod layers;
 mod requests;
 mod routing;
+mod shapes;
+mod unregistered;

@@ -210,10 +210,7 @@ fn a_wrong_parameter_or_member_is_named() {
                 target.to_owned(),
                 comity_core::call::CallContext::default(),
                 |op| {
-                    comity_core::endpoint::read_content(
-                        body.as_bytes().into(),
-                        op.spec().limits.request,
-                    )
+                    comity_core::endpoint::read_content(op, None, body.as_bytes().into())
                 },
             )
             .map(|_| ())

@@ -136,7 +136,7 @@ fn request_members_read(subject: &Subject) -> Read {
 
 fn reply_members_read(subject: &Subject) -> Read {
     let spec = subject.operation.spec();
-    if spec.reply == ReplyShape::Blob {
+    if matches!(spec.reply, ReplyShape::Blob | ReplyShape::Body) {
         return Read::new();
     }
     let replies = reply_members(subject);
@@ -182,6 +182,7 @@ fn reply_members(subject: &Subject) -> Vec<Object> {
             Members::from_iter(members).to_object()
         }
         ReplySample::Blob(blob) => blob.metadata,
+        ReplySample::Body(_) => Object::empty(),
     });
     members.collect()
 }

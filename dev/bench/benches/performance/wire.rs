@@ -16,7 +16,7 @@ use comity_core::{
     },
     auth::Sign,
     call::{
-        AnyRequest, Blob, BlobSource, Call, Endpoint, EventStream, Message, Op, Part, Reply,
+        AnyRequest, Blob, BlobSource, Body, Call, Endpoint, EventStream, Message, Op, Part, Reply,
         operation,
     },
     endpoint::{Content, Query},
@@ -306,8 +306,8 @@ async fn exchange(client: &Client, sample: &Sample) {
                 part.expect("it arrives");
             }
         }
-        Reply::Blob(mut blob) => {
-            while let Some(bytes) = blob.bytes.next().await {
+        Reply::Blob(Blob { mut bytes, .. }) | Reply::Body(Body { mut bytes, .. }) => {
+            while let Some(bytes) = bytes.next().await {
                 bytes.expect("it arrives");
             }
         }

@@ -200,6 +200,7 @@ fn overview(groups: &[Group]) -> String {
                 ReplyShape::Message => "message",
                 ReplyShape::Events { .. } => "stream",
                 ReplyShape::Blob => "blob",
+                ReplyShape::Body => "bytes",
             };
             let group = group.name;
             text +=

@@ -107,7 +107,9 @@ fn sizes(spec: &OperationSpec) -> String {
             bytes(limits.stream),
             bytes(limits.item as u64)
         ),
-        ReplyShape::Blob => format!("{request}, reply {}", bytes(limits.stream)),
+        ReplyShape::Blob | ReplyShape::Body => {
+            format!("{request}, reply {}", bytes(limits.stream))
+        }
     }
 }
 
@@ -259,6 +261,12 @@ fn reply(row: &Row, source: &Source) -> Result<String, String> {
         ReplyShape::Blob => {
             let reply = structure(source, row.reply)?;
             (&reply.docs, &reply.fields, "a blob. ".to_owned())
+        }
+        // Its fields are those of a wire that carries bodies.
+        ReplyShape::Body => {
+            return Ok(
+                "bytes, with a media type and, of a file, the name to save it under.\n".to_owned(),
+            );
         }
         ReplyShape::Events { arrays } => {
             let alias = source

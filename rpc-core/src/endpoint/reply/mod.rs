@@ -1,7 +1,9 @@
 //! A reply as the specification writes it: status, media type, body. Written and read incrementally where it may be large.
 
 mod blob;
+mod body;
 mod read;
+mod tuple;
 mod write;
 
 use std::fmt;
@@ -10,29 +12,29 @@ use bytes::Bytes;
 
 pub(crate) use read::check_counts;
 pub use read::read_reply;
-pub use write::{federation_error, write_reply};
+pub use write::{federation_error, write_error, write_reply};
 
+use super::form::JSON;
 use crate::call::ByteStream;
-
-/// Media type of every reply that is no blob.
-const JSON: &str = "application/json";
 
 /// A reply as it goes out.
 #[derive(Debug)]
 pub struct WireReply {
-    /// Status, media type and retry hint.
+    /// Status, media type, name of a file, retry hint.
     pub head: ReplyHead,
     /// The body.
     pub body: WireBody,
 }
 
 /// What stands before a reply's body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplyHead {
     /// HTTP status code.
     pub status: u16,
     /// Media type with its parameters.
     pub content_type: Option<String>,
+    /// Value of `Content-Disposition`.
+    pub content_disposition: Option<String>,
     /// Value of `Retry-After`.
     pub retry_after: Option<String>,
 }

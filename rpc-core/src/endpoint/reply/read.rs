@@ -9,24 +9,33 @@ use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use futures_util::StreamExt;
 
-use super::{JSON, ReplyHead, blob::read_blob};
+use super::{
+    JSON, ReplyHead,
+    blob::read_blob,
+    body::bounded,
+    tuple::{self, Opening},
+};
 use crate::{
-    call::{ByteStream, EventStream, Message, OperationSpec, Part, PartStream, Reply, ReplyShape},
+    call::{
+        Body, ByteStream, EventStream, Message, Op, OperationSpec, Part, PartStream, Reply,
+        ReplyShape,
+    },
     endpoint::multipart::MultipartReader,
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     json::{Object, StreamLimits, StreamPart, StreamReader},
 };
 
-/// Reads the reply to a call of the operation with facts `spec`.
+/// Reads the reply to a call of `operation`.
 ///
 /// # Errors
 /// Another status than 2xx, or an empty 202, is the peer's answer: [`FederationError`]. A 2xx reply that is not what the
 /// operation replies is a [`TransportError`] of kind `Protocol`; over a limit, `LimitExceeded`, naming it.
 pub async fn read_reply(
-    spec: &'static OperationSpec,
+    operation: Op,
     head: ReplyHead,
     mut body: ByteStream,
 ) -> Result<Reply, CallError> {
+    let spec = operation.spec();
     if !(200..300).contains(&head.status) {
         let body = read_error_body(&mut body).await;
         return Err(
@@ -41,13 +50,21 @@ pub async fn read_reply(
         .trim();
     match spec.reply {
         ReplyShape::Message => {
-            let bytes = read_whole(&mut body, spec).await?;
+            let around = match operation.reply_in_tuple() {
+                true => tuple::MAX_AROUND,
+                false => 0,
+            };
+            let bytes = read_whole(&mut body, spec.limits.message, around).await?;
             if bytes.is_empty() && head.status == 202 {
                 return Err(
                     FederationError::from_http(202, head.retry_after.as_deref(), bytes).into(),
                 );
             }
             require_json(media_type)?;
+            let bytes = match operation.reply_in_tuple() {
+                true => tuple::open(bytes).map_err(protocol)?,
+                false => bytes,
+            };
             let content = Object::parse(bytes, spec.limits.message)
                 .map_err(|error| protocol("the reply is not a JSON object").with_source(error))?;
             check_counts(&content, spec)?;
@@ -56,7 +73,7 @@ pub async fn read_reply(
         ReplyShape::Events { arrays } => {
             require_json(media_type)?;
             Ok(Reply::Events(EventStream {
-                parts: read_events(body, arrays, spec),
+                parts: read_events(body, arrays, operation),
             }))
         }
         ReplyShape::Blob => {
@@ -65,6 +82,12 @@ pub async fn read_reply(
                 .map_err(|error| protocol("the reply is not multipart/mixed").with_source(error))?;
             read_blob(reader, body, spec).await
         }
+        ReplyShape::Body => Ok(Reply::Body(Body {
+            status: head.status,
+            content_type: head.content_type,
+            content_disposition: head.content_disposition,
+            bytes: bounded(body, spec.limits.stream),
+        })),
     }
 }
 
@@ -127,14 +150,18 @@ async fn read_error_body(body: &mut ByteStream) -> Bytes {
     kept.freeze()
 }
 
-async fn read_whole(body: &mut ByteStream, spec: &OperationSpec) -> Result<Bytes, CallError> {
-    let limit = spec.limits.message;
+/// A body of at most `limit` bytes, and `around` more of what is no content.
+async fn read_whole(
+    body: &mut ByteStream,
+    limit: usize,
+    around: usize,
+) -> Result<Bytes, CallError> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk?;
         let length = first.as_ref().map_or(0, Bytes::len) + rest.len() + chunk.len();
-        if length > limit {
+        if length > limit + around {
             return Err(over_limit("the reply", limit as u64, "limits.message"));
         }
         match &first {
@@ -159,6 +186,8 @@ async fn read_whole(body: &mut ByteStream, spec: &OperationSpec) -> Result<Bytes
 /// Parts of an object as its bytes arrive.
 struct EventReader {
     body: Option<ByteStream>,
+    /// What came before it was known whether the object stands in a tuple. None once it is.
+    opening: Option<BytesMut>,
     reader: StreamReader,
     arrays: &'static [&'static str],
     ended: bool,
@@ -167,8 +196,9 @@ struct EventReader {
 fn read_events(
     body: ByteStream,
     arrays: &'static [&'static str],
-    spec: &'static OperationSpec,
+    operation: Op,
 ) -> PartStream {
+    let spec = operation.spec();
     let limits = StreamLimits {
         item: spec.limits.item,
         member: spec.limits.message,
@@ -176,10 +206,31 @@ fn read_events(
     };
     Box::pin(EventReader {
         body: Some(body),
+        opening: operation.reply_in_tuple().then(BytesMut::new),
         reader: StreamReader::new(arrays, limits),
         arrays,
         ended: false,
     })
+}
+
+impl EventReader {
+    /// Takes in what came next.
+    fn push(&mut self, chunk: Bytes) -> Result<(), CallError> {
+        let Some(mut before) = self.opening.take() else {
+            self.reader.push(chunk);
+            return Ok(());
+        };
+        before.extend_from_slice(&chunk);
+        match tuple::opening(&before).map_err(protocol)? {
+            Opening::Unknown => self.opening = Some(before),
+            Opening::Bare => self.reader.push(before.freeze()),
+            Opening::Tuple(length) => {
+                self.reader.end_at_bracket();
+                self.reader.push(before.split_off(length).freeze());
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Stream for EventReader {
@@ -206,10 +257,11 @@ impl Stream for EventReader {
                 return Poll::Ready(None);
             };
             match ready!(body.as_mut().poll_next(cx)) {
-                Some(Ok(chunk)) => this.reader.push(chunk),
-                Some(Err(error)) => {
-                    this.ended = true;
-                    return Poll::Ready(Some(Err(error)));
+                Some(chunk) => {
+                    if let Err(error) = chunk.and_then(|chunk| this.push(chunk)) {
+                        this.ended = true;
+                        return Poll::Ready(Some(Err(error)));
+                    }
                 }
                 None => {
                     this.body = None;

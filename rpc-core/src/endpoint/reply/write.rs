@@ -9,9 +9,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{StreamExt, stream};
 
-use super::{JSON, ReplyHead, WireBody, WireReply};
+use super::{JSON, ReplyHead, WireBody, WireReply, tuple};
 use crate::{
-    call::{Blob, BlobSource, ByteStream, EventStream, Part, PartStream, Reply},
+    call::{Blob, BlobSource, Body, ByteStream, EventStream, Op, Part, PartStream, Reply},
     endpoint::multipart::{MultipartWriter, PartHead},
     error::{CallError, FederationError},
     json::StreamWriter,
@@ -20,20 +20,30 @@ use crate::{
 /// How much of an event stream is collected before it is handed to the wire, in bytes.
 const CHUNK: usize = 32 << 10;
 
-/// Writes a reply or error.
+/// Writes what a call of `operation` is answered.
 ///
 /// A [`TransportError`](crate::error::TransportError) (a gateway could not reach the next hop) becomes 502, or 504 if time ran out, `M_UNKNOWN`.
-pub fn write_reply(result: Result<Reply, CallError>) -> WireReply {
+pub fn write_reply(operation: Op, result: Result<Reply, CallError>) -> WireReply {
     match result {
-        Ok(Reply::Message(mut message)) => WireReply {
-            head: head(200, Some(JSON.to_owned())),
-            body: WireBody::Whole(message.content().text().clone()),
-        },
+        Ok(Reply::Message(mut message)) => {
+            let object = message.content().text();
+            WireReply {
+                head: head(200, Some(JSON.to_owned())),
+                body: WireBody::Whole(match operation.reply_in_tuple() {
+                    true => tuple::close(object),
+                    false => object.clone(),
+                }),
+            }
+        }
         Ok(Reply::Events(events)) => WireReply {
             head: head(200, Some(JSON.to_owned())),
-            body: WireBody::Stream(write_events(events)),
+            body: WireBody::Stream(match operation.reply_in_tuple() {
+                true => between(tuple::OPENING, write_events(events), tuple::CLOSING),
+                false => write_events(events),
+            }),
         },
         Ok(Reply::Blob(blob)) => write_blob(blob),
+        Ok(Reply::Body(body)) => write_body(body),
         Err(error) => write_error(&federation_error(error)),
     }
 }
@@ -46,12 +56,15 @@ pub fn federation_error(error: CallError) -> FederationError {
     }
 }
 
-fn write_error(error: &FederationError) -> WireReply {
+/// Writes the answer to what has become no call: an error before the operation is known.
+pub fn write_error(error: &FederationError) -> WireReply {
     WireReply {
         head: ReplyHead {
-            status: error.http_status(),
-            content_type: Some(error_type(error.body()).to_owned()),
             retry_after: error.retry_after_header(),
+            ..head(
+                error.http_status(),
+                Some(error_type(error.body()).to_owned()),
+            )
         },
         body: WireBody::Whole(error.body().clone()),
     }
@@ -69,7 +82,7 @@ fn head(status: u16, content_type: Option<String>) -> ReplyHead {
     ReplyHead {
         status,
         content_type,
-        retry_after: None,
+        ..ReplyHead::default()
     }
 }
 
@@ -151,6 +164,30 @@ fn local(message: String) -> CallError {
     FederationError::internal(message).into()
 }
 
+/// A stream of bytes with more before and behind it. What breaks off has nothing behind it.
+fn between(before: impl Into<Bytes>, bytes: ByteStream, after: impl Into<Bytes>) -> ByteStream {
+    stream::once(std::future::ready(Ok(before.into())))
+        .chain(bytes)
+        .chain(stream::once(std::future::ready(Ok(after.into()))))
+        .boxed()
+}
+
+fn write_body(body: Body) -> WireReply {
+    if !(200..300).contains(&body.status) {
+        return write_error(&FederationError::internal(format!(
+            "a handler gave a body with status {}, which is no success",
+            body.status
+        )));
+    }
+    WireReply {
+        head: ReplyHead {
+            content_disposition: body.content_disposition,
+            ..head(body.status, body.content_type)
+        },
+        body: WireBody::Stream(body.bytes),
+    }
+}
+
 fn write_blob(blob: Blob) -> WireReply {
     let writer = MultipartWriter::new();
     let content_type = writer.content_type();
@@ -175,11 +212,6 @@ fn write_blob(blob: Blob) -> WireReply {
     let after = writer.tail();
     WireReply {
         head: head(200, Some(content_type)),
-        body: WireBody::Stream(
-            stream::once(std::future::ready(Ok(before)))
-                .chain(blob.bytes)
-                .chain(stream::once(std::future::ready(Ok(after))))
-                .boxed(),
-        ),
+        body: WireBody::Stream(between(before, blob.bytes, after)),
     }
 }
