@@ -8,8 +8,9 @@ use comity_core::{
 use crate::{
     AnySample, Bench, Failure, Outcome,
     bench::{
-        Answer, Exchange, Seen, cases, drawn, runtime,
+        Answer, Exchange, Seen, cases,
         credentials::{DESTINATION, name},
+        drawn, runtime,
     },
     cases::{Checked, FAULTS, Stop, call_by_value, documented, listed},
 };
@@ -34,17 +35,22 @@ fn same_calls(one: &Bench, other: &Bench, sample: &AnySample) -> Checked {
     let law = format!("the same everywhere: {:?}", sample.operation());
     let shrinking = one.declared().shrinking.min(other.declared().shrinking);
     let strategy = (sample.requests(), sample.replies());
-    Ok(cases(&law, DRAWN, shrinking, &strategy, |(request, reply)| async move {
-        let answer = Answer::Reply(reply);
-        Ok(same(one, other, &*request, answer).await?)
-    })?)
+    Ok(cases(
+        &law,
+        DRAWN,
+        shrinking,
+        &strategy,
+        |(request, reply)| async move {
+            let answer = Answer::Reply(reply);
+            Ok(same(one, other, &*request, answer).await?)
+        },
+    )?)
 }
 
 fn same_errors(one: &Bench, other: &Bench, sample: &AnySample) -> Checked {
     let request = drawn("the same errors", &sample.requests(), 1).remove(0);
-    let named = documented(sample).map(|error| {
-        FederationError::new(error.http_status, error.errcode, error.when)
-    });
+    let named = documented(sample)
+        .map(|error| FederationError::new(error.http_status, error.errcode, error.when));
     let listed = listed()?;
     let listed = listed
         .into_iter()
@@ -57,7 +63,9 @@ fn same_errors(one: &Bench, other: &Bench, sample: &AnySample) -> Checked {
 }
 
 async fn same(one: &Bench, other: &Bench, request: &dyn AnyRequest, answer: Answer) -> Checked {
-    let at_one = one.exchange(call_by_value(request)?.0, answer.clone()).await?;
+    let at_one = one
+        .exchange(call_by_value(request)?.0, answer.clone())
+        .await?;
     let at_other = other.exchange(call_by_value(request)?.0, answer).await?;
     equal([one, other], at_one, at_other)
 }

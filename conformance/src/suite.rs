@@ -114,11 +114,7 @@ pub fn cases(harness: impl Harness, samples: &[AnySample]) -> Vec<Case> {
 
 /// Trials that two bindings are the same to whoever calls and whoever is called: the same call reaches the handler equal, and every reply,
 /// error and refusal comes back equal.
-pub fn equivalence(
-    one: impl Harness,
-    other: impl Harness,
-    samples: &[AnySample],
-) -> Vec<Trial> {
+pub fn equivalence(one: impl Harness, other: impl Harness, samples: &[AnySample]) -> Vec<Trial> {
     let cases = equivalence_cases(one, other, samples);
     cases.into_iter().map(Case::into_trial).collect()
 }

@@ -116,10 +116,7 @@ impl ReplyCodec {
         matches!(
             (self.0, shape),
             (Frames::Message(_), ReplyShape::Message)
-                | (
-                    Frames::Stream,
-                    ReplyShape::Events { .. } | ReplyShape::Blob
-                )
+                | (Frames::Stream, ReplyShape::Events { .. } | ReplyShape::Blob)
                 | (Frames::Body, ReplyShape::Body)
         )
     }

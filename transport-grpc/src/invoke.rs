@@ -74,10 +74,7 @@ pub(crate) fn write_reply(reply: WireReply) -> Messages {
 }
 
 /// Reads a reply's head, and of its body what the operation's shape asks for.
-pub(crate) async fn read(
-    mut incoming: Incoming,
-    operation: Op,
-) -> Result<Reply, Refused> {
+pub(crate) async fn read(mut incoming: Incoming, operation: Op) -> Result<Reply, Refused> {
     let head = frames::read_head::<InvokeReply>(&mut incoming).await?;
     let head = ReplyHead {
         status: u16::try_from(head.status).unwrap_or(502),

@@ -283,11 +283,9 @@ impl GrpcServer {
         let (content, content_type) = (request.content, request.content_type);
         self.shared
             .operations
-            .read(own.method.into(), own.target, context, |op| {
-                match content {
-                    None => Ok(Content::Absent),
-                    Some(bytes) => read_content(op, content_type.as_deref(), bytes),
-                }
+            .read(own.method.into(), own.target, context, |op| match content {
+                None => Ok(Content::Absent),
+                Some(bytes) => read_content(op, content_type.as_deref(), bytes),
             })
     }
 }

@@ -1,7 +1,9 @@
 //! What the trials stand on, for trials of your own: a server and clients that a [`Harness`] set up, and the recorder behind the server.
 //!
-//! `recorder` is what is called, `servers` stand around it, `credentials` are what they are shown, and `drawn` draws random cases.
+//! `recorder` is what is called, `servers` stand around it, `credentials` are what they are shown, `drawn` draws
+//! random cases, and `calls` makes calls of them.
 
+mod calls;
 pub mod credentials;
 mod drawn;
 mod recorder;
@@ -18,6 +20,7 @@ use comity_core::{
     transport::{Capabilities, Transport},
 };
 
+pub use calls::{any_call, any_parts, any_reply, any_request, call_of, form_of};
 pub use drawn::{cases, drawn, runtime, simplest};
 pub use recorder::{Answer, Recorder, Seen};
 
@@ -56,10 +59,7 @@ impl Bench {
     ///
     /// # Errors
     /// The harness's own.
-    pub async fn new(
-        harness: &dyn Harness,
-        operations: Operations,
-    ) -> Result<Self, HarnessError> {
+    pub async fn new(harness: &dyn Harness, operations: Operations) -> Result<Self, HarnessError> {
         let mut callers = Vec::new();
         let mut ways = HashMap::new();
         for (caller, valid_until) in [

@@ -7,9 +7,7 @@ use comity_core::{
     json::Object,
 };
 
-use super::{
-    Checked, OfOperation, any_reply, any_request, ensure, form_of, random, shown,
-};
+use super::{Checked, OfOperation, any_reply, any_request, ensure, form_of, random, shown};
 use crate::{
     AnySample, Bench, Failure,
     bench::{
@@ -69,7 +67,11 @@ async fn is_refused(bench: &Bench, sample: &AnySample, fault: &Fault) -> Checked
     let call = Call::received(request, form, context);
     let answer = Answer::Reply(any_reply(sample));
     let exchange = bench.exchange_as_is(call, answer).await?;
-    ensure!(exchange.seen.is_none(), "{} reached the handler", fault.what);
+    ensure!(
+        exchange.seen.is_none(),
+        "{} reached the handler",
+        fault.what
+    );
     let refused = matches!(
         &exchange.outcome,
         Err(Failure::Answer { http_status, errcode, .. })
@@ -328,4 +330,3 @@ pub(crate) const FAULTS: [Fault; 18] = [
         credentials: |form| vec![credential(form, NOWHERE, DESTINATION, &key()).to_header()],
     },
 ];
-

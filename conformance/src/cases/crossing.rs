@@ -196,6 +196,8 @@ fn unknown_in_reply(bench: &Bench, sample: &AnySample) -> Checked {
             blob.metadata = and_unknown(&blob.metadata)?;
             ReplySample::Blob(blob)
         }
+        // It has no members.
+        ReplySample::Body(body) => ReplySample::Body(body),
     };
     runtime().block_on(crosses(bench, &*any_request(sample), &reply))
 }
@@ -211,9 +213,13 @@ fn is_member(part: &Part, member: &str) -> bool {
 fn random_calls(bench: &Bench, sample: &AnySample) -> Checked {
     let law = format!("a call is equal everywhere: {:?}", sample.operation());
     let strategy = (sample.requests(), sample.replies());
-    random(bench, &law, DRAWN, &strategy, |(request, reply)| async move {
-        crosses(bench, &*request, &reply).await
-    })
+    random(
+        bench,
+        &law,
+        DRAWN,
+        &strategy,
+        |(request, reply)| async move { crosses(bench, &*request, &reply).await },
+    )
 }
 
 /// Content that the operation can read reaches the handler as it was; content that it cannot is refused as reading it refuses it.
@@ -256,7 +262,10 @@ async fn content_crosses(
             let answer = Answer::Reply(reply.clone());
             let exchange = bench.exchange(call, answer).await?;
             let refusal = Failure::from(&refusal.into());
-            ensure!(exchange.seen.is_none(), "it reached the handler: {refusal:?}");
+            ensure!(
+                exchange.seen.is_none(),
+                "it reached the handler: {refusal:?}"
+            );
             ensure!(
                 exchange.outcome.as_ref() == Err(&refusal),
                 "the caller got {} and not {refusal:?}",
@@ -309,20 +318,13 @@ fn odd_reply_members(bench: &Bench, sample: &AnySample) -> Checked {
     for member in members_of_reply(sample) {
         for odd in ODD {
             let value: Option<Value> = odd.map(parse);
-            let reply = if super::is_message(sample) {
-                ReplySample::Message(with_member(&Object::empty(), member, value))
-            } else {
-                let array = streamed.iter().find(|array| **array == member);
-                ReplySample::Events(match (value, array) {
-                    (Some(value), Some(array)) if value.as_text() == "[]" => {
-                        vec![Part::Array(array)]
-                    }
-                    (Some(value), _) => vec![Part::Member {
-                        name: member.to_owned(),
-                        value,
-                    }],
-                    (None, _) => Vec::new(),
-                })
+            let array = streamed.iter().find(|array| **array == member);
+            let reply = match array {
+                Some(array) if odd == Some("[]") => ReplySample::Events(vec![Part::Array(array)]),
+                _ => {
+                    let members = with_member(&Object::empty(), member, value);
+                    ReplySample::of_members(sample.operation().spec().reply, &members)
+                }
             };
             runtime().block_on(crosses(bench, &*request, &reply))?;
         }

@@ -1,10 +1,9 @@
 //! A malformed element, first, middle or last of a list of events or of their IDs, spoils no other.
 
 use comity_core::{
-    call::Part,
     endpoint::EndpointParts,
     event::{EventFault, Listed},
-    json::{Members, Value},
+    json::Value,
 };
 
 use super::{
@@ -83,8 +82,14 @@ async fn oversized_reply(bench: &Bench, sample: &AnySample, elements: Elements) 
     if !bench.declared().relays {
         return comes_judged(bench, sample, &case).await;
     }
-    let reply = reply_of(true, &sample.reply_lists(), &case.list);
-    let exchange = bench.exchange(any_call(sample)?, Answer::Reply(reply)).await?;
+    let reply = ReplySample::of_lists(
+        sample.operation().spec().reply,
+        &sample.reply_lists(),
+        &case.list,
+    );
+    let exchange = bench
+        .exchange(any_call(sample)?, Answer::Reply(reply))
+        .await?;
     ensure!(
         exchange.outcome.is_err() || exchange.broken.is_some(),
         "the reply ended as if nothing was missing"
@@ -95,7 +100,7 @@ async fn oversized_reply(bench: &Bench, sample: &AnySample, elements: Elements) 
 /// Messages and streams, every list of each.
 async fn comes_judged(bench: &Bench, sample: &AnySample, case: &Case) -> Checked {
     let lists = sample.reply_lists();
-    let reply = reply_of(!is_message(sample), &lists, &case.list);
+    let reply = ReplySample::of_lists(sample.operation().spec().reply, &lists, &case.list);
     let client = bench.client(Answer::Reply(reply));
     let call = any_call(sample)?;
     let judging = async {
@@ -261,25 +266,3 @@ impl Case {
         Ok(())
     }
 }
-
-/// A reply whose lists are all this one.
-fn reply_of(streams: bool, lists: &[AnyList], elements: &[Value]) -> ReplySample {
-    if !streams {
-        let members = lists.iter().map(|list| {
-            let value = Value::array(elements.iter().cloned());
-            (list.member.to_owned(), value)
-        });
-        return ReplySample::Message(Members::from_iter(members).to_object());
-    }
-    let parts = lists.iter().flat_map(|list| {
-        let array = list.member;
-        let items = (0..).zip(elements.iter().cloned());
-        std::iter::once(Part::Array(array)).chain(items.map(move |(index, value)| Part::Item {
-            array,
-            index,
-            value,
-        }))
-    });
-    ReplySample::Events(parts.collect())
-}
-

@@ -150,14 +150,20 @@ fn random_errors(bench: &Bench, sample: &AnySample) -> Checked {
     let wait = option::of(0u64..100_000_000);
     let error = (300u16..600, any::<String>(), any::<String>(), wait);
     let strategy = (sample.requests(), error);
-    random(bench, &law, DRAWN, &strategy, |(request, error)| async move {
-        let (status, errcode, message, wait) = error;
-        let mut error = FederationError::new(status, errcode, message);
-        if let Some(wait) = wait {
-            error = error.with_retry_after(Duration::from_millis(wait));
-        }
-        comes_back(bench, &*request, &error).await
-    })
+    random(
+        bench,
+        &law,
+        DRAWN,
+        &strategy,
+        |(request, error)| async move {
+            let (status, errcode, message, wait) = error;
+            let mut error = FederationError::new(status, errcode, message);
+            if let Some(wait) = wait {
+                error = error.with_retry_after(Duration::from_millis(wait));
+            }
+            comes_back(bench, &*request, &error).await
+        },
+    )
 }
 
 /// Requests of one operation after the other.
@@ -183,8 +189,8 @@ fn every_status(bench: &Bench, samples: &[AnySample]) -> Checked {
 }
 
 fn odd_bodies(bench: &Bench, samples: &[AnySample]) -> Checked {
-    let bodies: Vec<String> =
-        serde_json::from_str(BODIES).map_err(|error| format!("cases/error-bodies.json: {error}"))?;
+    let bodies: Vec<String> = serde_json::from_str(BODIES)
+        .map_err(|error| format!("cases/error-bodies.json: {error}"))?;
     let mut requests = requests(samples);
     for status in STATUSES.into_iter().chain(ODD_STATUSES) {
         for body in &bodies {

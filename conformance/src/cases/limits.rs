@@ -3,11 +3,7 @@
 //! Of the row's limits: the bytes of a request, the elements of its lists, the bytes and elements of a reply that is one message. An
 //! element of a stream over its limit is each stream's own case. The 1 GiB of a whole stream are not sent.
 
-use comity_core::{
-    call::Idempotency,
-    endpoint::Content,
-    json::Object,
-};
+use comity_core::{call::Idempotency, endpoint::Content, json::Object};
 
 use super::{
     Checked, OfBinding, Stop, any_call, any_parts, any_reply,
@@ -66,12 +62,11 @@ async fn is_refused(
     let method = sample.operation().method().into();
     let target = form.target().to_owned();
     let form = comity_core::endpoint::EndpointForm::received(method, target, parts);
-    call = comity_core::call::Call::received(
-        call.request().clone_box(),
-        form,
-        call.context().clone(),
-    );
-    let exchange = bench.exchange(call, Answer::Reply(any_reply(sample))).await?;
+    call =
+        comity_core::call::Call::received(call.request().clone_box(), form, call.context().clone());
+    let exchange = bench
+        .exchange(call, Answer::Reply(any_reply(sample)))
+        .await?;
     ensure!(exchange.seen.is_none(), "it reached the handler");
     let named = match &exchange.outcome {
         Err(Failure::Answer {
@@ -142,12 +137,16 @@ fn elements_of_request(bench: &Bench, samples: &[AnySample]) -> Checked {
 
 /// One whose reply is a message of a limit that a test can send.
 fn of_small_reply(samples: &[AnySample]) -> Result<&AnySample, Stop> {
-    pick(samples, "replies with a message of at most 1 MiB", |sample| {
-        let spec = sample.operation().spec();
-        is_message(sample)
-            && spec.idempotency == Idempotency::Safe
-            && spec.limits.message <= 1 << 20
-    })
+    pick(
+        samples,
+        "replies with a message of at most 1 MiB",
+        |sample| {
+            let spec = sample.operation().spec();
+            is_message(sample)
+                && spec.idempotency == Idempotency::Safe
+                && spec.limits.message <= 1 << 20
+        },
+    )
 }
 
 /// The caller is told which of its own limits it was. A gateway is a caller too, and answers for it.

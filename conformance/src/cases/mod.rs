@@ -17,9 +17,9 @@ mod time;
 use std::fmt::Debug;
 
 use comity_core::{
-    call::{AnyRequest, Call, CallContext, Idempotency, ReplyShape},
-    endpoint::{Content, EndpointForm, EndpointParts},
-    json::{Members, Object, Value},
+    call::{Idempotency, ReplyShape},
+    endpoint::{Content, EndpointParts},
+    json::Object,
 };
 use proptest::{strategy::Strategy, test_runner::TestCaseError};
 
@@ -31,12 +31,9 @@ pub(crate) use {
 };
 
 use crate::{
-    AnySample, Bench, ReplySample,
-    bench::{
-        self,
-        credentials::{DESTINATION, name},
-        drawn,
-    },
+    AnySample, Bench,
+    bench::{self, any_call, any_parts, any_reply, any_request, call_of, form_of},
+    json::with_member,
 };
 
 /// Why a case does not pass.
@@ -120,10 +117,7 @@ pub(crate) struct OfBinding {
     pub(crate) kills: bool,
 }
 
-const fn of_binding(
-    name: &'static str,
-    check: fn(&Bench, &[AnySample]) -> Checked,
-) -> OfBinding {
+const fn of_binding(name: &'static str, check: fn(&Bench, &[AnySample]) -> Checked) -> OfBinding {
     OfBinding {
         name,
         check,
@@ -198,57 +192,12 @@ fn needs_reading(bench: &Bench) -> Checked {
     Err(Stop::Unsupported(why.to_owned()))
 }
 
-/// Some parts that a well-behaved caller sends, always the same.
-fn any_parts(sample: &AnySample) -> Result<EndpointParts, String> {
-    Ok(form_of(&*any_request(sample))?.parts().clone())
-}
-
-fn any_request(sample: &AnySample) -> Box<dyn AnyRequest> {
-    drawn(sample.operation().spec().name, &sample.requests(), 1).remove(0)
-}
-
-/// Some reply.
-fn any_reply(sample: &AnySample) -> ReplySample {
-    drawn(sample.operation().spec().name, &sample.replies(), 1).remove(0)
-}
-
-fn form_of(request: &dyn AnyRequest) -> Result<EndpointForm, String> {
-    let form = request.write();
-    form.map_err(|error| format!("the sample gives {request:?}, which cannot be sent: {error}"))
-}
-
-/// A call with these parts, with the target as we encode it.
-fn call_of(sample: &AnySample, parts: EndpointParts) -> Result<Call, String> {
-    let operation = sample.operation();
-    let request = operation
-        .read(&parts)
-        .map_err(|error| format!("{operation:?} cannot be read: {error}"))?;
-    let form = EndpointForm::from_parts(operation.method(), operation.path(), parts)
-        .map_err(|error| format!("{operation:?} cannot be sent: {error}"))?;
-    let context = CallContext::to(name(DESTINATION));
-    Ok(Call::received(request, form, context))
-}
-
-/// Some call that is as it should be.
-fn any_call(sample: &AnySample) -> Result<Call, String> {
-    call_of(sample, any_parts(sample)?)
-}
-
 /// The same parts with another content.
 fn with_content(parts: &EndpointParts, content: Object) -> EndpointParts {
     EndpointParts {
         content: Content::Json(content),
         ..parts.clone()
     }
-}
-
-fn with_member(object: &Object, name: &str, value: Option<Value>) -> Object {
-    let mut members = Members::from_object(object);
-    members.remove(name);
-    if let Some(value) = value {
-        members.insert(name.to_owned(), value);
-    }
-    members.to_object()
 }
 
 /// A value in words, and no more of it than somebody reads.

@@ -12,11 +12,10 @@ use comity_core::{
 };
 
 use super::{
-    OfOperation, any_parts, any_reply, arrays, crossing::parts_cross, with_content,
-    with_member,
+    OfOperation, any_parts, any_reply, arrays, crossing::parts_cross, with_content, with_member,
 };
 use crate::{
-    AnySample, Bench, BlobSample, Elements, ReplySample, bench::runtime, json::parse,
+    AnySample, Bench, BlobSample, BodySample, Elements, ReplySample, bench::runtime, json::parse,
 };
 
 /// Most bytes of what a case about one operation sends.
@@ -101,19 +100,24 @@ fn largest_reply(bench: &Bench, sample: &AnySample) -> Result<ReplySample, Strin
                 content_type: Some("application/octet-stream".to_owned()),
                 content_disposition: None,
             },
-            pieces: (0..=MOST / 99_991)
-                .map(|index| Bytes::from(vec![index as u8; 99_991]))
-                .collect(),
+            pieces: pieces(),
+        }),
+        ReplySample::Body(body) => ReplySample::Body(BodySample {
+            pieces: pieces(),
+            ..body
         }),
     })
 }
 
+/// Bytes over [`MOST`], in pieces of no round size.
+fn pieces() -> Vec<Bytes> {
+    const PIECE: usize = 99_991;
+    let piece = |index| Bytes::from(vec![index as u8; PIECE]);
+    (0..=MOST / PIECE).map(piece).collect()
+}
+
 /// Every array with its elements, and in the first of them one of so many bytes; IDs have no such size.
-fn large_stream(
-    arrays: &[&'static str],
-    elements: Option<Elements>,
-    largest: usize,
-) -> Vec<Part> {
+fn large_stream(arrays: &[&'static str], elements: Option<Elements>, largest: usize) -> Vec<Part> {
     let mut parts = Vec::new();
     for (place, array) in arrays.iter().copied().enumerate() {
         parts.push(Part::Array(array));

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use comity_core::{
-    call::{Blob, BlobSource, EventStream, Part, Reply, ReplyShape},
+    call::{Blob, BlobSource, Body, EventStream, Part, Reply, ReplyShape},
     error::{CallError, Delivery},
     json::{Object, Value},
 };
@@ -93,7 +93,7 @@ pub(super) fn of_events(samples: &[AnySample]) -> Result<&AnySample, Stop> {
 
 fn of_bytes(samples: &[AnySample]) -> Result<&AnySample, Stop> {
     pick_safe(samples, "streams bytes and may be dropped", |shape| {
-        matches!(shape, ReplyShape::Blob)
+        matches!(shape, ReplyShape::Blob | ReplyShape::Body)
     })
 }
 
@@ -101,38 +101,46 @@ fn of_bytes(samples: &[AnySample]) -> Result<&AnySample, Stop> {
 fn breaks_off(bench: &Bench, sample: &AnySample) -> Checked {
     let law = format!("a broken reply is an error: {:?}", sample.operation());
     let strategy = (sample.requests(), sample.replies());
-    random(bench, &law, BROKEN, &strategy, |(request, reply)| async move {
-        let (call, _) = call_by_value(&*request)?;
-        let exchange = bench.exchange(call, Answer::Broken(reply.clone())).await?;
-        ensure!(
-            exchange.seen.is_some(),
-            "the call did not arrive: {}",
-            shown(&exchange.outcome)
-        );
-        match &exchange.outcome {
-            Err(_) => {}
-            // A place elsewhere needs no bytes: nothing of the reply is missing.
-            Ok(ReplySample::Blob(BlobSample {
-                source: BlobSource::Location(_),
-                ..
-            })) => {}
-            Ok(some) => {
-                ensure!(exchange.broken.is_some(), "the reply ended as if it was whole");
-                ensure!(some.begins(&reply), "what came of it is {}", shown(some));
+    random(
+        bench,
+        &law,
+        BROKEN,
+        &strategy,
+        |(request, reply)| async move {
+            let (call, _) = call_by_value(&*request)?;
+            let exchange = bench.exchange(call, Answer::Broken(reply.clone())).await?;
+            ensure!(
+                exchange.seen.is_some(),
+                "the call did not arrive: {}",
+                shown(&exchange.outcome)
+            );
+            match &exchange.outcome {
+                Err(_) => {}
+                // A place elsewhere needs no bytes: nothing of the reply is missing.
+                Ok(ReplySample::Blob(BlobSample {
+                    source: BlobSource::Location(_),
+                    ..
+                })) => {}
+                Ok(some) => {
+                    ensure!(
+                        exchange.broken.is_some(),
+                        "the reply ended as if it was whole"
+                    );
+                    ensure!(some.begins(&reply), "what came of it is {}", shown(some));
+                }
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
 }
 
 /// The streamed reply of a sample, of these pieces.
-fn reply_of(
-    shape: ReplyShape,
-    pieces: impl Stream<Item = u64> + Send + 'static,
-) -> Reply {
+fn reply_of(shape: ReplyShape, pieces: impl Stream<Item = u64> + Send + 'static) -> Reply {
     let text = "x".repeat(PIECE);
     match shape {
-        ReplyShape::Events { arrays: &[array, ..] } => {
+        ReplyShape::Events {
+            arrays: &[array, ..],
+        } => {
             let items = pieces.map(move |index| Part::Item {
                 array,
                 index,
@@ -145,13 +153,22 @@ fn reply_of(
         }
         _ => {
             let bytes = Bytes::from(text);
+            let bytes = pieces.map(move |_| Ok(bytes.clone())).boxed();
+            if shape == ReplyShape::Body {
+                return Reply::Body(Body {
+                    status: 200,
+                    content_type: Some("application/octet-stream".to_owned()),
+                    content_disposition: None,
+                    bytes,
+                });
+            }
             Reply::Blob(Blob {
                 metadata: Object::empty(),
                 source: BlobSource::Here {
                     content_type: None,
                     content_disposition: None,
                 },
-                bytes: pieces.map(move |_| Ok(bytes.clone())).boxed(),
+                bytes,
             })
         }
     }
@@ -171,8 +188,8 @@ async fn next(bench: &Bench, reply: &mut Reply) -> Result<Option<usize>, String>
                 None => return Ok(None),
             }
         },
-        Reply::Blob(blob) => {
-            let piece = tokio::time::timeout(patience, blob.bytes.next()).await;
+        Reply::Blob(Blob { bytes, .. }) | Reply::Body(Body { bytes, .. }) => {
+            let piece = tokio::time::timeout(patience, bytes.next()).await;
             let piece = piece.map_err(late)?.transpose().map_err(broke)?;
             Ok(piece.map(|piece| piece.len()))
         }
@@ -268,9 +285,8 @@ fn back_pressure(bench: &Bench, sample: &AnySample) -> Checked {
 
 fn large(bench: &Bench, sample: &AnySample) -> Checked {
     let shape = sample.operation().spec().reply;
-    let answer = Answer::by(move |_| {
-        std::future::ready(Ok(reply_of(shape, stream::iter(0..LARGE))))
-    });
+    let answer =
+        Answer::by(move |_| std::future::ready(Ok(reply_of(shape, stream::iter(0..LARGE)))));
     runtime().block_on(async {
         let mut reply = begin(bench, sample, answer).await?;
         let (mut pieces, mut bytes) = (0, 0);

@@ -10,8 +10,7 @@ use comity_core::{
 use proptest::{collection::vec, prelude::any, sample::select};
 
 use super::{
-    Checked, OfOperation, any_parts, any_reply, crossing::came_back, ensure, form_of, random,
-    shown,
+    Checked, OfOperation, any_parts, any_reply, crossing::came_back, ensure, form_of, random, shown,
 };
 use crate::{
     AnySample, Bench, Kind, Place,
@@ -43,13 +42,19 @@ fn as_sent(bench: &Bench, sample: &AnySample) -> Checked {
     let law = format!("a signature survives: {:?}", sample.operation());
     let choices = (vec(any::<u8>(), 1..32), select(&HEADERS[..]));
     let strategy = (sample.requests(), choices);
-    random(bench, &law, SPELLINGS, &strategy, |(request, choices)| async move {
-        let (bytes, header) = choices;
-        let form = escaped_anew(&*request, Choices::new(bytes))?;
-        let credential = credential(&form, ORIGIN, DESTINATION, &key()).to_header();
-        let credentials = header(&credential, DESTINATION);
-        arrives(bench, sample, &*request, form, credentials).await
-    })
+    random(
+        bench,
+        &law,
+        SPELLINGS,
+        &strategy,
+        |(request, choices)| async move {
+            let (bytes, header) = choices;
+            let form = escaped_anew(&*request, Choices::new(bytes))?;
+            let credential = credential(&form, ORIGIN, DESTINATION, &key()).to_header();
+            let credentials = header(&credential, DESTINATION);
+            arrives(bench, sample, &*request, form, credentials).await
+        },
+    )
 }
 
 /// Some servers sign what needs no signature; it travels and is not looked at.
@@ -137,8 +142,16 @@ fn repeated(bench: &Bench, sample: &AnySample) -> Checked {
         let call = super::call_of(sample, parts)?;
         let form = call.form().ok_or("the call has no form")?.clone();
         let header = credential(&form, ORIGIN, DESTINATION, &key()).to_header();
+        let query = form.parts().query.clone();
         let arriving = arrives(bench, sample, call.request(), form, vec![header]);
         runtime().block_on(arriving)?;
+        // Whoever passes the request on passes on all of them.
+        let again = form_of(call.request())?;
+        let again = &again.parts().query;
+        ensure!(
+            again.all(name).eq(values) && again.iter().count() == query.iter().count(),
+            "`{name}` is passed on as {again:?}"
+        );
     }
     Ok(())
 }

@@ -129,7 +129,9 @@ fn stalling(sample: &AnySample, dropped: &Arc<Notify>) -> Answer {
     Answer::by(move |_| {
         let watch = Dropped(dropped.clone());
         let array = match shape {
-            ReplyShape::Events { arrays: &[array, ..] } => array,
+            ReplyShape::Events {
+                arrays: &[array, ..],
+            } => array,
             _ => "",
         };
         let rest = stream::once(async move {

@@ -8,10 +8,10 @@ pub mod multipart;
 mod reply;
 pub mod target;
 
-pub(crate) use form::{is_json, unsendable};
 pub use form::{Content, ContentKind, EndpointForm, EndpointParts, read_content};
-pub(crate) use reply::check_counts;
+pub(crate) use form::{is_json, unsendable};
 pub use reply::{
-    ReplyHead, WireBody, WireReply, federation_error, read_reply, write_error, write_reply,
+    ReplyHead, WireBody, WireReply, check_counts, federation_error, read_reply, write_error,
+    write_reply,
 };
 pub use target::{PathTemplate, Query, TrailingSlash, check_target, split_target};

@@ -66,11 +66,9 @@ impl MemoryTransport {
         let form = call.make_form()?;
         let (body, media_type) = (form.content().bytes(), form.content().media_type());
         let (method, target) = (form.method().to_owned(), form.target().to_owned());
-        let call = self
-            .operations
-            .read(method.into(), target, context, |op| {
-                read_content(op, media_type, body)
-            })?;
+        let call = self.operations.read(method.into(), target, context, |op| {
+            read_content(op, media_type, body)
+        })?;
         Ok(call)
     }
 }

@@ -209,9 +209,7 @@ fn a_wrong_parameter_or_member_is_named() {
                 method.into(),
                 target.to_owned(),
                 comity_core::call::CallContext::default(),
-                |op| {
-                    comity_core::endpoint::read_content(op, None, body.as_bytes().into())
-                },
+                |op| comity_core::endpoint::read_content(op, None, body.as_bytes().into()),
             )
             .map(|_| ())
             .map_err(|error| {

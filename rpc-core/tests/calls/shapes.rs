@@ -7,9 +7,7 @@ use bytes::Bytes;
 use comity_core::{
     Client, Operations, Router,
     api::{GetStateReply, GetVersionReply, NoMembers},
-    call::{
-        Alternative, Body, CallContext, Endpoint, EventReply, Op, Operation, Reply, operation,
-    },
+    call::{Alternative, Body, CallContext, Endpoint, EventReply, Op, Operation, Reply, operation},
     endpoint::{
         Content, ContentKind, EndpointParts, PathTemplate, ReplyHead, WireBody, read_reply,
         write_reply,
