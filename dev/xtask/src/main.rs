@@ -2,6 +2,7 @@
 
 mod api_docs;
 mod ci;
+mod conformance;
 mod proto;
 
 use std::{env, process::ExitCode};
@@ -14,7 +15,10 @@ commands:
   proto            write the generated code and the descriptors from proto/**/*.proto
   proto --check    fail if they differ from what would be written
   api-docs         write docs/federation-api.md from the table of operations
-  api-docs --check fail if it differs from what would be written";
+  api-docs --check fail if it differs from what would be written
+  conformance      run the conformance kit over the bindings, and write conformance/RESULTS.md, conformance/results.json and README.md's matrix
+  conformance --check
+                   fail if they differ from what would be written";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -26,6 +30,8 @@ fn main() -> ExitCode {
         ["proto", "--check"] => proto::run(proto::Mode::Check),
         ["api-docs"] => api_docs::run(proto::Mode::Write),
         ["api-docs", "--check"] => api_docs::run(proto::Mode::Check),
+        ["conformance"] => conformance::run(proto::Mode::Write),
+        ["conformance", "--check"] => conformance::run(proto::Mode::Check),
         _ => Err(USAGE.into()),
     };
     match done {

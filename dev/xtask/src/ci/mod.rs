@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, proto};
+use crate::{api_docs, conformance, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -86,6 +86,11 @@ const STEPS: &[Step] = &[
         name: "test",
         about: "README.md's test command",
         check: |root| from_readme(root, "test"),
+    },
+    Step {
+        name: "conformance",
+        about: "README.md's matrix of operations by bindings is what the conformance kit gives",
+        check: |_| conformance::run(proto::Mode::Check),
     },
     Step {
         name: "examples",
