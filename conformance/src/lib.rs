@@ -54,6 +54,7 @@ mod sample;
 mod server;
 mod stream;
 mod suite;
+mod timestamps;
 mod transactions;
 
 pub use async_trait::async_trait;

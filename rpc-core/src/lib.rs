@@ -8,6 +8,7 @@
 //! Limits, each named by the error that it causes: requests and messages 16 MiB, one element of a streamed reply 1 MiB, a
 //! streamed reply 1 GiB, a list in a message 100,000 elements ([`SizeLimits`](call::SizeLimits)); an event 65,536 bytes and 1,000 levels ([`event`]); a target 8 KiB.
 
+pub mod acl;
 pub mod api;
 pub mod auth;
 pub mod call;

@@ -6,8 +6,8 @@ use tower::{Layer, Service, util::BoxCloneSyncService};
 
 use crate::{
     call::{
-        AnyRequest, Authenticated, Body, Call, CallContext, Endpoint, FromContext, Op, Reply,
-        ReplyForm, Unregistered,
+        AnyRequest, Authenticated, Body, Call, CallContext, Edition, Endpoint, FromContext, Op,
+        Reply, ReplyForm, Unregistered,
     },
     endpoint::{
         Content, EndpointForm, EndpointParts, PathTemplate, Query, check_target, split_target,
@@ -109,6 +109,20 @@ impl Operations {
         self.spellings
             .sort_by_cached_key(|spelling| spelling.path.parameter_places());
         self
+    }
+
+    /// Only the operations that an edition has now: what a server of that edition takes in. It answers everything else as unrecognized, what
+    /// the edition had and took out as well. A third party's own, which belong to no edition, are added behind this.
+    #[must_use]
+    pub fn in_edition(self, edition: Edition) -> Self {
+        let stands = |op: &Op| {
+            let span = op.spec().edition(edition);
+            span.is_some_and(|span| span.until.is_none())
+        };
+        Self {
+            unregistered: self.unregistered,
+            ..Self::none().having(self.list.into_iter().filter(stands))
+        }
     }
 
     /// Takes in calls that no row knows as well, as [`Unregistered`]: what would be answered 404 or 405 reaches whoever answers

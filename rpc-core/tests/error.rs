@@ -537,6 +537,32 @@ fn unknown_endpoints_are_told_by_status_and_body() {
 }
 
 #[test]
+fn an_incompatible_room_version_is_named() {
+    for version in ["12", "I.1", "org.example.odd", "", "a \"b\" \u{7}é"] {
+        let error = FederationError::incompatible_room_version(version);
+        assert_eq!(
+            (error.http_status(), error.errcode()),
+            (400, Some("M_INCOMPATIBLE_ROOM_VERSION"))
+        );
+        assert_eq!(error.room_version().as_deref(), Some(version));
+        let again = FederationError::from_http(400, None, error.body().clone());
+        assert_eq!(again.room_version().as_deref(), Some(version));
+        let again = FederationError::from_parts(error.parts());
+        assert_eq!(again.room_version().as_deref(), Some(version));
+    }
+    for body in [
+        r#"{"errcode":"M_INCOMPATIBLE_ROOM_VERSION"}"#,
+        r#"{"errcode":"M_INCOMPATIBLE_ROOM_VERSION","room_version":6}"#,
+        r#"{"errcode":"M_INCOMPATIBLE_ROOM_VERSION","room_version":["6"]}"#,
+        r#"{"errcode":"M_FORBIDDEN","room_version":"6"}"#,
+        "",
+        "[]",
+    ] {
+        assert_eq!(http(400, body).room_version(), None, "{body}");
+    }
+}
+
+#[test]
 fn kinds_are_grpc_codes() {
     for (index, kind) in ErrorKind::ALL.into_iter().enumerate() {
         assert_eq!(usize::from(kind.code()), index + 1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use comity_core::{
     call::{AnyRequest, DocumentedError},
-    error::FederationError,
+    error::{CallError, FederationError},
 };
 use proptest::{option, prelude::any};
 use serde::Deserialize;
@@ -63,6 +63,7 @@ pub(super) const OF_BINDING: &[OfBinding] = &[
     of_binding("an error with a large body", large_body),
     of_binding("an empty 202", empty_202),
     of_binding("Retry-After", retry_after),
+    of_binding("an incompatible room version", incompatible_version),
 ];
 
 /// The errors that the specification names for the operation.
@@ -241,6 +242,27 @@ fn retry_after(bench: &Bench, samples: &[AnySample]) -> Checked {
     ] {
         let request = requests.next().ok_or("there is no sample")?;
         runtime().block_on(comes_back(bench, &*request, &error))?;
+    }
+    Ok(())
+}
+
+/// A caller that speaks several room versions learns which one the room has.
+fn incompatible_version(bench: &Bench, samples: &[AnySample]) -> Checked {
+    let mut requests = requests(samples);
+    for version in ["12", "I.1", "org.example.\u{e9}"] {
+        let answer = FederationError::incompatible_room_version(version);
+        let request = requests.next().ok_or("there is no sample")?;
+        let client = bench.client(Answer::Error(answer));
+        let (call, _) = call_by_value(&*request)?;
+        let got = runtime().block_on(client.send(call));
+        let said = match &got {
+            Err(CallError::Federation(error)) => error.room_version(),
+            _ => None,
+        };
+        ensure!(
+            said.as_deref() == Some(version),
+            "of {version} the caller learns {said:?} by {got:?}"
+        );
     }
     Ok(())
 }

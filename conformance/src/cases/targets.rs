@@ -131,6 +131,7 @@ fn repeated(bench: &Bench, sample: &AnySample) -> Checked {
         let values = match kind {
             Kind::Integer => ["8", "7", "8"],
             Kind::Boolean => ["true", "false", "true"],
+            Kind::OneOf(texts) => [texts[0], texts[texts.len() - 1], texts[0]],
             _ => ["$b", "$a", "$b"],
         };
         let mut parts = any_parts(sample)?;

@@ -16,6 +16,15 @@ use crate::harnesses::{Authority, Binding, Memory, Network};
 
 /// Each binding, each kind of memory, and through gateways.
 pub(crate) async fn wires() -> Vec<Bench> {
+    wires_of(Operations::federation()).await
+}
+
+/// The same where every server and gateway takes in these operations.
+pub(crate) async fn wires_of(operations: Operations) -> Vec<Bench> {
+    let wire = async |harness: &dyn Harness| {
+        let bench = Bench::new(harness, operations.clone()).await;
+        bench.unwrap()
+    };
     let mut wires = vec![
         wire(&Memory(MemoryMode::ByValue)).await,
         wire(&Memory(MemoryMode::ThroughCodec)).await,
@@ -31,10 +40,6 @@ pub(crate) async fn wires() -> Vec<Bench> {
         wires.push(wire(&Network(hops)).await);
     }
     wires
-}
-
-async fn wire(harness: &dyn Harness) -> Bench {
-    Bench::new(harness, Operations::federation()).await.unwrap()
 }
 
 /// A client of gRPC that is led to any HTTP service.

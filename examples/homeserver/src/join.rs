@@ -1,14 +1,13 @@
 //! Joining a room over federation, on the side of the server that joins (SS "Joining Rooms").
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use comity_core::{
     ServerName,
-    api::{Calls, MakeJoin, SendJoin},
+    api::{Calls, MakeJoin, SendJoin, TemplateFault},
     auth::now_ms,
     call::Arrival,
     endpoint::Query,
@@ -166,40 +165,21 @@ impl Joining<'_> {
             versions: Version::SPOKEN.map(str::to_owned).to_vec(),
             extra_query: Query::default(),
         };
-        let reply = self.server.client.make_join(self.via, request).await;
+        let reply = self.server.client.make_join(self.via, request.clone());
+        let reply = reply.await;
         let reply = reply.map_err(|error| self.in_vain(error))?;
-        let version = reply.room_version.as_deref().unwrap_or("1");
-        let version = Version::find(version)
-            .ok_or_else(|| ActionError::UnknownVersion(version.to_owned()))?;
-        let template = reply.event.ok_or_else(|| self.bad("there is no event"))?;
-        let template = Pdu::judge(template.into_value())
-            .map_err(|fault| self.bad(&format!("the event {fault}")))?;
-        self.check_template(&template)?;
+        // Lest the other server get a signature under anything it likes.
+        let template = request.check(&reply).map_err(|fault| match fault {
+            TemplateFault::RoomVersion(version) => ActionError::UnknownVersion(version),
+            fault => self.bad(&fault.to_string()),
+        })?;
+        let version = Version::find(&template.room_version)
+            .ok_or(ActionError::UnknownVersion(template.room_version))?;
         let template = template
-            .object()
+            .event
             .filtered(|name| !matches!(name, "event_id" | "hashes" | "signatures" | "unsigned"))
             .with_member("origin_server_ts", &Value::integer(now_ms()));
         Ok((version, template))
-    }
-
-    /// SS "Joining Rooms": what has to be so before the template is signed, lest the other server get a signature under anything it likes.
-    fn check_template(&self, template: &Pdu) -> Result<(), ActionError> {
-        let membership = template
-            .content()
-            .and_then(|content| content.get("membership"));
-        let membership = membership.as_ref().and_then(Value::as_str);
-        for (name, found, wanted) in [
-            ("room_id", template.room_id(), self.room_id.as_str()),
-            ("sender", template.sender(), self.user.as_str()),
-            ("state_key", template.state_key(), self.user.as_str()),
-            ("type", template.event_type(), "m.room.member"),
-            ("membership", membership.map(Cow::into_owned), "join"),
-        ] {
-            if found.as_deref() != Some(wanted) {
-                return Err(self.bad(&format!("the template's `{name}` is not {wanted}")));
-            }
-        }
-        Ok(())
     }
 
     /// Sends the signed join, and checks the state and auth chain of the answer while they arrive. Also gives the join itself, if the

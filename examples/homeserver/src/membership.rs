@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use comity_core::{
-    ServerName,
     api::{
         Invite, InviteReply, MakeJoin, MakeJoinReply, Membership, SendJoin, SendJoinMembers,
         SendJoinReply,
@@ -15,13 +14,13 @@ use comity_core::{
     event::{Listed, Pdu, add_signature, check_event, check_past_event},
     json::{Json, Members, Value},
 };
-use ruma_common::{OwnedUserId, RoomId, UserId};
+use ruma_common::{RoomId, UserId};
 use ruma_events::{StateEventType, TimelineEventType, room::member::MembershipState};
 
 use crate::{
     Draft, Event, Homeserver, Invitation, Refused, Room, Version,
     events::{Snapshot, pdus},
-    homeserver::{is_of, lock},
+    homeserver::lock,
 };
 
 /// Most events that may describe a room to an invited user.
@@ -36,18 +35,13 @@ impl Membership for Homeserver {
     ) -> Result<MakeJoinReply, FederationError> {
         let user = UserId::parse(&request.user_id)
             .map_err(|_| FederationError::invalid_param("`userId` is no user ID"))?;
-        if !is_of(&user, cx.origin()) {
-            return Err(FederationError::forbidden(format!(
-                "{user} is not a user of {}",
-                cx.origin()
-            )));
-        }
+        request.check_user(cx.origin())?;
         let room = self.room_asked_for(&request.room_id)?;
         let room = lock(&room);
         let version = &room.version().id;
         // SS: a caller that names no version speaks version 1.
         if !request.versions.contains(version) {
-            return Err(incompatible(version));
+            return Err(FederationError::incompatible_room_version(version));
         }
         let draft = Draft::membership(&user, &user, "join");
         let template = room
@@ -69,15 +63,9 @@ impl Membership for Homeserver {
     ) -> Result<SendJoinReply, FederationError> {
         let room = self.room_asked_for(&request.room_id)?;
         let version = lock(&room).version().clone();
-        let event = self
-            .check_membership(&version, request.event, &request.room_id, &request.event_id)
-            .await?;
-        let user = membership(&event, MembershipState::Join, cx.origin())?;
-        if user != event.sender() {
-            return Err(FederationError::invalid_param(
-                "the join's `state_key` is not its sender",
-            ));
-        }
+        request.check(cx.origin(), Some(&*version.format))?;
+        let event = self.check_pushed(&version, request.event).await?;
+        let user = event.sender().to_owned();
         let (event, mut snapshot) = {
             let mut room = lock(&room);
             let added = room.add(event);
@@ -118,17 +106,12 @@ impl Membership for Homeserver {
         request: Invite,
     ) -> Result<InviteReply, FederationError> {
         let version = Version::find(&request.room_version)
-            .ok_or_else(|| incompatible(&request.room_version))?;
-        let event = self
-            .check_membership(&version, request.event, &request.room_id, &request.event_id)
-            .await?;
-        let user = membership(&event, MembershipState::Invite, cx.origin())?;
-        if !self.is_ours(&user) {
-            return Err(FederationError::invalid_param(format!(
-                "{user} is not a user of {}",
-                self.name()
-            )));
-        }
+            .ok_or_else(|| FederationError::incompatible_room_version(&request.room_version))?;
+        request.check(cx.origin(), self.name(), Some(&*version.format))?;
+        let event = self.check_pushed(&version, request.event).await?;
+        let (user, _) = event.membership().ok_or_else(|| {
+            FederationError::invalid_param("the event's `state_key` is no user ID")
+        })?;
         let room_state = request.invite_room_state.unwrap_or_default();
         let room_state = self
             .check_invite_state(&version, room_state, &request.room_id)
@@ -153,29 +136,11 @@ impl Membership for Homeserver {
 }
 
 impl Homeserver {
-    /// Checks 1 to 3 for an event that is pushed by itself, and that it is what the path says.
-    async fn check_membership(
-        &self,
-        version: &Version,
-        pdu: Pdu,
-        room_id: &str,
-        event_id: &str,
-    ) -> Result<Event, FederationError> {
-        if pdu.room_id().as_deref() != Some(room_id) {
-            return Err(FederationError::invalid_param(
-                "the event's `room_id` is not that of the path",
-            ));
-        }
+    /// Checks 1 to 3 for an event that is pushed by itself.
+    async fn check_pushed(&self, version: &Version, pdu: Pdu) -> Result<Event, FederationError> {
         let mut checked = self.check(version, vec![pdu], check_event).await;
         let checked = checked.pop().expect("one event gives one result");
-        let event = checked.map_err(FederationError::invalid_param)?;
-        if event.id().as_str() != event_id {
-            return Err(FederationError::invalid_param(format!(
-                "the event's ID is {}, not that of the path",
-                event.id()
-            )));
-        }
-        Ok(event)
+        checked.map_err(FederationError::invalid_param)
     }
 
     /// What describes the room to an invited user. From room version 12 on it has to prove which room it is (SS, MSC4311): the room's ID is
@@ -218,30 +183,6 @@ impl Homeserver {
             false => Err(invalid("lacks the `m.room.create` event".to_owned())),
         }
     }
-}
-
-/// The user whose membership an event sets to `wanted`, if a user of `origin` sent it.
-fn membership(
-    event: &Event,
-    wanted: MembershipState,
-    origin: &ServerName,
-) -> Result<OwnedUserId, FederationError> {
-    let invalid = |why: String| Err(FederationError::invalid_param(why));
-    match event.membership() {
-        _ if !is_of(event.sender(), origin) => {
-            invalid(format!("{} is not a user of {origin}", event.sender()))
-        }
-        Some((user, membership)) if membership == wanted => Ok(user),
-        _ => invalid(format!(
-            "the event is no `m.room.member` with membership `{wanted}`"
-        )),
-    }
-}
-
-fn incompatible(version: &str) -> FederationError {
-    let why = format!("room version {version:?} is not spoken by both servers");
-    FederationError::new(400, "M_INCOMPATIBLE_ROOM_VERSION", why)
-        .with_string("room_version", version)
 }
 
 fn refused_join(room: &Room, user: &UserId, refused: &Refused) -> FederationError {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    call::{Endpoint, MessageForm},
+    call::{Endpoint, ListTooLong, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query, TrailingSlash},
     error::FederationError,
     event::{Edu, Listed, Pdu, judge_all, listed_values},
@@ -83,6 +83,12 @@ impl Endpoint for SendTransaction {
             query: self.extra_query.clone(),
             content: Content::Json(object.into_object()),
         }
+    }
+
+    fn check_lists(&self) -> Result<(), ListTooLong> {
+        ListTooLong::check("pdus", self.pdus.len(), Self::MAX_PDUS)?;
+        let edus = self.edus.as_ref().map_or(0, Vec::len);
+        ListTooLong::check("edus", edus, Self::MAX_EDUS)
     }
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {

@@ -62,7 +62,8 @@ impl CallContext {
         self.origin = Some(origin);
     }
 
-    /// Method, target and content as they arrived, for a handler that wants what was signed.
+    /// Method, target and content as they arrived, for a handler that wants what was signed. A layer may have taken out of the request what
+    /// the handler is not to act upon ([`Acl`](crate::layers::Acl) does); it still stands here.
     pub fn form(&self) -> Option<&EndpointForm> {
         self.form.as_ref()
     }

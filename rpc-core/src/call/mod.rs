@@ -1,16 +1,22 @@
 //! One call in flight: the operation and its facts, the request, the context it travels in, the reply.
 
+mod bytes;
 mod context;
+mod older;
 mod operation;
 mod reply;
 mod spec;
 mod unregistered;
 
+pub use bytes::{Blob, BlobSource, Body, ByteStream};
 pub use context::{Authenticated, CallContext, Credentials, FromContext, TraceContext};
-pub use operation::{Alternative, AnyOperation, AnyRequest, Endpoint, Op, Operation, operation};
+pub use older::Older;
+pub use operation::{
+    Alternative, AnyOperation, AnyRequest, Endpoint, ListTooLong, Op, Operation, operation,
+};
 pub use reply::{
-    AnyMessage, Arrival, Blob, BlobSource, Body, ByteStream, EventReply, EventStream, Message,
-    MessageForm, Part, PartStream, Reply, ReplyForm,
+    AnyMessage, Arrival, EventReply, EventStream, Message, MessageForm, Part, PartStream, Reply,
+    ReplyForm,
 };
 pub use spec::{
     AclDuty, Authentication, Clocks, DocumentedError, Edition, EditionSpan, Flow, Idempotency,
@@ -33,6 +39,8 @@ use crate::{
 pub struct Call {
     request: Box<dyn AnyRequest>,
     form: Option<EndpointForm>,
+    /// The form as it arrived, if the request has become narrower since.
+    arrived: Option<EndpointForm>,
     context: CallContext,
 }
 
@@ -42,6 +50,7 @@ impl Call {
         Self {
             request: Box::new(request),
             form: None,
+            arrived: None,
             context: CallContext::to(destination),
         }
     }
@@ -55,6 +64,7 @@ impl Call {
         Self {
             request,
             form: Some(form),
+            arrived: None,
             context,
         }
     }
@@ -93,6 +103,14 @@ impl Call {
         self.context.credentials = Credentials::default();
     }
 
+    /// Replaces the request by what is left of it after something was taken out. As [`set_request`](Self::set_request); but the context
+    /// keeps the endpoint form as it arrived, for a handler that wants what was signed.
+    pub fn narrow_request(&mut self, request: Box<dyn AnyRequest>) {
+        let form = self.form.take();
+        self.arrived = self.arrived.take().or(form);
+        self.set_request(request);
+    }
+
     /// The endpoint form, if it was made already.
     pub fn form(&self) -> Option<&EndpointForm> {
         self.form.as_ref()
@@ -109,6 +127,28 @@ impl Call {
         Ok(self.form.as_ref().expect("made above"))
     }
 
+    /// Writes the same parameters and content by another method and path. The credentials that sign the former are dropped.
+    ///
+    /// # Errors
+    /// As [`make_form`](Self::make_form).
+    pub(crate) fn respell(&mut self, other: &Alternative) -> Result<(), CallError> {
+        let parts = self.make_form()?.parts().clone();
+        self.form = Some(EndpointForm::from_parts(other.method, &other.path, parts)?);
+        self.context.credentials = Credentials::default();
+        Ok(())
+    }
+
+    /// Puts a slash behind the path. The credentials that sign the former are dropped.
+    ///
+    /// # Errors
+    /// As [`make_form`](Self::make_form).
+    pub(crate) fn add_slash(&mut self) -> Result<(), CallError> {
+        let form = self.make_form()?;
+        self.form = Some(form.with_slash()?);
+        self.context.credentials = Credentials::default();
+        Ok(())
+    }
+
     /// What travels beside the request.
     pub fn context(&self) -> &CallContext {
         &self.context
@@ -122,7 +162,7 @@ impl Call {
     /// Takes the call apart. The context then carries the endpoint form, so that a handler can read what was signed.
     pub fn into_parts(self) -> (Box<dyn AnyRequest>, CallContext) {
         let mut context = self.context;
-        context.form = self.form;
+        context.form = self.arrived.or(self.form);
         (self.request, context)
     }
 
@@ -131,6 +171,7 @@ impl Call {
         Self {
             request: self.request.clone_box(),
             form: self.form.clone(),
+            arrived: self.arrived.clone(),
             context: self.context.clone(),
         }
     }

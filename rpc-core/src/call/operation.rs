@@ -11,7 +11,7 @@ use crate::{
     endpoint::{
         Content, ContentKind, EndpointForm, EndpointParts, PathTemplate, TrailingSlash, unsendable,
     },
-    error::{CallError, FederationError},
+    error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
 
 /// A request type is an operation. Requests are values: they can be repeated and compared. Only replies stream.
@@ -46,11 +46,48 @@ pub trait Endpoint: Operation {
     /// The parameters and content of this request.
     fn write(&self) -> EndpointParts;
 
+    /// Whether the lists of this request are within the limits that every receiver sets, so that none too long is sent.
+    ///
+    /// # Errors
+    /// One is not.
+    fn check_lists(&self) -> Result<(), ListTooLong> {
+        Ok(())
+    }
+
     /// Reads the request.
     ///
     /// # Errors
     /// 400 with `M_MISSING_PARAM`, `M_INVALID_PARAM` or `M_BAD_JSON`, naming the parameter or member.
     fn read(parts: &EndpointParts) -> Result<Self, FederationError>;
+}
+
+/// A list of a request is longer than any receiver takes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{list}` has {length} elements, over the limit of {limit} of the specification")]
+pub struct ListTooLong {
+    /// The member.
+    pub list: &'static str,
+    /// How many elements it has.
+    pub length: usize,
+    /// The most that it may have.
+    pub limit: usize,
+}
+
+impl ListTooLong {
+    /// Checks one list.
+    ///
+    /// # Errors
+    /// `length` is over `limit`.
+    pub fn check(list: &'static str, length: usize, limit: usize) -> Result<(), Self> {
+        match length <= limit {
+            true => Ok(()),
+            false => Err(Self {
+                list,
+                length,
+                limit,
+            }),
+        }
+    }
 }
 
 /// Another spelling of an operation: the same parameters in the same order, the same content and reply.
@@ -73,7 +110,7 @@ pub trait AnyRequest: Any + Debug + Send + Sync {
     /// Its endpoint form, with the target as we encode it.
     ///
     /// # Errors
-    /// A path parameter is empty (no path can carry it), or a required query parameter is absent or empty.
+    /// A path parameter is empty (no path can carry it), a required query parameter is absent or empty, or a list is over its limit.
     fn write(&self) -> Result<EndpointForm, CallError>;
 }
 
@@ -91,6 +128,13 @@ impl<O: Endpoint> AnyRequest for O {
     }
 
     fn write(&self) -> Result<EndpointForm, CallError> {
+        self.check_lists().map_err(|error| {
+            TransportError::new(
+                TransportErrorKind::LimitExceeded,
+                Delivery::NotSent,
+                format!("{} is not sent: {error}", O::SPEC.name),
+            )
+        })?;
         let parts = Endpoint::write(self);
         for name in O::REQUIRED_QUERY {
             let mut values = parts.query.all(name).peekable();

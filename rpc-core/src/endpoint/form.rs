@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use bytes::Bytes;
 
 use super::{
-    PathTemplate, Query, check_target,
+    PathTemplate, Query, check_target, split_target,
     target::{BadEscape, TargetError},
 };
 use crate::{
@@ -167,6 +167,27 @@ impl EndpointForm {
             target,
             parts,
         }
+    }
+
+    /// The same with a slash behind the path.
+    ///
+    /// # Errors
+    /// The target grows over its limit.
+    pub(crate) fn with_slash(&self) -> Result<Self, CallError> {
+        let (path, query) = split_target(&self.target);
+        let mut target = format!("{path}/");
+        if let Some(query) = query {
+            target.push('?');
+            target.push_str(query);
+        }
+        check_target(&target).map_err(|error| {
+            unsendable("the target with a slash behind its path cannot be sent".to_owned())
+                .with_source(error)
+        })?;
+        Ok(Self {
+            target,
+            ..self.clone()
+        })
     }
 
     /// The method, as signed.

@@ -56,6 +56,13 @@ impl FederationError {
         Self::new(400, "M_INVALID_PARAM", message)
     }
 
+    /// 400 `M_INCOMPATIBLE_ROOM_VERSION`: the room is of this version, and one of the two servers does not speak it. The
+    /// version travels along ([`room_version`](Self::room_version)).
+    pub fn incompatible_room_version(version: &str) -> Self {
+        let message = format!("room version {version:?} is not spoken by both servers");
+        Self::new(400, "M_INCOMPATIBLE_ROOM_VERSION", message).with_string("room_version", version)
+    }
+
     /// 413 `M_TOO_LARGE`: says which limit, of how many bytes, on whose side, and the setting that
     /// raises it.
     pub fn too_large(what: &str, limit: u64, side: &str, setting: &str) -> Self {

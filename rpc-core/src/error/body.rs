@@ -22,14 +22,10 @@ impl Said {
     /// Members are taken as raw text first: serde_json skips those without recursion, so that a
     /// deeply nested member neither overflows the stack nor hides the errcode next to it.
     pub(super) fn read(body: &[u8]) -> Self {
-        let Ok(members) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(body) else {
+        let Some(members) = members(body) else {
             return Self::default();
         };
-        let string = |name: &str| -> Option<String> {
-            let raw = members.get(name)?.get();
-            raw.starts_with('"')
-                .then(|| serde_json::from_str(raw).ok())?
-        };
+        let string = |name: &str| string_of(members.get(name)?);
         Self {
             errcode: string("errcode").filter(|errcode| !errcode.is_empty()),
             message: string("error").or_else(|| string("message")),
@@ -38,6 +34,21 @@ impl Said {
                 .and_then(|raw| milliseconds(raw.get())),
         }
     }
+}
+
+/// A string member of a body; `None` if it has none, or is no object.
+pub(super) fn string_member(body: &[u8], name: &str) -> Option<String> {
+    string_of(members(body)?.get(name)?)
+}
+
+fn members(body: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
+    serde_json::from_slice(body).ok()
+}
+
+fn string_of(raw: &RawValue) -> Option<String> {
+    let raw = raw.get();
+    raw.starts_with('"')
+        .then(|| serde_json::from_str(raw).ok())?
 }
 
 /// A number of milliseconds; fractions are rounded up, negative numbers and other types ignored.

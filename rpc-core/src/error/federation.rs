@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     ErrorKind, Retry, TransportError, TransportErrorKind,
-    body::{Made, Said, string},
+    body::{Made, Said, string, string_member},
     wait::{header_wait, wait, whole_milliseconds, whole_seconds},
 };
 
@@ -337,6 +337,15 @@ impl FederationError {
     pub fn retry_after_header(&self) -> Option<String> {
         let wait = whole_seconds(self.0.parts.retry_after?);
         Some(wait.as_secs().to_string())
+    }
+
+    /// The room's version, where the answer is `M_INCOMPATIBLE_ROOM_VERSION` and says it: an opaque identifier, of any length and from
+    /// anyone.
+    pub fn room_version(&self) -> Option<String> {
+        match self.errcode() {
+            Some("M_INCOMPATIBLE_ROOM_VERSION") => string_member(self.body(), "room_version"),
+            _ => None,
+        }
     }
 
     /// Whether the peer does not know the endpoint, so that a named fallback (an older version of

@@ -1,10 +1,12 @@
 //! What cuts across all operations: each concern is one file, written once over one method.
 //!
-//! Server, outermost first: [`Permits`], [`Trace`], [`Clocks`], verify, [`RunToEnd`], router. Client: [`Trace`],
-//! [`Clocks`], [`Flow`], sign, transport. tower's own request-side layers fit between them. What must cover a reply's stream
+//! Server, outermost first: [`Permits`], [`Trace`], [`Clocks`], verify, [`Acl`], [`RunToEnd`], router. Client: [`Trace`],
+//! [`Clocks`], [`Fallback`], [`Flow`], sign, transport. tower's own request-side layers fit between them. What must cover a reply's stream
 //! (a permit, a clock, a count of bytes) is here, because tower's own end at the reply's head.
 
+mod acl;
 mod clocks;
+mod fallback;
 mod flow;
 mod limits;
 mod permits;
@@ -16,7 +18,9 @@ use std::{fmt::Debug, sync::Arc, task::Poll};
 
 use tower::{Layer, Service};
 
+pub use acl::{Acl, MAX_ACL_ROOMS};
 pub use clocks::Clocks;
+pub use fallback::{Fallback, Fallbacks};
 pub use flow::Flow;
 pub use limits::Limits;
 pub use permits::Permits;

@@ -2,11 +2,16 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)] // a test binary; clippy.toml exempts test functions, not what they share
 
+mod acl;
 mod authentication;
 mod counts;
+mod fallback;
+mod first_versions;
 mod homeserver;
 mod key_ring;
 mod layers;
+mod member_checks;
+mod membership;
 mod requests;
 mod routing;
 mod shapes;

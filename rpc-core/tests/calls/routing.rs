@@ -313,3 +313,53 @@ fn one_deep_or_odd_event_spoils_no_other() {
         assert!(!request.pdus[3].as_ref().unwrap().has_odd_numbers());
     }
 }
+
+#[test]
+fn a_server_of_one_edition_does_not_recognize_what_lies_outside() {
+    use comity_core::call::Edition;
+    let all = comity_core::Operations::federation();
+    for edition in [Edition::Matrix, Edition::Ietf] {
+        let own = all.clone().in_edition(edition);
+        assert!(own.iter().len() > 0);
+        for op in all.iter() {
+            let stands = op.spec().edition(edition);
+            let stands = stands.is_some_and(|span| span.until.is_none());
+            assert_eq!(own.contains(op), stands, "{op:?} in {edition}");
+            assert_eq!(own.by_name(op.spec().name).is_some(), stands);
+            let parameters = op.path().segments().filter_map(|segment| match segment {
+                comity_core::endpoint::target::Segment::Parameter(_) => Some("x"),
+                comity_core::endpoint::target::Segment::Literal(_) => None,
+            });
+            let target = op.path().write(&parameters.collect::<Vec<_>>());
+            match own.route(op.method(), &target) {
+                Ok((found, _)) => assert_eq!(found == op, stands, "{op:?} is {found:?}"),
+                Err(error) => {
+                    assert!(!stands, "{op:?}: {error}");
+                    assert_eq!(error.errcode(), Some("M_UNRECOGNIZED"), "{op:?}");
+                }
+            }
+        }
+    }
+    let ietf = all.clone().in_edition(Edition::Ietf);
+    assert!(ietf.by_name("SendTransaction").is_some());
+    assert!(ietf.by_name("QueryProfile").is_none());
+    // What is taken in beside the rows stays so.
+    let open = all.with_unregistered().in_edition(Edition::Ietf);
+    let (op, _) = open
+        .route("GET", "/_matrix/federation/v1/query/profile?user_id=@a:b")
+        .unwrap();
+    assert_eq!(op.spec().name, "Unregistered");
+}
+
+/// An operation of one edition that it took out again.
+#[test]
+fn what_an_edition_took_out_is_outside_of_it() {
+    use comity_core::call::Edition;
+    let removed = comity_core::call::operation::<crate::shapes::Removed>();
+    let all = comity_core::Operations::federation()
+        .with([removed])
+        .unwrap();
+    assert!(all.contains(removed));
+    assert!(!all.clone().in_edition(Edition::Matrix).contains(removed));
+    assert!(all.in_edition(Edition::Ietf).contains(removed));
+}

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use comity_core::{
     Client, Operations, Router,
     api::{GetStateReply, GetVersionReply, NoMembers},
-    call::{Alternative, Body, CallContext, Endpoint, EventReply, Op, Operation, Reply, operation},
+    call::{
+        Alternative, Body, CallContext, Edition, EditionSpan, Endpoint, EventReply, Op, Operation,
+        Reply, operation,
+    },
     endpoint::{
         Content, ContentKind, EndpointParts, PathTemplate, ReplyHead, WireBody, read_reply,
         write_reply,
@@ -87,12 +90,33 @@ requests! {
     List "GET" "/_own/v1/list" { const REPLY_IN_TUPLE: bool = true; }
     Fetch "POST" "/_own/v1/fetch" { const CONTENT: ContentKind = ContentKind::Opaque; }
     Clash "PUT" "/_own/unstable/enter/{other}" {}
+    Removed "PUT" "/_own/v1/removed" {}
 }
 
 impl Operation for Clash {
     type Reply = GetVersionReply;
     const SPEC: &'static comity_core::call::OperationSpec = &comity_core::call::OperationSpec {
         name: "Clash",
+        ..*Enter::SPEC
+    };
+}
+
+impl Operation for Removed {
+    type Reply = GetVersionReply;
+    const SPEC: &'static comity_core::call::OperationSpec = &comity_core::call::OperationSpec {
+        name: "Removed",
+        editions: &[
+            EditionSpan {
+                edition: Edition::Matrix,
+                since: "r0",
+                until: Some("v1.18"),
+            },
+            EditionSpan {
+                edition: Edition::Ietf,
+                since: "00",
+                until: None,
+            },
+        ],
         ..*Enter::SPEC
     };
 }

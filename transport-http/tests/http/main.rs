@@ -8,3 +8,4 @@ mod replies;
 mod requests;
 mod service;
 mod setting;
+mod unregistered;

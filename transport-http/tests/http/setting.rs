@@ -46,6 +46,10 @@ where
 
 impl Serving {
     pub async fn tls(service: CallService) -> Self {
+        Self::tls_with(service, Operations::federation()).await
+    }
+
+    pub async fn tls_with(service: CallService, operations: Operations) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::new(vec!["matrix.test".to_owned()])
             .unwrap()
@@ -55,6 +59,7 @@ impl Serving {
             .unwrap();
         Self::start(
             service,
+            operations,
             ListenerOptions::with_tls(tls),
             HttpServerOptions::default(),
             Some(certificate.pem()),
@@ -63,16 +68,30 @@ impl Serving {
     }
 
     pub async fn plain(service: CallService, options: HttpServerOptions) -> Self {
-        Self::start(service, ListenerOptions::default(), options, None).await
+        let listening = ListenerOptions::default();
+        Self::start(service, Operations::federation(), listening, options, None).await
+    }
+
+    pub async fn plain_with(service: CallService, operations: Operations) -> Self {
+        let options = HttpServerOptions::default();
+        Self::start(
+            service,
+            operations,
+            ListenerOptions::default(),
+            options,
+            None,
+        )
+        .await
     }
 
     async fn start(
         service: CallService,
+        operations: Operations,
         listening: ListenerOptions,
         options: HttpServerOptions,
         root: Option<String>,
     ) -> Self {
-        let server = HttpServer::with_options(Operations::federation(), service, options);
+        let server = HttpServer::with_options(operations, service, options);
         let listener = Listener::bind("127.0.0.1:0", listening).await.unwrap();
         let address = listener.local_addr();
         let task = tokio::spawn(async move {

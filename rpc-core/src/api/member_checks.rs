@@ -1,0 +1,314 @@
+//! What both sides check in a change of membership before anything is signed or taken (SS "Joining Rooms" and the like, since v1.18).
+//!
+//! A server that asks for a template signs nothing unseen: [`MakeJoin::check`]. A server that is handed the event takes none that is another's, or
+//! something else than it is called: [`SendJoin::check`]. These look at the request or reply alone; signatures are
+//! [`check_event`](crate::event::check_event)'s, and whether the room allows it is a homeserver's to say.
+
+use thiserror::Error;
+
+use super::{Invite, MakeJoin, MakeJoinReply, SendJoin};
+use crate::{
+    ServerName,
+    error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
+    event::{
+        Pdu,
+        room_version::{EventError, RoomVersion},
+    },
+    json::{Json, Object, Value},
+};
+
+/// What a template is made into an event of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Template {
+    /// The room's version.
+    pub room_version: String,
+    /// The event without hashes and signatures.
+    pub event: Object,
+}
+
+/// Why a template is not signed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TemplateFault {
+    /// There is none.
+    #[error("the reply has no event")]
+    Missing,
+    /// The room has a version that was not asked for.
+    #[error("the room has version {0:?}, which was not asked for")]
+    RoomVersion(String),
+    /// A member says something else than what was asked for.
+    #[error("the template's `{member}` is not {expected:?}")]
+    Member {
+        /// Which.
+        member: &'static str,
+        /// What was asked for.
+        expected: String,
+    },
+}
+
+impl From<TemplateFault> for CallError {
+    /// A reply that is to be discarded: another server may be asked.
+    fn from(fault: TemplateFault) -> Self {
+        TransportError::new(
+            TransportErrorKind::Protocol,
+            Delivery::MaybeProcessed,
+            "the template is none of what was asked for",
+        )
+        .with_source(fault)
+        .into()
+    }
+}
+
+/// Why an event is not taken. To a peer it is 400 `M_INVALID_PARAM`.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MemberFault {
+    /// A member says something else than the call.
+    #[error("the event's `{member}` is not {expected:?}")]
+    Member {
+        /// Which.
+        member: &'static str,
+        /// What the call says.
+        expected: String,
+    },
+    /// The sender is a user of another server, or no user.
+    #[error("the event's `sender` is not a user of {0}")]
+    Sender(ServerName),
+    /// The member whose membership changes is somebody else than the sender.
+    #[error("the event's `state_key` is not its sender")]
+    StateKey,
+    /// The invited user is a user of another server, or no user.
+    #[error("the event's `state_key` is not a user of {0}")]
+    Invited(ServerName),
+    /// The event has another ID than the call says.
+    #[error("the event's ID is {0}, not that of the call")]
+    EventId(String),
+    /// The event has no ID.
+    #[error("the event has no ID")]
+    NoEventId(#[source] EventError),
+}
+
+impl From<MemberFault> for FederationError {
+    fn from(fault: MemberFault) -> Self {
+        match fault {
+            MemberFault::NoEventId(why) => Self::invalid_param(why.to_string()),
+            fault => Self::invalid_param(fault.to_string()),
+        }
+    }
+}
+
+/// Whether a user ID is one of a server's users, byte by byte.
+pub fn is_user_of(user_id: &str, server: &ServerName) -> bool {
+    let name = user_id
+        .strip_prefix('@')
+        .and_then(|rest| rest.split_once(':'))
+        .map(|(_, name)| name);
+    name == Some(server.as_str())
+}
+
+/// Refuses a user who is not of the calling server.
+fn check_user(user_id: &str, origin: &ServerName) -> Result<(), FederationError> {
+    match is_user_of(user_id, origin) {
+        true => Ok(()),
+        false => Err(FederationError::forbidden(format!(
+            "{user_id} is not a user of {origin}"
+        ))),
+    }
+}
+
+/// What was asked for.
+struct Asked<'a> {
+    membership: &'static str,
+    room_id: &'a str,
+    user_id: &'a str,
+}
+
+impl Asked<'_> {
+    fn check(
+        &self,
+        room_version: &str,
+        event: Option<&Value>,
+        supports: impl FnOnce(&str) -> bool,
+    ) -> Result<Template, TemplateFault> {
+        if !supports(room_version) {
+            return Err(TemplateFault::RoomVersion(room_version.to_owned()));
+        }
+        let event = event.and_then(Object::from_value);
+        let event = event.ok_or(TemplateFault::Missing)?;
+        for (member, expected) in [
+            ("type", "m.room.member"),
+            ("room_id", self.room_id),
+            ("sender", self.user_id),
+            ("state_key", self.user_id),
+        ] {
+            if !says(&event, member, expected) {
+                return Err(TemplateFault::Member {
+                    member,
+                    expected: expected.to_owned(),
+                });
+            }
+        }
+        if !has_membership(&event, self.membership) {
+            return Err(TemplateFault::Member {
+                member: "content.membership",
+                expected: self.membership.to_owned(),
+            });
+        }
+        Ok(Template {
+            room_version: room_version.to_owned(),
+            event,
+        })
+    }
+}
+
+/// What a server is handed.
+struct Handed<'a> {
+    membership: &'static str,
+    room_id: &'a str,
+    event_id: &'a str,
+    event: &'a Pdu,
+}
+
+impl Handed<'_> {
+    /// What every change of membership has in common; gives the event's state key.
+    fn check(
+        &self,
+        origin: &ServerName,
+        version: Option<&dyn RoomVersion>,
+    ) -> Result<Option<String>, MemberFault> {
+        let event = self.event.object();
+        for (member, expected) in [("type", "m.room.member"), ("room_id", self.room_id)] {
+            if !says(event, member, expected) {
+                return Err(MemberFault::Member {
+                    member,
+                    expected: expected.to_owned(),
+                });
+            }
+        }
+        if !has_membership(event, self.membership) {
+            return Err(MemberFault::Member {
+                member: "content.membership",
+                expected: self.membership.to_owned(),
+            });
+        }
+        let sender = self.event.sender();
+        if !sender.is_some_and(|sender| is_user_of(&sender, origin)) {
+            return Err(MemberFault::Sender(origin.clone()));
+        }
+        if let Some(version) = version {
+            let id = version.event_id(event).map_err(MemberFault::NoEventId)?;
+            if id != self.event_id {
+                return Err(MemberFault::EventId(id));
+            }
+        }
+        Ok(self.event.state_key())
+    }
+
+    /// The same for a user who changes their own membership.
+    fn check_own(
+        &self,
+        origin: &ServerName,
+        version: Option<&dyn RoomVersion>,
+    ) -> Result<(), MemberFault> {
+        let state_key = self.check(origin, version)?;
+        match state_key.is_some() && state_key == self.event.sender() {
+            true => Ok(()),
+            false => Err(MemberFault::StateKey),
+        }
+    }
+
+    /// The same for a user of `receiver` who is invited.
+    fn check_invite(
+        &self,
+        origin: &ServerName,
+        receiver: &ServerName,
+        version: Option<&dyn RoomVersion>,
+    ) -> Result<(), MemberFault> {
+        match self.check(origin, version)? {
+            Some(user) if is_user_of(&user, receiver) => Ok(()),
+            _ => Err(MemberFault::Invited(receiver.clone())),
+        }
+    }
+}
+
+fn says(event: &Object, member: &str, expected: &str) -> bool {
+    let value = event.get(member);
+    value.as_ref().and_then(Value::as_str).as_deref() == Some(expected)
+}
+
+fn has_membership(event: &Object, membership: &str) -> bool {
+    let content = event.object("content");
+    content.is_some_and(|content| says(&content, "membership", membership))
+}
+
+impl MakeJoin {
+    /// The receiver's check: the user has to be of the calling server.
+    ///
+    /// # Errors
+    /// 403 `M_FORBIDDEN`.
+    pub fn check_user(&self, origin: &ServerName) -> Result<(), FederationError> {
+        check_user(&self.user_id, origin)
+    }
+
+    /// The caller's check before it signs: the reply is a template of the join that this asks for, of a room of one of its versions.
+    ///
+    /// # Errors
+    /// It is not; the reply is to be discarded.
+    pub fn check(&self, reply: &MakeJoinReply) -> Result<Template, TemplateFault> {
+        let asked = Asked {
+            membership: "join",
+            room_id: &self.room_id,
+            user_id: &self.user_id,
+        };
+        let version = reply.room_version.as_deref().unwrap_or("1");
+        asked.check(
+            version,
+            reply.event.as_ref().map(Json::value),
+            |version| match self.versions.is_empty() {
+                true => version == "1",
+                false => self.versions.iter().any(|asked| asked == version),
+            },
+        )
+    }
+}
+
+impl SendJoin {
+    /// The receiver's check: the event is the join of a user of `origin` to the room, and, where the rules of the room's version are given, has the
+    /// ID that the call says.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(
+        &self,
+        origin: &ServerName,
+        version: Option<&dyn RoomVersion>,
+    ) -> Result<(), MemberFault> {
+        let handed = Handed {
+            membership: "join",
+            room_id: &self.room_id,
+            event_id: &self.event_id,
+            event: &self.event,
+        };
+        handed.check_own(origin, version)
+    }
+}
+
+impl Invite {
+    /// The receiver's check before it adds its signature: the event is the invite of a user of `receiver` to the room by a user of `origin`, and,
+    /// where the rules of the room's version are given, has the ID that the call says.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(
+        &self,
+        origin: &ServerName,
+        receiver: &ServerName,
+        version: Option<&dyn RoomVersion>,
+    ) -> Result<(), MemberFault> {
+        let handed = Handed {
+            membership: "invite",
+            room_id: &self.room_id,
+            event_id: &self.event_id,
+            event: &self.event,
+        };
+        handed.check_invite(origin, receiver, version)
+    }
+}
