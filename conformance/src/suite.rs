@@ -12,7 +12,7 @@ use libtest_mimic::{Completion, Trial};
 use crate::{
     AnySample, Bench, Harness, HarnessError,
     bench::runtime,
-    cases::{self, Checked, Stop},
+    cases::{self, Checked, Server, Stop},
 };
 
 /// What a name says where a case is about a binding as a whole.
@@ -89,23 +89,18 @@ pub fn cases(harness: impl Harness, samples: &[AnySample]) -> Vec<Case> {
             found.push(Case {
                 name: format!("{name}: {operation}: {}", case.name),
                 run: Box::new(move || {
-                    kit.run(Keep::Bench, |benches| (case.check)(&benches[0], &sample))
+                    kit.run(Server::Kept, |benches| (case.check)(&benches[0], &sample))
                 }),
             });
         }
     }
     for case in cases::of_any() {
         let kit = kit.clone();
-        let keep = if case.kills {
-            Keep::Nothing
-        } else {
-            Keep::Bench
-        };
         found.push(Case {
             name: format!("{name}: {ANY}: {}", case.name),
             run: Box::new(move || {
                 let samples = kit.samples.clone();
-                kit.run(keep, |benches| (case.check)(&benches[0], &samples))
+                kit.run(case.server, |benches| (case.check)(&benches[0], &samples))
             }),
         });
     }
@@ -135,7 +130,7 @@ pub fn equivalence_cases(
             found.push(Case {
                 name: format!("{name}: {operation}: {what}"),
                 run: Box::new(move || {
-                    kit.run(Keep::Bench, |benches| {
+                    kit.run(Server::Kept, |benches| {
                         check(&benches[0], &benches[1], &sample)
                     })
                 }),
@@ -143,15 +138,6 @@ pub fn equivalence_cases(
         }
     }
     found
-}
-
-/// What is left of a server behind a case that passed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    /// It serves the next case.
-    Bench,
-    /// The case killed it.
-    Nothing,
 }
 
 /// The bindings under test, and the servers that are idle: as many as trials run at once.
@@ -164,10 +150,9 @@ struct Kit {
 
 impl Kit {
     fn new(harnesses: Vec<Box<dyn Harness>>, samples: &[AnySample]) -> Arc<Self> {
-        // Those of the table are there in any case; so are the kit's own.
+        // Those of the table are there in any case: one of them is how the callers' keys are asked for.
         let mut operations = Operations::federation();
-        let own = cases::operations();
-        for operation in samples.iter().map(AnySample::operation).chain(own) {
+        for operation in samples.iter().map(AnySample::operation) {
             if operations.by_name(operation.spec().name) != Some(operation) {
                 let more = operations.with([operation]);
                 operations = more.unwrap_or_else(|error| panic!("the samples: {error}"));
@@ -181,16 +166,22 @@ impl Kit {
         })
     }
 
-    fn run(&self, keep: Keep, check: impl FnOnce(&[Bench]) -> Checked) -> Verdict {
+    fn run(&self, server: Server, check: impl FnOnce(&[Bench]) -> Checked) -> Verdict {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = idle().pop();
-        let benches = match ready.map_or_else(|| self.set_up(), Ok) {
+        let benches = match server {
+            Server::Open => self.set_up(self.operations.clone().with_unregistered()),
+            Server::Kept | Server::Killed => {
+                let ready = idle().pop();
+                ready.map_or_else(|| self.set_up(self.operations.clone()), Ok)
+            }
+        };
+        let benches = match benches {
             Ok(benches) => benches,
             Err(error) => return Verdict::Failed(format!("no server was set up: {error}")),
         };
         match check(&benches) {
             Ok(()) => {
-                if keep == Keep::Bench {
+                if server == Server::Kept {
                     idle().push(benches);
                 }
                 Verdict::Passed
@@ -200,11 +191,11 @@ impl Kit {
         }
     }
 
-    fn set_up(&self) -> Result<Vec<Bench>, HarnessError> {
+    fn set_up(&self, operations: Operations) -> Result<Vec<Bench>, HarnessError> {
         runtime().block_on(async {
             let mut benches = Vec::new();
             for harness in &self.harnesses {
-                benches.push(Bench::new(&**harness, self.operations.clone()).await?);
+                benches.push(Bench::new(&**harness, operations.clone()).await?);
             }
             Ok(benches)
         })

@@ -1,9 +1,9 @@
-//! A call reaches the handler once, whatever it is answered; its reply is its own; and what nobody has is said to be unknown.
+//! A call reaches the handler once, whatever it is answered, and its reply is its own.
 
 use std::{sync::Arc, time::Duration};
 
 use comity_core::{
-    call::{Call, Endpoint, Idempotency},
+    call::Idempotency,
     endpoint::Content,
     error::{FederationError, TransportErrorKind},
     json::{Object, Value},
@@ -12,22 +12,12 @@ use futures_util::future::join_all;
 use tokio::sync::Barrier;
 
 use super::{
-    Checked, OfBinding, OfOperation, any_call, any_parts, any_reply, call_of,
-    crossing::came_back,
-    ensure, is_message, needs_reading, of_binding, pick, shown,
-    strangers::{
-        Known, KnownByDelete, KnownByPut, KnownKey, KnownKeyByPost, Unknown, UnknownByPost,
-        UnknownKey,
-    },
-    with_content, with_member,
+    Checked, OfBinding, OfOperation, any_call, any_parts, any_reply, call_of, crossing::came_back,
+    ensure, is_message, of_binding, pick, shown, with_content, with_member,
 };
 use crate::{
     AnySample, Bench, Failure, ReplySample,
-    bench::{
-        Answer, Exchange,
-        credentials::{DESTINATION, name},
-        runtime,
-    },
+    bench::{Answer, runtime},
     json::parse,
 };
 
@@ -56,11 +46,8 @@ pub(super) fn of(sample: &AnySample) -> Vec<OfOperation> {
     cases
 }
 
-pub(super) const OF_BINDING: &[OfBinding] = &[
-    of_binding("unknown operation", unknown_operation),
-    of_binding("wrong method", wrong_method),
-    of_binding("replies at once are not crossed", not_crossed),
-];
+pub(super) const OF_BINDING: &[OfBinding] =
+    &[of_binding("replies at once are not crossed", not_crossed)];
 
 /// A transport does not call again by itself, whatever the answer says, not even where there was no good one.
 fn once(bench: &Bench, sample: &AnySample) -> Checked {
@@ -124,60 +111,6 @@ async fn same_key(bench: &Bench, sample: &AnySample, another_body: bool) -> Chec
             shown(&seen.parts)
         );
         came_back(&exchange, &reply)?;
-    }
-    Ok(())
-}
-
-fn unknown_operation(bench: &Bench, _: &[AnySample]) -> Checked {
-    runtime().block_on(async {
-        is_unrecognized(bench, Unknown, 404).await?;
-        is_unrecognized(bench, UnknownByPost, 404).await?;
-        is_unrecognized(bench, UnknownKey, 404).await?;
-        is_there(bench).await
-    })
-}
-
-fn wrong_method(bench: &Bench, _: &[AnySample]) -> Checked {
-    needs_reading(bench)?;
-    runtime().block_on(async {
-        is_unrecognized(bench, KnownByPut, 405).await?;
-        is_unrecognized(bench, KnownByDelete, 405).await?;
-        is_unrecognized(bench, KnownKeyByPost, 405).await?;
-        is_there(bench).await
-    })
-}
-
-async fn ask<O: Endpoint>(bench: &Bench, request: O) -> Result<Exchange, String> {
-    let reply = ReplySample::Message(Object::empty());
-    let call = Call::new(name(DESTINATION), request);
-    bench.exchange(call, Answer::Reply(reply)).await
-}
-
-async fn is_unrecognized<O: Endpoint>(bench: &Bench, request: O, status: u16) -> Checked {
-    let exchange = ask(bench, request).await?;
-    let refused = matches!(
-        &exchange.outcome,
-        Err(Failure::Answer { http_status, errcode, .. })
-            if *http_status == status && errcode.as_deref() == Some("M_UNRECOGNIZED")
-    );
-    ensure!(
-        refused && exchange.seen.is_none(),
-        "{} {} is answered {} and not {status} M_UNRECOGNIZED",
-        O::METHOD,
-        O::PATH,
-        shown(&exchange.outcome)
-    );
-    Ok(())
-}
-
-/// What the server has is answered after it as before.
-async fn is_there(bench: &Bench) -> Checked {
-    for exchange in [ask(bench, Known).await?, ask(bench, KnownKey).await?] {
-        ensure!(
-            exchange.outcome.is_ok(),
-            "what is known is answered {}",
-            shown(&exchange.outcome)
-        );
     }
     Ok(())
 }

@@ -9,10 +9,10 @@ mod elements;
 mod errors;
 mod limits;
 mod sizes;
-mod strangers;
 mod streams;
 mod targets;
 mod time;
+mod unregistered;
 
 use std::fmt::Debug;
 
@@ -27,7 +27,6 @@ pub(crate) use {
     authentication::FAULTS,
     crossing::call_by_value,
     errors::{documented, listed},
-    strangers::operations,
 };
 
 use crate::{
@@ -113,15 +112,25 @@ pub(crate) fn of(sample: &AnySample) -> Vec<OfOperation> {
 pub(crate) struct OfBinding {
     pub(crate) name: &'static str,
     pub(crate) check: fn(&Bench, &[AnySample]) -> Checked,
-    /// The server does not outlive it.
-    pub(crate) kills: bool,
+    pub(crate) server: Server,
+}
+
+/// The server that a case is tried with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Server {
+    /// One that was there, and will be.
+    Kept,
+    /// One that does not outlive the case.
+    Killed,
+    /// One of its own that takes in what it does not know.
+    Open,
 }
 
 const fn of_binding(name: &'static str, check: fn(&Bench, &[AnySample]) -> Checked) -> OfBinding {
     OfBinding {
         name,
         check,
-        kills: false,
+        server: Server::Kept,
     }
 }
 
@@ -133,6 +142,7 @@ pub(crate) fn of_any() -> impl Iterator<Item = &'static OfBinding> {
         limits::OF_BINDING,
         streams::OF_BINDING,
         time::OF_BINDING,
+        unregistered::OF_BINDING,
     ];
     groups.into_iter().flatten()
 }

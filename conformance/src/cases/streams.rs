@@ -18,8 +18,8 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
-    Checked, OfBinding, OfOperation, Stop, any_call, crossing::call_by_value, ensure, is_message,
-    needs, of_binding, pick_safe, random, shown,
+    Checked, OfBinding, OfOperation, Server, Stop, any_call, crossing::call_by_value, ensure,
+    is_message, needs, of_binding, pick_safe, random, shown,
 };
 use crate::{
     AnySample, Bench, BlobSample, Failure, ReplySample,
@@ -81,7 +81,7 @@ const fn killing(name: &'static str, check: fn(&Bench, &[AnySample]) -> Checked)
     OfBinding {
         name,
         check,
-        kills: true,
+        server: Server::Killed,
     }
 }
 

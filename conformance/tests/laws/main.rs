@@ -6,7 +6,6 @@
 //! | `identity` | a typed message of gRPC stands for exactly what the content said |
 //! | `room_versions` | a room version of any kind crosses unchanged |
 //! | `bad_input` | a request that is wrong is answered with what is wrong, and its connection serves the next |
-//! | `unregistered` | a call that no row knows crosses as it was signed, where it is taken in |
 //! | `bad_replies` | of a reply that is wrong the caller learns what is wrong, and its connection serves the next |
 //!
 //! `wire` sets up a bench of the kit for each binding. To see other cases than the fixed ones: `COMITY_LAWS_SEED=7`; more of them:
@@ -23,5 +22,4 @@ mod bad_replies;
 mod harnesses;
 mod identity;
 mod room_versions;
-mod unregistered;
 mod wire;
