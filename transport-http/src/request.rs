@@ -1,12 +1,12 @@
 //! A call as an HTTP request, and back. Pure.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use bytes::Bytes;
 use comity_core::{
     Operations,
     call::{Call, CallContext, Credentials, Op, TraceContext},
-    endpoint::{EndpointForm, EndpointParts, read_content},
+    endpoint::{ContentKind, EndpointForm, EndpointParts, read_content},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -95,7 +95,8 @@ fn unsendable(what: &str, error: impl std::error::Error + Send + Sync + 'static)
 }
 
 /// A request whose operation is known and whose body is still to come: so its limit is known before it is read.
-#[derive(Debug)]
+///
+/// `Debug` leaves out the target, which can hold an access token.
 pub struct Routed {
     op: Op,
     parts: EndpointParts,
@@ -105,10 +106,25 @@ pub struct Routed {
     context: CallContext,
 }
 
+impl fmt::Debug for Routed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routed")
+            .field("op", &self.op)
+            .field("media_type", &self.media_type)
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Routed {
     /// The operation.
     pub fn operation(&self) -> Op {
         self.op
+    }
+
+    /// What came beside the body.
+    pub fn context(&self) -> &CallContext {
+        &self.context
     }
 
     /// Largest body that is taken, in bytes.
@@ -128,7 +144,7 @@ impl Routed {
     }
 }
 
-/// Finds the operation that a request asks for, from its head alone.
+/// Finds the operation that a request asks for, from its head alone. HEAD asks for what GET does, and stays HEAD in what was signed.
 ///
 /// # Errors
 /// 404 or 405 `M_UNRECOGNIZED`; 400 for a target or header that cannot be read; 413 if the announced body is too large.
@@ -137,21 +153,25 @@ pub fn route(
     head: &http::request::Parts,
     peer: &PeerHeaders,
 ) -> Result<Routed, FederationError> {
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or_else(String::new, |target| target.as_str().to_owned());
-    let (op, parts) = operations.route(head.method.as_str(), &target)?;
+    if head.headers.get_all(header::HOST).iter().nth(1).is_some() {
+        // Two proxies on the way may have taken different ones (RFC 9112 §3.2).
+        return Err(FederationError::invalid_param(
+            "the request has several Host headers",
+        ));
+    }
+    let target = target_of(&head.uri).to_owned();
+    let (op, parts) = match operations.route(head.method.as_str(), &target) {
+        Err(error) if head.method == Method::HEAD && error.http_status() == 405 => {
+            operations.route("GET", &target)?
+        }
+        routed => routed?,
+    };
     let routed = Routed {
         op,
         parts,
         method: method(&head.method),
         target,
-        media_type: head
-            .headers
-            .get(header::CONTENT_TYPE)
-            .map(media_type)
-            .transpose()?,
+        media_type: media_type(op, &head.headers)?,
         context: read_context(&head.headers, peer)?,
     };
     let announced = head
@@ -166,9 +186,7 @@ pub fn route(
             "limits.request",
         ));
     }
-    if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
-        && encoding != "identity"
-    {
+    if is_encoded(&head.headers) {
         return Err(FederationError::not_json(
             "an encoded request body is not taken: send it without Content-Encoding",
         ));
@@ -176,11 +194,27 @@ pub fn route(
     Ok(routed)
 }
 
-fn media_type(value: &HeaderValue) -> Result<String, FederationError> {
+/// Path and query as they arrived; nothing if the target is of another form (RFC 9112 §3.2).
+pub(crate) fn target_of(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", |target| target.as_str())
+}
+
+/// Whether the body is not what it stands for (RFC 9110 §8.4).
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// What came with the body, where that decides anything: whatever stands there for an operation whose bodies are JSON, it is not looked at.
+fn media_type(op: Op, headers: &HeaderMap) -> Result<Option<String>, FederationError> {
+    let value = match headers.get(header::CONTENT_TYPE) {
+        Some(value) if op.content() != ContentKind::Json => value,
+        _ => return Ok(None),
+    };
     let value = value
         .to_str()
         .map_err(|_| FederationError::invalid_param("the Content-Type header is not ASCII"))?;
-    Ok(value.to_owned())
+    Ok(Some(value.to_owned()))
 }
 
 fn method(method: &Method) -> Cow<'static, str> {

@@ -14,8 +14,8 @@ commands:
   ci <step>...     run only these steps; `ci --list` names them
   proto            write the generated code and the descriptors from proto/**/*.proto
   proto --check    fail if they differ from what would be written
-  api-docs         write docs/federation-api.md from the table of operations
-  api-docs --check fail if it differs from what would be written
+  api-docs         write docs/federation-api.md, and the tables in the bindings' documents
+  api-docs --check fail if they differ from what would be written
   conformance      run the conformance kit over the bindings, and write conformance/RESULTS.md, conformance/results.json and README.md's matrix
   conformance --check
                    fail if they differ from what would be written";

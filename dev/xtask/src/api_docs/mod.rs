@@ -1,8 +1,9 @@
 //! `docs/federation-api.md`, the API without a wire: from the table, the documentation of its types, and the prose of `page.md`.
 //!
-//! `table` has the rows, `source` the types as the source documents them, `words` says a type without Rust, `operation` writes one operation, and
+//! The tables of operations in the documents of the bindings come from the same rows: see `bindings`. `table` has the rows, `source` the types as the source documents them, `words` says a type without Rust, `operation` writes one operation, and
 //! `wire` finds the words that may not be in the page.
 
+mod bindings;
 mod operation;
 mod source;
 mod table;
@@ -12,7 +13,7 @@ mod words;
 use std::{collections::BTreeSet, error::Error, fs, path::Path};
 
 use comity_core::{
-    call::{DocumentedError, Idempotency, ReplyShape},
+    call::{Alternative, DocumentedError, Idempotency, ReplyShape},
     error::ErrorKind,
     event::edu::{
         DeviceListUpdate, DirectToDevice, EduContent, Presence, Receipts, SigningKeyUpdate, Typing,
@@ -92,7 +93,7 @@ const COMMON: &[DocumentedError] = &[
     },
 ];
 
-/// Writes the page, or says whether it is what would be written.
+/// Writes the page and the tables of the bindings' documents, or says whether they are what would be written.
 pub(crate) fn run(mode: Mode) -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = page(&root)?;
@@ -106,7 +107,7 @@ pub(crate) fn run(mode: Mode) -> Result<(), Box<dyn Error>> {
             );
         }
     }
-    Ok(())
+    bindings::run(&root, &table::groups(), mode)
 }
 
 fn page(root: &Path) -> Result<String, Box<dyn Error>> {
@@ -114,7 +115,7 @@ fn page(root: &Path) -> Result<String, Box<dyn Error>> {
     let source = Source::read(&[
         &core.join("api"),
         &core.join("event/edu"),
-        &core.join("call/reply.rs"),
+        &core.join("call/bytes.rs"),
         &core.join("error/kind.rs"),
     ])?;
     let groups = table::groups();
@@ -183,6 +184,9 @@ fn signed(groups: &[Group]) -> String {
         let operation = row.operation;
         let (name, method) = (operation.spec().name, operation.method());
         text += &format!("| `{name}` | `{method}` | `{}` |\n", operation.path());
+        for Alternative { method, path } in operation.alternatives() {
+            text += &format!("| `{name}`, else | `{method}` | `{path}` |\n");
+        }
     }
     text
 }

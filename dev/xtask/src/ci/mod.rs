@@ -60,7 +60,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "api-docs",
-        about: "docs/federation-api.md is what the table of operations gives",
+        about: "docs/federation-api.md and the tables of the bindings' documents are what the table of operations gives",
         check: |_| api_docs::run(proto::Mode::Check),
     },
     Step {
