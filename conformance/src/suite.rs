@@ -82,7 +82,7 @@ pub fn cases(harness: impl Harness, samples: &[AnySample]) -> Vec<Case> {
     let name = harness.name();
     let kit = Kit::new(vec![Box::new(harness)], samples);
     let mut found = Vec::new();
-    for sample in samples.iter().copied() {
+    for &sample in samples {
         let operation = sample.operation().spec().name;
         for case in cases::of(&sample) {
             let kit = kit.clone();
@@ -123,7 +123,7 @@ pub fn equivalence_cases(
     let name = format!("{} = {}", one.name(), other.name());
     let kit = Kit::new(vec![Box::new(one), Box::new(other)], samples);
     let mut found = Vec::new();
-    for sample in samples.iter().copied() {
+    for &sample in samples {
         let operation = sample.operation().spec().name;
         for (what, check) in crate::equivalence::of(&sample) {
             let kit = kit.clone();

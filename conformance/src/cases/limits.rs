@@ -3,7 +3,11 @@
 //! Of the row's limits: the bytes of a request, the elements of its lists, the bytes and elements of a reply that is one message. An
 //! element of a stream over its limit is each stream's own case. The 1 GiB of a whole stream are not sent.
 
-use comity_core::{call::Idempotency, endpoint::Content, json::Object};
+use comity_core::{
+    call::{Call, Idempotency},
+    endpoint::{Content, EndpointForm},
+    json::Object,
+};
 
 use super::{
     Checked, OfBinding, Stop, any_call, any_parts, any_reply,
@@ -56,14 +60,14 @@ async fn is_refused(
     names: &[&str],
 ) -> Checked {
     let good = any_call(sample)?;
-    let mut call = good.duplicate();
     let form = good.form().ok_or("the call has no form")?;
-    let parts = with_content(form.parts(), content);
-    let method = sample.operation().method().into();
-    let target = form.target().to_owned();
-    let form = comity_core::endpoint::EndpointForm::received(method, target, parts);
-    call =
-        comity_core::call::Call::received(call.request().clone_box(), form, call.context().clone());
+    let form = EndpointForm::received(
+        form.method().to_owned().into(),
+        form.target().to_owned(),
+        with_content(form.parts(), content),
+    );
+    let request = good.request().clone_box();
+    let call = Call::received(request, form, good.context().clone());
     let exchange = bench
         .exchange(call, Answer::Reply(any_reply(sample)))
         .await?;

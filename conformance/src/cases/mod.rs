@@ -77,10 +77,12 @@ macro_rules! ensure {
 }
 use ensure;
 
-/// A case about one operation: its name, which operations it is about, and how it is tried.
+type Check = Box<dyn Fn(&Bench, &AnySample) -> Checked + Send + Sync>;
+
+/// A case about one operation: its name, and how it is tried.
 pub(crate) struct OfOperation {
     pub(crate) name: String,
-    pub(crate) check: Box<dyn Fn(&Bench, &AnySample) -> Checked + Send + Sync>,
+    pub(crate) check: Check,
 }
 
 impl OfOperation {

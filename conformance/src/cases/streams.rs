@@ -174,27 +174,37 @@ fn reply_of(shape: ReplyShape, pieces: impl Stream<Item = u64> + Send + 'static)
     }
 }
 
-/// The bytes of the next piece of a reply that matter; `None` at its end.
-async fn next(bench: &Bench, reply: &mut Reply) -> Result<Option<usize>, String> {
+/// The bytes of the next piece of a reply, or what it broke off with; `None` at its end.
+async fn next(
+    bench: &Bench,
+    reply: &mut Reply,
+) -> Result<Option<Result<usize, CallError>>, String> {
     let patience = bench.declared().patience;
     let late = |_| format!("no more of the reply came within {patience:?}");
-    let broke = |error: CallError| format!("the reply broke off: {error}");
     match reply {
         Reply::Events(events) => loop {
             let part = tokio::time::timeout(patience, events.parts.next()).await;
-            match part.map_err(late)?.transpose().map_err(broke)? {
-                Some(Part::Item { value, .. }) => return Ok(Some(value.as_bytes().len())),
-                Some(_) => {}
+            match part.map_err(late)? {
+                Some(Ok(Part::Item { value, .. })) => return Ok(Some(Ok(value.as_bytes().len()))),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Ok(Some(Err(error))),
                 None => return Ok(None),
             }
         },
         Reply::Blob(Blob { bytes, .. }) | Reply::Body(Body { bytes, .. }) => {
             let piece = tokio::time::timeout(patience, bytes.next()).await;
-            let piece = piece.map_err(late)?.transpose().map_err(broke)?;
-            Ok(piece.map(|piece| piece.len()))
+            Ok(piece
+                .map_err(late)?
+                .map(|piece| piece.map(|piece| piece.len())))
         }
-        other => Err(format!("the caller got {other:?}")),
+        Reply::Message(_) => Err(format!("the caller got {reply:?}")),
     }
+}
+
+/// The same of a reply that does not break off.
+async fn next_good(bench: &Bench, reply: &mut Reply) -> Result<Option<usize>, String> {
+    let piece = next(bench, reply).await?.transpose();
+    piece.map_err(|error| format!("the reply broke off: {error}"))
 }
 
 async fn begin(bench: &Bench, sample: &AnySample, answer: Answer) -> Result<Reply, String> {
@@ -230,7 +240,7 @@ fn arrives_early(bench: &Bench, sample: &AnySample) -> Checked {
     runtime().block_on(async {
         let mut reply = begin(bench, sample, answer).await?;
         let mut bytes = 0;
-        while let Some(piece) = next(bench, &mut reply).await? {
+        while let Some(piece) = next_good(bench, &mut reply).await? {
             bytes += piece;
             read.add_permits(1);
         }
@@ -261,7 +271,7 @@ fn back_pressure(bench: &Bench, sample: &AnySample) -> Checked {
     });
     runtime().block_on(async {
         let mut reply = begin(bench, sample, answer).await?;
-        next(bench, &mut reply).await?;
+        next_good(bench, &mut reply).await?;
         // A busy machine may make none for a while, and go on.
         let (mut before, mut still) = (0, 0);
         while still < 4 {
@@ -275,7 +285,7 @@ fn back_pressure(bench: &Bench, sample: &AnySample) -> Checked {
             before = now;
         }
         for _ in 0..64 {
-            let piece = next(bench, &mut reply).await?;
+            let piece = next_good(bench, &mut reply).await?;
             ensure!(piece.is_some(), "the reply ended");
         }
         Ok(())
@@ -289,7 +299,7 @@ fn large(bench: &Bench, sample: &AnySample) -> Checked {
     runtime().block_on(async {
         let mut reply = begin(bench, sample, answer).await?;
         let (mut pieces, mut bytes) = (0, 0);
-        while let Some(piece) = next(bench, &mut reply).await? {
+        while let Some(piece) = next_good(bench, &mut reply).await? {
             pieces += 1;
             bytes += piece;
         }
@@ -319,14 +329,13 @@ fn gone_half_way(bench: &Bench, sample: &AnySample) -> Checked {
     });
     runtime().block_on(async {
         let mut reply = begin(bench, sample, answer).await?;
-        next(bench, &mut reply).await?;
+        next_good(bench, &mut reply).await?;
         cut(bench)?;
         loop {
-            match next(bench, &mut reply).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return Err("the reply ended as if it was whole".into()),
-                Err(why) if why.starts_with("no more") => return Err(why.into()),
-                Err(_) => return Ok(()),
+            match next(bench, &mut reply).await? {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return Ok(()),
+                None => return Err("the reply ended as if it was whole".into()),
             }
         }
     })
