@@ -213,3 +213,13 @@ pub fn parse(text: &str) -> Value {
     Value::parse(Bytes::copy_from_slice(text.as_bytes()), usize::MAX)
         .unwrap_or_else(|error| panic!("{error}: {text}"))
 }
+
+/// The object with another value of a member, or without it.
+pub fn with_member(object: &Object, name: &str, value: Option<Value>) -> Object {
+    let mut members = Members::from_object(object);
+    members.remove(name);
+    if let Some(value) = value {
+        members.insert(name.to_owned(), value);
+    }
+    members.to_object()
+}

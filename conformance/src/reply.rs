@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use comity_core::{
-    call::{Blob, BlobSource, Body, ByteStream, EventStream, Message, Part, Reply},
+    call::{Blob, BlobSource, Body, ByteStream, EventStream, Message, Part, Reply, ReplyShape},
     error::{CallError, Delivery, ErrorKind, TransportErrorKind},
-    json::Object,
+    json::{Members, Object, Value},
 };
 use futures_util::{StreamExt, stream};
+
+use crate::AnyList;
 
 /// A reply of any shape, read to its end.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +94,39 @@ async fn drain(mut stream: ByteStream) -> (Vec<Bytes>, Option<CallError>) {
 }
 
 impl ReplySample {
+    /// A reply of these members; of a stream those beside its arrays.
+    pub fn of_members(shape: ReplyShape, members: &Object) -> Self {
+        if shape == ReplyShape::Message {
+            return Self::Message(members.clone());
+        }
+        let parts = members.members().map(|(name, value)| Part::Member {
+            name: name.into_owned(),
+            value,
+        });
+        Self::Events(parts.collect())
+    }
+
+    /// A reply whose lists are all this one.
+    pub fn of_lists(shape: ReplyShape, lists: &[AnyList], elements: &[Value]) -> Self {
+        if shape == ReplyShape::Message {
+            let members = lists.iter().map(|list| {
+                let value = Value::array(elements.iter().cloned());
+                (list.member.to_owned(), value)
+            });
+            return Self::Message(Members::from_iter(members).to_object());
+        }
+        let parts = lists.iter().flat_map(|list| {
+            let array = list.member;
+            let items = (0..).zip(elements.iter().cloned());
+            std::iter::once(Part::Array(array)).chain(items.map(move |(index, value)| Part::Item {
+                array,
+                index,
+                value,
+            }))
+        });
+        Self::Events(parts.collect())
+    }
+
     /// The reply, as a handler would give it; `then` is an error that it breaks off with, if any. A message does not break off.
     pub fn to_reply(&self, then: Option<CallError>) -> Reply {
         match self {

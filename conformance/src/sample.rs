@@ -192,3 +192,23 @@ impl fmt::Debug for AnySample {
         f.debug_tuple("AnySample").field(&self.operation).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use comity_core::call::ReplyShape;
+
+    use crate::samples;
+
+    /// Every list of every operation is covered: a stream cannot forget to say that it is one.
+    #[test]
+    fn every_stream_says_what_it_lists() {
+        for sample in samples() {
+            let ReplyShape::Events { arrays } = sample.operation().spec().reply else {
+                continue;
+            };
+            let lists = sample.reply_lists();
+            let lists = lists.iter().map(|list| &list.member);
+            assert!(lists.eq(arrays), "{sample:?}");
+        }
+    }
+}

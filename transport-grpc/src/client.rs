@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{
     call::{Call, EventStream, Message, Reply, ReplyShape},
+    endpoint::check_counts,
     error::{CallError, Delivery, TransportError, TransportErrorKind},
     transport::{Capabilities, Resolve, Route, Transport},
 };
@@ -131,6 +132,8 @@ impl GrpcTransport {
                     .decode(message, spec.limits.message)
                     .expect("a codec's reply has the shape of its operation's row")
                     .map_err(|error| bad_reply(error, "limits.message"))?;
+                // Lists that the message has no field for were not counted yet.
+                check_counts(&content, spec)?;
                 Ok(Reply::Message(Message::from_content(content)))
             }
             ReplyShape::Events { arrays } => Ok(Reply::Events(EventStream {

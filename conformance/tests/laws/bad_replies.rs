@@ -9,7 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use comity_conformance::{Kind, ReplySample, json::parse};
+use comity_conformance::{
+    Bench, Kind, ReplySample,
+    bench::{Answer, any_call, runtime},
+    json::{parse, with_member},
+};
 use comity_core::{
     call::ReplyShape,
     error::{CallError, Delivery, TransportErrorKind},
@@ -25,13 +29,10 @@ use tower::{service_fn, util::BoxCloneSyncService};
 use crate::{
     bad_input::{
         Subject, contradiction,
-        declared::{VALUES, good_reply, reply_of, too_deep, with_member},
+        declared::{VALUES, good_reply, too_deep},
         framed, subjects,
     },
-    malformed::any_call,
-    recorder::Answer,
-    run::runtime,
-    wire::{Wire, grpc_to, wires},
+    wire::{grpc_to, peer_of, wires},
 };
 
 /// A reply that cannot be read, and the member that is why.
@@ -53,7 +54,7 @@ fn faults(subject: &Subject, good: &Object) -> Vec<Fault> {
                     "a reply of {:?} whose `{name}` is {what}",
                     subject.operation
                 ),
-                reply: reply_of(shape, &with_member(good, name, value)),
+                reply: ReplySample::of_members(shape, &with_member(good, name, value)),
                 names: format!("`{name}`"),
             });
         };
@@ -96,16 +97,19 @@ fn assert_names(error: &CallError, names: &str, over: &str) {
 
 /// A good reply arrives; gives the connection that it came by.
 async fn peer_of_a_good_call(
-    wire: &Wire,
+    wire: &Bench,
     subject: &Subject,
     good: &Object,
     over: &str,
 ) -> Option<SocketAddr> {
-    let reply = reply_of(subject.operation.spec().reply, good);
+    let reply = ReplySample::of_members(subject.operation.spec().reply, good);
     let answer = Answer::Reply(reply.clone());
-    let exchange = wire.exchange(any_call(&subject.sample), answer).await;
+    let exchange = wire
+        .exchange(any_call(&subject.sample).unwrap(), answer)
+        .await
+        .unwrap();
     assert_eq!(exchange.outcome, Ok(reply), "{over}");
-    exchange.seen.unwrap().peer
+    peer_of(&exchange.seen.unwrap())
 }
 
 #[test]
@@ -119,12 +123,15 @@ fn a_member_of_a_reply_that_is_wrong_is_named() {
         let faults = faults(&subject, &good);
         runtime().block_on(async {
             for wire in &wires {
-                let over = format!("{:?} over {}", subject.operation, wire.name);
+                let over = format!("{:?} over {}", subject.operation, wire.name());
                 let peer = peer_of_a_good_call(wire, &subject, &good, &over).await;
                 for fault in &faults {
-                    let over = format!("{} over {}", fault.what, wire.name);
+                    let over = format!("{} over {}", fault.what, wire.name());
                     let client = wire.client(Answer::Reply(fault.reply.clone()));
-                    let reply = client.send(any_call(&subject.sample)).await.unwrap();
+                    let reply = client
+                        .send(any_call(&subject.sample).unwrap())
+                        .await
+                        .unwrap();
                     let judged = subject.sample.judge_reply(reply).await;
                     assert_names(&judged.expect_err(&over), &fault.names, &over);
                     let next = peer_of_a_good_call(wire, &subject, &good, &over).await;
@@ -188,11 +195,14 @@ fn a_reply_message_that_stands_for_no_content_is_refused() {
             for fault in contradictions {
                 let over = format!("{} in a reply of {:?}", fault.what, subject.operation);
                 rogue.prepare(framed(&[fault.message]));
-                let got = client.send(any_call(&subject.sample)).await;
+                let got = client.send(any_call(&subject.sample).unwrap()).await;
                 assert_names(&got.expect_err(&over), &fault.names, &over);
             }
             rogue.prepare((subject.encode_reply)(&Object::empty()).unwrap());
-            client.send(any_call(&subject.sample)).await.unwrap();
+            client
+                .send(any_call(&subject.sample).unwrap())
+                .await
+                .unwrap();
         }
     });
     assert_eq!(rogue.0.lock().unwrap().peers.len(), 1, "connections");

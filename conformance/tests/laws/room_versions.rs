@@ -4,12 +4,19 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use comity_conformance::{
-    AnyList, AnySample, Elements, Kind, Parameter, ReplySample, json::parse, samples,
+    AnyList, AnySample, Bench, Elements, Kind, Parameter, ReplySample,
+    bench::{
+        Answer, any_call, any_parts, any_reply, call_of,
+        credentials::{ORIGIN, key, name},
+        runtime,
+    },
+    json::{parse, with_member},
+    samples,
 };
 use comity_core::{
     ServerName,
     auth::{KeyDocument, ServerKeys, now_ms},
-    call::{Part, ReplyShape},
+    call::Part,
     endpoint::{Content, EndpointParts},
     event::{
         EventKeySet, Pdu, Receipt, check_event,
@@ -21,14 +28,7 @@ use comity_core::{
     json::{Object, Value},
 };
 
-use crate::{
-    bad_input::declared::{reply_of, sampled, with_member},
-    credentials::{ORIGIN, key, name},
-    malformed::{any_call, call_of, reply_of as list_reply},
-    recorder::Answer,
-    run::runtime,
-    wire::{Wire, wires},
-};
+use crate::wire::wires;
 
 /// A room whose order is a hub's: an event says what came before it, and nothing else. Signed as RFC 8785 writes it.
 #[derive(Debug)]
@@ -153,35 +153,30 @@ fn places(sample: &AnySample) -> Vec<Place> {
 }
 
 /// Sends a request whose content this is; gives the content of the one that the handler got, as it would be passed on.
-async fn request(wire: &Wire, sample: &AnySample, content: Object) -> Object {
+async fn request(wire: &Bench, sample: &AnySample, content: Object) -> Object {
     let parts = EndpointParts {
         content: Content::Json(content),
-        ..any_parts(sample)
+        ..any_parts(sample).unwrap()
     };
-    let reply = sampled(&sample.replies(), 1).remove(0);
-    let exchange = wire.exchange(call_of(sample, parts), Answer::Reply(reply));
-    let seen = exchange.await.seen.unwrap();
+    let answer = Answer::Reply(any_reply(sample));
+    let exchange = wire.exchange(call_of(sample, parts).unwrap(), answer);
+    let seen = exchange.await.unwrap().seen.unwrap();
     let again = seen.request.write().unwrap();
     again.parts().object().unwrap().into_owned()
 }
 
 /// Sends a reply; gives what the caller got of it.
-async fn reply(wire: &Wire, sample: &AnySample, reply: ReplySample) -> ReplySample {
-    let exchange = wire.exchange(any_call(sample), Answer::Reply(reply));
-    exchange.await.outcome.unwrap()
-}
-
-fn any_parts(sample: &AnySample) -> EndpointParts {
-    let request = sampled(&sample.requests(), 1).remove(0);
-    request.write().unwrap().parts().clone()
+async fn reply(wire: &Bench, sample: &AnySample, reply: ReplySample) -> ReplySample {
+    let exchange = wire.exchange(any_call(sample).unwrap(), Answer::Reply(reply));
+    exchange.await.unwrap().outcome.unwrap()
 }
 
 /// Carries the events to their place over a wire; gives what arrived there.
-async fn carry(wire: &Wire, sample: &AnySample, place: &Place, events: &[Value]) -> Vec<Value> {
+async fn carry(wire: &Bench, sample: &AnySample, place: &Place, events: &[Value]) -> Vec<Value> {
     let mut arrived = Vec::new();
     match place {
         Place::RequestList(list) => {
-            let content = any_parts(sample).object().unwrap().into_owned();
+            let content = any_parts(sample).unwrap().object().unwrap().into_owned();
             let value = Value::array(events.iter().cloned());
             let content = with_member(&content, list.member, Some(value));
             let content = request(wire, sample, content).await;
@@ -189,7 +184,7 @@ async fn carry(wire: &Wire, sample: &AnySample, place: &Place, events: &[Value])
         }
         Place::RequestEvent(parameter) => {
             for event in events {
-                let content = any_parts(sample).object().unwrap().into_owned();
+                let content = any_parts(sample).unwrap().object().unwrap().into_owned();
                 arrived.push(match parameter.place {
                     comity_conformance::Place::Content => {
                         let event = Object::from_value(event).unwrap();
@@ -205,8 +200,8 @@ async fn carry(wire: &Wire, sample: &AnySample, place: &Place, events: &[Value])
             }
         }
         Place::ReplyList(list) => {
-            let streams = sample.operation().spec().reply != ReplyShape::Message;
-            let sent = list_reply(streams, std::slice::from_ref(list), events);
+            let shape = sample.operation().spec().reply;
+            let sent = ReplySample::of_lists(shape, std::slice::from_ref(list), events);
             match reply(wire, sample, sent).await {
                 ReplySample::Message(content) => {
                     arrived.extend(content.array(list.member).unwrap());
@@ -223,7 +218,7 @@ async fn carry(wire: &Wire, sample: &AnySample, place: &Place, events: &[Value])
         Place::ReplyEvent(parameter) => {
             for event in events {
                 let members = with_member(&Object::empty(), parameter.name, Some(event.clone()));
-                let sent = reply_of(sample.operation().spec().reply, &members);
+                let sent = ReplySample::of_members(sample.operation().spec().reply, &members);
                 arrived.push(match reply(wire, sample, sent).await {
                     ReplySample::Message(content) => content.get(parameter.name).unwrap(),
                     ReplySample::Events(mut parts) => match parts.remove(0) {
@@ -251,7 +246,7 @@ fn a_version_without_a_graph_and_with_rfc_8785_crosses_every_binding_unchanged()
     for sample in samples() {
         for place in places(&sample) {
             for wire in &wires {
-                let over = format!("{place:?} of {sample:?} over {}", wire.name);
+                let over = format!("{place:?} of {sample:?} over {}", wire.name());
                 let arrived = runtime().block_on(carry(wire, &sample, &place, &values));
                 let arrived = arrived.into_iter().map(|event| Pdu::judge(event).unwrap());
                 assert_unchanged(&over, &arrived.collect::<Vec<_>>(), &sent);

@@ -2,6 +2,7 @@
 
 mod api_docs;
 mod ci;
+mod conformance;
 mod doc_code;
 mod proto;
 
@@ -19,7 +20,10 @@ commands:
   doc-code         write the Rust blocks of docs/*.md from the files that they name
   doc-code --check fail if they differ from what would be written
   spec-coverage --spec DIR
-                   compare the table of operations with a checkout of matrix-org/matrix-spec";
+                   compare the table of operations with a checkout of matrix-org/matrix-spec
+  conformance      run the conformance kit over the bindings, and write conformance/RESULTS.md, conformance/results.json and README.md's matrix
+  conformance --check
+                   fail if they differ from what would be written";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -31,6 +35,8 @@ fn main() -> ExitCode {
         ["proto", "--check"] => proto::run(proto::Mode::Check),
         ["api-docs"] => api_docs::run(proto::Mode::Write),
         ["api-docs", "--check"] => api_docs::run(proto::Mode::Check),
+        ["conformance"] => conformance::run(proto::Mode::Write),
+        ["conformance", "--check"] => conformance::run(proto::Mode::Check),
         ["spec-coverage", "--spec", directory] => ci::spec_coverage(directory),
         ["doc-code"] => doc_code::run(proto::Mode::Write),
         ["doc-code", "--check"] => doc_code::run(proto::Mode::Check),

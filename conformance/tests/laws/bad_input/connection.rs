@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use comity_conformance::bench::{Recorder, credentials::DESTINATION};
 use comity_core::{Operations, error::FederationError};
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, is_grpc};
 use comity_http::HttpServer;
@@ -19,8 +20,6 @@ use tokio::{
 };
 use tonic::Status;
 use tower::util::BoxCloneSyncService;
-
-use crate::{credentials::DESTINATION, recorder::Recorder};
 
 /// How a request travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,19 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_conformance::{Kind, Parameter, Place, ReplySample, json::parse};
+use comity_conformance::{
+    Kind, Parameter, Place, ReplySample,
+    bench::{drawn, runtime},
+    json::{parse, with_member},
+};
 use comity_core::{
     call::{Part, ReplyShape},
     endpoint::{Content, EndpointParts, Query},
     json::{Members, Object, Value},
 };
-use proptest::{
-    strategy::{Strategy, ValueTree},
-    test_runner::TestRunner,
-};
 
 use super::{Subject, subjects};
-use crate::run::runtime;
 
 /// Values of every JSON type, with the kinds that they are good for.
 pub(crate) const VALUES: [(&str, &[Kind]); 12] = [
@@ -48,34 +47,6 @@ pub(crate) fn too_deep() -> Value {
 
 /// For each name whether it has to be there, and which of some values are good for it.
 type Read = BTreeMap<String, (bool, Vec<bool>)>;
-
-/// Values of a strategy, always the same ones.
-pub(crate) fn sampled<S: Strategy>(strategy: &S, count: usize) -> Vec<S::Value> {
-    let mut runner = TestRunner::deterministic();
-    let mut next = || strategy.new_tree(&mut runner).unwrap().current();
-    (0..count).map(|_| next()).collect()
-}
-
-pub(crate) fn with_member(object: &Object, name: &str, value: Option<Value>) -> Object {
-    let mut members = Members::from_object(object);
-    members.remove(name);
-    if let Some(value) = value {
-        members.insert(name.to_owned(), value);
-    }
-    members.to_object()
-}
-
-/// A reply of these members; of a stream those beside its arrays.
-pub(crate) fn reply_of(shape: ReplyShape, members: &Object) -> ReplySample {
-    if shape == ReplyShape::Message {
-        return ReplySample::Message(members.clone());
-    }
-    let parts = members.members().map(|(name, value)| Part::Member {
-        name: name.into_owned(),
-        value,
-    });
-    ReplySample::Events(parts.collect())
-}
 
 /// Tries each name in a `good` object: what is always accepted is not read by its type.
 fn members_read(
@@ -163,7 +134,7 @@ pub(crate) fn good_reply(subject: &Subject) -> Object {
 }
 
 fn is_good(subject: &Subject, members: &Object) -> bool {
-    let reply = reply_of(subject.operation.spec().reply, members).to_reply(None);
+    let reply = ReplySample::of_members(subject.operation.spec().reply, members).to_reply(None);
     runtime()
         .block_on(subject.sample.judge_reply(reply))
         .is_ok()
@@ -171,7 +142,7 @@ fn is_good(subject: &Subject, members: &Object) -> bool {
 
 /// The members of some replies, of streams those beside the arrays.
 fn reply_members(subject: &Subject) -> Vec<Object> {
-    let replies = sampled(&subject.sample.replies(), 128).into_iter();
+    let replies = drawn("declared", &subject.sample.replies(), 128).into_iter();
     let members = replies.map(|reply| match reply {
         ReplySample::Message(members) => members,
         ReplySample::Events(parts) => {
@@ -246,7 +217,7 @@ pub(super) fn with_parameter(parts: &EndpointParts, name: &str, values: &[&str])
 }
 
 fn requests(subject: &Subject) -> Vec<EndpointParts> {
-    let requests = sampled(&subject.sample.requests(), 32);
+    let requests = drawn("declared", &subject.sample.requests(), 32);
     let parts = requests
         .iter()
         .map(|request| request.write().unwrap().parts().clone());

@@ -8,7 +8,7 @@ use comity_core::{
 
 use super::{
     Expected, Subject,
-    declared::{self, VALUES, too_deep, with_parameter},
+    declared::{VALUES, too_deep, with_parameter},
 };
 
 /// A request that cannot be read.
@@ -143,7 +143,7 @@ fn called(parameter: &Parameter) -> String {
 }
 
 fn with_member(good: &EndpointParts, name: &str, value: Option<Value>) -> EndpointParts {
-    let content = declared::with_member(&good.object().unwrap(), name, value);
+    let content = comity_conformance::json::with_member(&good.object().unwrap(), name, value);
     EndpointParts {
         content: Content::Json(content),
         ..good.clone()

@@ -10,7 +10,10 @@ mod request;
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
-use comity_conformance::{AnySample, Kind, Place, Sample};
+use comity_conformance::{
+    AnySample, Sample,
+    bench::{Answer, Recorder, any_reply, any_request, runtime},
+};
 use comity_core::{
     call::Op,
     endpoint::{Content, EndpointForm, EndpointParts},
@@ -22,12 +25,7 @@ use prost::Message;
 pub(crate) use self::connection::framed;
 use self::{
     connection::{Connection, Way, serve},
-    declared::{sampled, with_parameter},
     message::Refused,
-};
-use crate::{
-    recorder::{Answer, Recorder},
-    run::runtime,
 };
 
 /// An operation, and how its message is written.
@@ -54,7 +52,7 @@ impl Subject {
 
     /// A call that is as it should be.
     fn good(&self) -> Good {
-        let request = sampled(&self.sample.requests(), 1).remove(0);
+        let request = any_request(&self.sample);
         let form = request.write().unwrap();
         Good {
             message: (self.encode)(form.parts()).unwrap(),
@@ -194,7 +192,7 @@ impl Bench {
 
     /// From now on there is a good reply to the subject's calls.
     fn prepare(&self, subject: &Subject) {
-        let reply = sampled(&subject.sample.replies(), 1).remove(0);
+        let reply = any_reply(&subject.sample);
         self.recorder.prepare(Answer::Reply(reply));
     }
 }
@@ -306,51 +304,6 @@ fn a_message_that_is_no_call_is_refused() {
                     (_, answer) => panic!("{over}: {status:?} {answer:?}"),
                 }
                 assert_unharmed(&bench.recorder, connection, &good, &over).await;
-            }
-        }
-    });
-}
-
-/// The first of several counts, as servers in use read it, and the others reach the handler and leave it again.
-#[test]
-fn a_query_parameter_that_comes_twice_is_kept() {
-    runtime().block_on(async {
-        let mut bench = Bench::new().await;
-        for subject in subjects() {
-            bench.prepare(&subject);
-            let parameters = subject.sample.parameters().iter();
-            for parameter in parameters.filter(|parameter| parameter.place == Place::Query) {
-                let name = parameter.name;
-                let values = match parameter.kind {
-                    Kind::Integer => ["7", "8", "7"],
-                    Kind::Boolean => ["true", "false", "true"],
-                    Kind::OneOf(texts) => [texts[0], texts[texts.len() - 1], texts[0]],
-                    _ => ["$a", "$b", "$a"],
-                };
-                let parts = with_parameter(subject.good().form.parts(), name, &values);
-                let form = EndpointForm::from_parts(
-                    subject.operation.method(),
-                    subject.operation.path(),
-                    parts.clone(),
-                );
-                let good = Good {
-                    message: (subject.encode)(&parts).unwrap(),
-                    rpc: subject.rpc,
-                    form: form.unwrap(),
-                };
-                for connection in &mut bench.connections {
-                    let over = format!(
-                        "`{name}` of {:?} over {:?}",
-                        subject.operation, connection.way
-                    );
-                    assert_eq!(good.send(connection).await.status, 200, "{over}");
-                    let seen = bench.recorder.seen().remove(0);
-                    assert_eq!(seen.parts, parts, "{over}");
-                    let again = seen.request.write().unwrap();
-                    let again = &again.parts().query;
-                    assert!(again.all(name).eq(values), "{over}: {again:?}");
-                    assert_eq!(again.iter().count(), parts.query.iter().count(), "{over}");
-                }
             }
         }
     });

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, doc_code, proto};
+use crate::{api_docs, conformance, doc_code, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -97,6 +97,11 @@ const STEPS: &[Step] = &[
         name: "spec-coverage",
         about: "the table of operations is what the Matrix specification describes",
         check: specification::check,
+    },
+    Step {
+        name: "conformance",
+        about: "README.md's matrix of operations by bindings is what the conformance kit gives",
+        check: |_| conformance::run(proto::Mode::Check),
     },
     Step {
         name: "examples",

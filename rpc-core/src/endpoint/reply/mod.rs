@@ -10,7 +10,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub(crate) use read::check_counts;
+pub use read::check_counts;
 pub use read::read_reply;
 pub use write::{federation_error, write_error, write_reply};
 

@@ -91,8 +91,12 @@ pub async fn read_reply(
     }
 }
 
-/// Bounds how many members and elements of arrays a reply that is one message has.
-pub(crate) fn check_counts(content: &Object, spec: &OperationSpec) -> Result<(), CallError> {
+/// Bounds how many members and elements of arrays a reply that is one message has. [`read_reply`] does it; a binding with messages of its
+/// own does it as well.
+///
+/// # Errors
+/// `LimitExceeded`, naming the row's limit.
+pub fn check_counts(content: &Object, spec: &OperationSpec) -> Result<(), CallError> {
     content.check_counts(spec.limits.elements).map_err(|error| {
         let message = format!(
             "the reply to {}: {error} on the caller's side (setting `limits.elements`)",

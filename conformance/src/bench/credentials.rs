@@ -9,25 +9,34 @@ use comity_core::{
 };
 
 /// The server that calls.
-pub(crate) const ORIGIN: &str = "origin.example";
+pub const ORIGIN: &str = "origin.example";
 /// A server whose key document has expired.
-pub(crate) const EXPIRED: &str = "expired.example";
+pub const EXPIRED: &str = "expired.example";
 /// A server that has no address.
-pub(crate) const NOWHERE: &str = "nowhere.example";
+pub const NOWHERE: &str = "nowhere.example";
 /// The server that is called.
-pub(crate) const DESTINATION: &str = "destination.example:8448";
+pub const DESTINATION: &str = "destination.example:8448";
 
-pub(crate) fn name(name: &str) -> ServerName {
-    name.parse().unwrap()
+/// A server's name.
+///
+/// # Panics
+/// If it is none: for names of a test's own.
+pub fn name(name: &str) -> ServerName {
+    name.parse().expect("the kit's own names are server names")
 }
 
 /// The key of the three servers that call.
-pub(crate) fn key() -> Arc<SigningKey> {
-    Arc::new(SigningKey::from_seed("law", &[1; 32]).unwrap())
+pub fn key() -> Arc<SigningKey> {
+    Arc::new(signing_key("law", 1))
+}
+
+/// A key made of one number.
+pub(crate) fn signing_key(id: &str, seed: u8) -> SigningKey {
+    SigningKey::from_seed(id, &[seed; 32]).expect("the kit's own key IDs are in order")
 }
 
 /// The credential of `origin` over a form, as [`Sign`](comity_core::auth::Sign) makes it for `destination`.
-pub(crate) fn credential(
+pub fn credential(
     form: &EndpointForm,
     origin: &str,
     destination: &str,
@@ -44,7 +53,7 @@ pub(crate) fn credential(
 }
 
 /// The same over the pieces of a form.
-pub(crate) fn over(
+pub fn over(
     method: &str,
     target: &str,
     content: &Content,

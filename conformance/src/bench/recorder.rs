@@ -1,34 +1,44 @@
 //! The service behind every server: it keeps what it is called with, and answers what it is told to, whatever the operation.
 
 use std::{
+    any::Any,
     fmt,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
-use comity_conformance::ReplySample;
 use comity_core::{
     Boxed, ServerName,
-    call::{AnyRequest, Call, CallContext, Reply},
+    call::{AnyRequest, Call, Reply},
     endpoint::EndpointParts,
     error::{CallError, FederationError},
 };
-use comity_net::ConnectionInfo;
+use tokio::time::Instant;
 use tower::Service;
+
+use crate::ReplySample;
 
 /// What a handler sees of a call.
 #[derive(Clone)]
-pub(crate) struct Seen {
-    pub(crate) request: Arc<dyn AnyRequest>,
-    pub(crate) origin: Option<ServerName>,
-    pub(crate) destination: Option<ServerName>,
-    pub(crate) credentials: Vec<String>,
-    pub(crate) method: String,
-    pub(crate) target: String,
-    pub(crate) parts: EndpointParts,
-    /// Where the connection came from. Not compared: it says nothing of the call.
-    pub(crate) peer: Option<SocketAddr>,
+pub struct Seen {
+    /// The request as a value.
+    pub request: Arc<dyn AnyRequest>,
+    /// The server that was proven to call.
+    pub origin: Option<ServerName>,
+    /// The server that is called.
+    pub destination: Option<ServerName>,
+    /// The credentials, in order.
+    pub credentials: Vec<String>,
+    /// The method.
+    pub method: String,
+    /// The target.
+    pub target: String,
+    /// The parameters and the content.
+    pub parts: EndpointParts,
+    /// When the caller stops waiting. Not compared: time passes on the way.
+    pub deadline: Option<Instant>,
+    /// What the binding knows of the connection. Not compared: it says nothing of the call.
+    pub connection: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl PartialEq for Seen {
@@ -57,20 +67,47 @@ impl fmt::Debug for Seen {
     }
 }
 
+/// Makes a reply of what a handler sees.
+type Handler = Arc<dyn Fn(Seen) -> Boxed<'static, Result<Reply, CallError>> + Send + Sync>;
+
 /// What the recorder answers.
-#[derive(Clone, Debug)]
-pub(crate) enum Answer {
+#[derive(Clone)]
+pub enum Answer {
     /// This reply.
     Reply(ReplySample),
     /// This reply, broken off by an error behind its last part.
     Broken(ReplySample),
     /// This error.
     Error(FederationError),
+    /// What this makes of the call.
+    By(Handler),
 }
 
-/// See the module.
+impl Answer {
+    /// What `handler` makes of the call.
+    pub fn by<F, R>(handler: F) -> Self
+    where
+        F: Fn(Seen) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Reply, CallError>> + Send + 'static,
+    {
+        Self::By(Arc::new(move |seen| Box::pin(handler(seen))))
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reply(reply) => f.debug_tuple("Reply").field(reply).finish(),
+            Self::Broken(reply) => f.debug_tuple("Broken").field(reply).finish(),
+            Self::Error(error) => f.debug_tuple("Error").field(error).finish(),
+            Self::By(_) => f.write_str("By"),
+        }
+    }
+}
+
+/// Answers every call as it was told to, and keeps what it saw.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Recorder(Arc<State>);
+pub struct Recorder(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -78,22 +115,32 @@ struct State {
     seen: Mutex<Vec<Seen>>,
 }
 
+/// A panic of one trial is no other's.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Recorder {
     /// From now on, this is the answer.
-    pub(crate) fn prepare(&self, answer: Answer) {
-        *self.0.answer.lock().unwrap() = Some(answer);
-        self.0.seen.lock().unwrap().clear();
+    pub fn prepare(&self, answer: Answer) {
+        *lock(&self.0.answer) = Some(answer);
+        lock(&self.0.seen).clear();
     }
 
     /// The calls since then.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        std::mem::take(&mut *self.0.seen.lock().unwrap())
+    pub fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *lock(&self.0.seen))
     }
 
-    fn answer(&self, call: &Call) -> Result<Reply, CallError> {
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        lock(&self.0.seen).len()
+    }
+
+    async fn answer(self, call: Call) -> Result<Reply, CallError> {
         let form = call.form().expect("every binding gives the endpoint form");
         let context = call.context();
-        self.0.seen.lock().unwrap().push(Seen {
+        let seen = Seen {
             request: call.request().clone_box().into(),
             origin: context.origin().cloned(),
             destination: context.destination.clone(),
@@ -101,25 +148,22 @@ impl Recorder {
             method: form.method().to_owned(),
             target: form.target().to_owned(),
             parts: form.parts().clone(),
-            peer: peer_of(context),
-        });
-        match self.0.answer.lock().unwrap().clone() {
+            deadline: context.deadline,
+            connection: context.connection.clone(),
+        };
+        lock(&self.0.seen).push(seen.clone());
+        let answer = lock(&self.0.answer).clone();
+        match answer {
             Some(Answer::Reply(reply)) => Ok(reply.to_reply(None)),
             Some(Answer::Broken(reply)) => {
                 let why = FederationError::internal("the handler failed half-way");
                 Ok(reply.to_reply(Some(why.into())))
             }
             Some(Answer::Error(error)) => Err(error.into()),
+            Some(Answer::By(handler)) => handler(seen).await,
             None => Err(FederationError::internal("nothing was prepared").into()),
         }
     }
-}
-
-/// The other end of the connection; in memory there is none.
-fn peer_of(context: &CallContext) -> Option<SocketAddr> {
-    let connection = context.connection.as_ref()?;
-    let info = connection.downcast_ref::<ConnectionInfo>()?;
-    Some(info.peer())
 }
 
 impl Service<Call> for Recorder {
@@ -132,7 +176,6 @@ impl Service<Call> for Recorder {
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let recorder = self.clone();
-        Box::pin(async move { recorder.answer(&call) })
+        Box::pin(self.clone().answer(call))
     }
 }

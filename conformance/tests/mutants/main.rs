@@ -1,0 +1,167 @@
+//! Whether the kit notices: transports with a fault each, seeded on purpose. A mutant that passes the kit is a case that the kit lacks.
+//!
+//! `cargo test -p comity-conformance --test mutants` ends with a table of the cases that killed each mutant: the first [`ENOUGH`], as far
+//! as they come within [`MORE`] cases of the first. They stand before a binding that passes the kit, and that is tried as well.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod mutated;
+mod replies;
+mod requests;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use comity_conformance::{AnySample, Case, Verdict, cases, samples};
+use comity_core::{
+    call::{Call, Message, Reply},
+    error::CallError,
+    json::Object,
+};
+use libtest_mimic::{Arguments, Failed, Trial};
+use mutated::{Act, Fault, Mutated};
+
+/// So many cases that kill a mutant are told.
+const ENOUGH: usize = 4;
+
+/// So many cases are tried once a mutant is dead.
+const MORE: usize = 40;
+
+/// Operations of every shape, key and authentication: each mutant meets these. A binding meets all.
+const OPERATIONS: [&str; 7] = [
+    "GetVersion",
+    "SendTransaction",
+    "Backfill",
+    "GetMissingEvents",
+    "SendJoin",
+    "ClaimKeys",
+    "DownloadMedia",
+];
+
+/// A fault and its name.
+#[derive(Clone, Copy)]
+struct Mutant {
+    name: &'static str,
+    fault: Fault,
+}
+
+/// The cases that killed each mutant.
+type Table = Mutex<BTreeMap<&'static str, Vec<String>>>;
+
+fn main() {
+    let table: Arc<Table> = Arc::default();
+    let mutants = [requests::MUTANTS, replies::MUTANTS].concat();
+    let mut trials = vec![Trial::test("the binding that is in order passes", in_order)];
+    trials.extend(mutants.into_iter().map(|mutant| {
+        let table = table.clone();
+        Trial::test(mutant.name, move || is_killed(mutant, &table))
+    }));
+    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    print_table(&table.lock().unwrap());
+    conclusion.exit();
+}
+
+fn of_mutants() -> Vec<AnySample> {
+    let mut chosen = samples();
+    chosen.retain(|sample| OPERATIONS.contains(&sample.operation().spec().name));
+    assert_eq!(
+        chosen.len(),
+        OPERATIONS.len(),
+        "an operation is not in the table"
+    );
+    chosen
+}
+
+/// Words of the cases that take longest: seldom needed, and so tried last.
+const LONG: [&str; 5] = [
+    "every errcode",
+    "odd bodies",
+    "limit: ",
+    "back pressure",
+    "large",
+];
+
+/// Cases about the binding as a whole first: one of them is often enough.
+fn in_turn(name: &'static str, fault: Fault) -> Vec<Case> {
+    let mut cases = cases(Mutated { name, fault }, &of_mutants());
+    cases.reverse();
+    cases.sort_by_key(|case| LONG.iter().any(|word| case.name().contains(word)));
+    cases
+}
+
+fn in_order() -> Result<(), Failed> {
+    let mut failed = Vec::new();
+    for case in in_turn("in order", Fault::Nothing) {
+        let name = case.name().to_owned();
+        if let Verdict::Failed(why) = case.run() {
+            failed.push(format!("{name}: {why}"));
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(failed.join("\n").into())
+}
+
+fn is_killed(mutant: Mutant, table: &Table) -> Result<(), Failed> {
+    let mut killers = Vec::new();
+    let mut more = MORE;
+    for case in in_turn(mutant.name, mutant.fault) {
+        let prefix = format!("{}: ", mutant.name);
+        let name = case.name().trim_start_matches(&prefix).to_owned();
+        if let Verdict::Failed(_) = case.run() {
+            killers.push(name);
+        }
+        if killers.len() == ENOUGH || more == 0 {
+            break;
+        }
+        if !killers.is_empty() {
+            more -= 1;
+        }
+    }
+    let survived = killers.is_empty();
+    table.lock().unwrap().insert(mutant.name, killers);
+    if survived {
+        return Err("it passes the kit".into());
+    }
+    Ok(())
+}
+
+fn print_table(table: &BTreeMap<&str, Vec<String>>) {
+    println!("| mutant | killed by |\n| --- | --- |");
+    for (mutant, killers) in table {
+        let killers = match &killers[..] {
+            [] => "nothing: it survives".to_owned(),
+            killers => killers.join("; "),
+        };
+        println!("| {mutant} | {killers} |");
+    }
+    println!();
+}
+
+/// Changes each call and passes it on.
+fn client(change: fn(Call) -> Call) -> Act {
+    Arc::new(move |way, call| Box::pin(async move { way.send(change(call)).await }))
+}
+
+/// Changes each reply.
+fn replies(change: fn(Reply) -> Reply) -> Act {
+    Arc::new(move |way, call| Box::pin(async move { way.send(call).await.map(change) }))
+}
+
+/// Changes each error that stands in a reply's place.
+fn fails(change: fn(CallError) -> CallError) -> Act {
+    Arc::new(move |way, call| Box::pin(async move { way.send(call).await.map_err(change) }))
+}
+
+fn message(content: Object) -> Reply {
+    Reply::Message(Message::from_content(content))
+}
+
+/// An object of this text, if it is one.
+fn again(text: &str) -> Option<Object> {
+    Object::parse(Bytes::copy_from_slice(text.as_bytes()), usize::MAX).ok()
+}
