@@ -6,7 +6,7 @@ use bytes::Bytes;
 use comity_core::{
     Operations,
     call::{Call, CallContext, Credentials, Op, TraceContext},
-    endpoint::{EndpointForm, EndpointParts, read_content},
+    endpoint::{ContentKind, EndpointForm, EndpointParts, read_content},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
@@ -147,11 +147,10 @@ pub fn route(
         parts,
         method: method(&head.method),
         target,
-        media_type: head
-            .headers
-            .get(header::CONTENT_TYPE)
-            .map(media_type)
-            .transpose()?,
+        media_type: match op.content() {
+            ContentKind::Json => None,
+            _ => media_type(&head.headers)?,
+        },
         context: read_context(&head.headers, peer)?,
     };
     let announced = head
@@ -176,11 +175,14 @@ pub fn route(
     Ok(routed)
 }
 
-fn media_type(value: &HeaderValue) -> Result<String, FederationError> {
+fn media_type(headers: &HeaderMap) -> Result<Option<String>, FederationError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(None);
+    };
     let value = value
         .to_str()
         .map_err(|_| FederationError::invalid_param("the Content-Type header is not ASCII"))?;
-    Ok(value.to_owned())
+    Ok(Some(value.to_owned()))
 }
 
 fn method(method: &Method) -> Cow<'static, str> {

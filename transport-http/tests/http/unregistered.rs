@@ -118,6 +118,16 @@ async fn each_request_is_taken_as_its_media_type_says_or_refused_for_what_it_is(
             "400",
             &["M_INVALID_PARAM"],
         ),
+        // Of a call that a row knows it is not looked at.
+        (
+            raw(
+                "PUT /_matrix/federation/v1/send/1",
+                "Content-Type: a/\u{e9}\r\n",
+                b"{\"pdus\":[]}",
+            ),
+            "203",
+            &["/send/1 ", "{\"pdus\":[]}"],
+        ),
         (raw("OPTIONS *", "", b""), "400", &["M_INVALID_PARAM"]),
         (
             raw("GET /x", "Content-Length: 16777217\r\n", b""),
