@@ -1,7 +1,7 @@
 //! Pulling events and state.
 
 use comity_core::{
-    api::{Backfill, GetEvent, GetMissingEvents, GetState, GetStateIds},
+    api::{Backfill, GetEvent, GetEventAuth, GetMissingEvents, GetState, GetStateIds},
     endpoint::Content,
     json::Value,
 };
@@ -109,6 +109,33 @@ impl Sample for GetStateIds {
 
     fn replies() -> BoxedStrategy<ReplySample> {
         streams(Self::ARRAYS, json::event_id(), json::hostile(Vec::new()))
+    }
+}
+
+impl Sample for GetEventAuth {
+    const PARAMETERS: &'static [Parameter] = &[];
+
+    const LISTS: Lists<Self> = Lists {
+        reply: ReplyLists::stream(Elements::Pdus),
+        ..Lists::NONE
+    };
+
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), identifier(), extra_query())
+            .prop_map(|(room_id, event_id, extra_query)| Self {
+                room_id,
+                event_id,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        no_body()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        streams(Self::ARRAYS, json::event(), json::hostile(Vec::new()))
     }
 }
 

@@ -49,6 +49,7 @@ mod reply;
 mod sample;
 mod server;
 mod stream;
+mod timestamps;
 mod transactions;
 
 pub use identifiers::{extra_query, identifier};

@@ -43,6 +43,8 @@ pub enum Kind {
     Array,
     /// An array of strings.
     Strings,
+    /// One of these texts, in a query.
+    OneOf(&'static [&'static str]),
 }
 
 impl Parameter {

@@ -1,7 +1,7 @@
 //! Messages of the group `Events`.
 
 use comity_core::{
-    api::{Backfill, GetEvent, GetMissingEvents, GetState, GetStateIds},
+    api::{Backfill, GetEvent, GetEventAuth, GetMissingEvents, GetState, GetStateIds},
     endpoint::{Content, EndpointParts},
     json::Object,
 };
@@ -129,6 +129,31 @@ fn state_fields<'m>(
         path: vec![room_id],
         query: query_of(event_id, extra_query),
         content: ContentFields::Absent,
+    }
+}
+
+impl GrpcCodec for GetEventAuth {
+    const RPC: &'static str = "comity.federation.v1.Events/GetEventAuth";
+    type Request = pb::GetEventAuthRequest;
+    const REPLY: ReplyCodec = ReplyCodec::STREAM;
+
+    fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
+        if !matches!(parts.content, Content::Absent) {
+            return None;
+        }
+        Some(pb::GetEventAuthRequest {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            extra_query: QueryReader::new(&parts.query).rest(),
+        })
+    }
+
+    fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
+        Ok(RequestFields {
+            path: vec![&message.room_id, &message.event_id],
+            query: query_of([], &message.extra_query),
+            content: ContentFields::Absent,
+        })
     }
 }
 

@@ -44,6 +44,7 @@ mod parameters;
 mod queries;
 mod server;
 mod server_info;
+mod timestamps;
 mod transactions;
 
 pub use client::GrpcTransport;

@@ -273,6 +273,19 @@ pub struct GetStateIdsRequest {
     #[prost(message, repeated, tag = "3")]
     pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
 }
+/// Asks for the auth chain of an event. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetEventAuthRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: the event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "3")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
 /// Asks for events before the given ones. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BackfillRequest {
@@ -325,6 +338,35 @@ pub struct GetMissingEventsReply {
     pub events: ::core::option::Option<JsonList>,
     /// The other members, as a canonical JSON object; empty if there are none.
     #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks for the event of a room that is closest to a time. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetEventByTimestampRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Query parameter `ts`: the time to search from, in milliseconds since the Unix epoch.
+    #[prost(int64, optional, tag = "2")]
+    pub timestamp: ::core::option::Option<i64>,
+    /// Query parameter `dir`: `f` to search forwards, `b` to search backwards.
+    #[prost(string, optional, tag = "3")]
+    pub direction: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The event that was found.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetEventByTimestampReply {
+    /// `event_id`: the event.
+    #[prost(string, optional, tag = "1")]
+    pub event_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// `origin_server_ts`: its time, in milliseconds since the Unix epoch.
+    #[prost(int64, optional, tag = "2")]
+    pub origin_server_ts: ::core::option::Option<i64>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "3")]
     pub extra_json: ::prost::bytes::Bytes,
 }
 /// A request in the form of its endpoint.
@@ -457,6 +499,77 @@ pub struct SendJoinRequest {
     #[prost(message, repeated, tag = "5")]
     pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
 }
+/// The first version of `SendJoinRequest`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SendJoinV1Request {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the join event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The whole content: the join event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks a server in the room for a knock event. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MakeKnockRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: who wants to knock.
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Query parameter `ver`, repeated: room versions that the caller supports.
+    #[prost(string, repeated, tag = "3")]
+    pub versions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// What to make the knock event from.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MakeKnockReply {
+    /// `room_version`: the room's version.
+    #[prost(string, optional, tag = "1")]
+    pub room_version: ::core::option::Option<::prost::alloc::string::String>,
+    /// `event`: the template, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Hands a signed knock event to a server in the room.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SendKnockRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the knock event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The whole content: the knock event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// What the knocking user may be told of the room.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SendKnockReply {
+    /// `knock_room_state`: state events that tell the user what room it is.
+    #[prost(message, optional, tag = "1")]
+    pub knock_room_state: ::core::option::Option<JsonList>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
 /// Hands a signed invite to the invited user's server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InviteRequest {
@@ -493,6 +606,125 @@ pub struct InviteReply {
     pub event: ::core::option::Option<::prost::bytes::Bytes>,
     /// The other members, as a canonical JSON object; empty if there are none.
     #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// The first version of `InviteRequest`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct InviteV1Request {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the invite event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The whole content: the invite event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks a server in the room for a leave event. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MakeLeaveRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: who wants to leave.
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "3")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// What to make the leave event from.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MakeLeaveReply {
+    /// `room_version`: the room's version.
+    #[prost(string, optional, tag = "1")]
+    pub room_version: ::core::option::Option<::prost::alloc::string::String>,
+    /// `event`: the template, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Hands a signed leave event to a server in the room.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SendLeaveRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the leave event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The whole content: the leave event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The first version of `SendLeaveRequest`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SendLeaveV1Request {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Path parameter: ID of the leave event.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+    /// The whole content: the leave event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The leave was taken.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SendLeaveReply {
+    /// All members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks for an invite. The members are those of the invite event, as far as the caller knows it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExchangeThirdPartyInviteRequest {
+    /// Path parameter: the room.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// `type`: the event's type.
+    #[prost(string, optional, tag = "2")]
+    pub event_type: ::core::option::Option<::prost::alloc::string::String>,
+    /// `room_id`: the room again, as the event has it.
+    #[prost(string, optional, tag = "3")]
+    pub event_room_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// `sender`: who sent the `m.room.third_party_invite` event.
+    #[prost(string, optional, tag = "4")]
+    pub sender: ::core::option::Option<::prost::alloc::string::String>,
+    /// `state_key`: who is invited.
+    #[prost(string, optional, tag = "5")]
+    pub state_key: ::core::option::Option<::prost::alloc::string::String>,
+    /// `content`: the event's content, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "6")]
+    pub content: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub extra_json: ::prost::bytes::Bytes,
+    /// There was no body. No field of the content is set then.
+    #[prost(bool, tag = "8")]
+    pub no_content: bool,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "9")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The invite was made and sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExchangeThirdPartyInviteReply {
+    /// All members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "1")]
     pub extra_json: ::prost::bytes::Bytes,
 }
 /// Asks for the profile of a user. It has no content.

@@ -188,7 +188,7 @@ fn read_state(parts: &EndpointParts) -> Result<(String, String, Query), Federati
     Ok((parts.path_parameter(0).to_owned(), event_id, extra_query))
 }
 
-/// Nothing that the operation knows stands beside the arrays of the reply.
+/// Nothing that the operation knows, in a reply or beside its arrays.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NoMembers {
     /// Members that the operation does not know.
@@ -206,6 +206,49 @@ impl MessageForm for NoMembers {
         })
     }
 }
+
+/// Asks for the whole auth chain of an event (SS "Retrieving event authorization information").
+///
+/// Duties: the receiver refuses an origin that the room's server ACL denies. The caller checks every event that it is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GetEventAuth {
+    /// The room.
+    pub room_id: String,
+    /// The event.
+    pub event_id: String,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl GetEventAuth {
+    /// Arrays of the reply: the auth chain.
+    pub const ARRAYS: &'static [&'static str] = &["auth_chain"];
+}
+
+impl Endpoint for GetEventAuth {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate =
+        PathTemplate::new("/_matrix/federation/v1/event_auth/{roomId}/{eventId}");
+
+    fn write(&self) -> EndpointParts {
+        EndpointParts {
+            path: vec![self.room_id.clone(), self.event_id.clone()],
+            query: self.extra_query.clone(),
+            content: Content::Absent,
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+/// The auth chain, streamed in no particular order, and what stands beside it.
+pub type GetEventAuthReply = EventReply<NoMembers>;
 
 /// Asks for events before the given ones, themselves included.
 ///

@@ -13,21 +13,27 @@ mod member_checks;
 mod membership;
 mod queries;
 mod server;
+mod timestamps;
 mod transactions;
 
 pub use devices::{ByDevice, ClaimKeys, ClaimKeysReply, QueryKeys, QueryKeysReply};
 pub use events::{
-    Backfill, BackfillMembers, BackfillReply, GetEvent, GetEventReply, GetMissingEvents,
-    GetMissingEventsReply, GetState, GetStateIds, GetStateIdsReply, GetStateReply, NoMembers,
+    Backfill, BackfillMembers, BackfillReply, GetEvent, GetEventAuth, GetEventAuthReply,
+    GetEventReply, GetMissingEvents, GetMissingEventsReply, GetState, GetStateIds,
+    GetStateIdsReply, GetStateReply, NoMembers,
 };
 pub use keys::{GetServerKeys, GetServerKeysReply};
 pub use media::DownloadMedia;
 pub use member_checks::{MemberFault, Template, TemplateFault, is_user_of};
 pub use membership::{
-    Invite, InviteReply, MakeJoin, MakeJoinReply, SendJoin, SendJoinMembers, SendJoinReply,
+    ExchangeThirdPartyInvite, ExchangeThirdPartyInviteReply, Invite, InviteReply, InviteV1,
+    MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave, MakeLeaveReply, SendJoin,
+    SendJoinMembers, SendJoinReply, SendJoinV1, SendKnock, SendKnockReply, SendLeave,
+    SendLeaveReply, SendLeaveV1, SignedThirdPartyInvite, ThirdPartyInvite, ThirdPartyInviteContent,
 };
 pub use queries::{QueryProfile, QueryProfileReply};
 pub use server::{GetVersion, GetVersionReply, ServerVersion};
+pub use timestamps::{Direction, GetEventByTimestamp, GetEventByTimestampReply};
 pub use transactions::{PduResult, SendTransaction, SendTransactionReply};
 
 /// The table: hands every row of every group to the macro `$then`.
@@ -124,6 +130,18 @@ macro_rules! operations {
                     editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
+                /// Streams the auth chain of an event.
+                server get_event_auth: $crate::api::GetEventAuth => $crate::api::GetEventAuthReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Events { arrays: $crate::api::GetEventAuth::ARRAYS },
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
+                }
+
                 /// Walks back from the given events and streams what it meets, themselves among it.
                 server backfill: $crate::api::Backfill => $crate::api::BackfillReply {
                     idempotency: Safe,
@@ -146,6 +164,20 @@ macro_rules! operations {
                     errors: [],
                     server_acl: Room,
                     editions: [Matrix("r0"..), Ietf("00"..)],
+                }
+
+                /// Finds the event of a room that is closest to a time.
+                server get_event_by_timestamp: $crate::api::GetEventByTimestamp => $crate::api::GetEventByTimestampReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        404 M_NOT_FOUND "the receiver knows no event of the room at the time or in that direction from it",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("v1.6"..), Ietf("00"..)],
                 }
             }
 
@@ -187,6 +219,50 @@ macro_rules! operations {
                     editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
+                /// The first version of handing over a join event, for servers that lack the second.
+                server send_join_v1: $crate::api::SendJoinV1 => $crate::api::SendJoinReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Events { arrays: $crate::api::SendJoinV1::ARRAYS },
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks { head: ::core::time::Duration::from_secs(600), ..$crate::call::Clocks::DEFAULT },
+                    errors: [],
+                    server_acl: Room,
+                    editions: [Matrix("r0".."v1.18")],
+                }
+
+                /// Asks for a knock event to fill in, sign and hand over.
+                server make_knock: $crate::api::MakeKnock => $crate::api::MakeKnockReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(20),
+                    errors: [
+                        400 M_INCOMPATIBLE_ROOM_VERSION "the room's version is none of `versions`: the error holds it as its member `room_version`",
+                        403 M_FORBIDDEN "the room does not let the user knock, or the user is not of the calling server",
+                        404 M_NOT_FOUND "the receiver is not in the room",
+                    ],
+                    server_acl: Room,
+                    editions: [Matrix("v1.1"..), Ietf("00"..)],
+                }
+
+                /// Hands over a signed knock event and gives what the user may be told of the room.
+                server send_knock: $crate::api::SendKnock => $crate::api::SendKnockReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        400 M_INVALID_PARAM "the event is no knock on this room by a user of the calling server, or has another ID",
+                        403 M_FORBIDDEN "the room does not let the user knock",
+                        404 M_NOT_FOUND "the receiver is not in the room",
+                    ],
+                    server_acl: Room,
+                    editions: [Matrix("v1.1"..), Ietf("00"..)],
+                }
+
                 /// Hands over a signed invite and gives it back with the invited user's server's signature.
                 server invite: $crate::api::Invite => $crate::api::InviteReply {
                     idempotency: Keyed { by: "eventId" },
@@ -203,6 +279,74 @@ macro_rules! operations {
                     ],
                     server_acl: Room,
                     editions: [Matrix("r0"..), Ietf("00"..)],
+                }
+
+                /// The first version of handing over an invite, for servers that lack the second and rooms of version `1` or `2`.
+                server invite_v1: $crate::api::InviteV1 => $crate::api::InviteReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        400 M_INVALID_PARAM "the event is no invite of a user of the receiver, or has another ID, or `invite_room_state` does not hold full events with the create event among them",
+                        403 M_FORBIDDEN "the invite is not allowed, or the receiver takes none from this server",
+                        403 M_INVITE_BLOCKED "the invited user wants no invites, or none from this user",
+                    ],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..)],
+                }
+
+                /// Asks for a leave event to fill in, sign and hand over.
+                server make_leave: $crate::api::MakeLeave => $crate::api::MakeLeaveReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(20),
+                    errors: [
+                        403 M_FORBIDDEN "the user is neither in the room nor invited nor knocking, or is not of the calling server",
+                    ],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
+                }
+
+                /// Hands over a signed leave event.
+                server send_leave: $crate::api::SendLeave => $crate::api::SendLeaveReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        400 M_INVALID_PARAM "the event is no leave from this room by a user of the calling server, or has another ID",
+                    ],
+                    server_acl: Room,
+                    editions: [Matrix("r0"..), Ietf("00"..)],
+                }
+
+                /// The first version of handing over a leave event, for servers that lack the second.
+                server send_leave_v1: $crate::api::SendLeaveV1 => $crate::api::SendLeaveReply {
+                    idempotency: Keyed { by: "eventId" },
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    server_acl: Room,
+                    editions: [Matrix("r0".."v1.18")],
+                }
+
+                /// Asks a server in the room to invite the user whom a third-party identifier turned out to belong to.
+                server exchange_third_party_invite: $crate::api::ExchangeThirdPartyInvite => $crate::api::ExchangeThirdPartyInviteReply {
+                    idempotency: None,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
                 }
             }
 

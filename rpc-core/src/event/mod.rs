@@ -3,14 +3,14 @@
 //! | file | subject |
 //! | --- | --- |
 //! | here | elements of lists: good ones, and bad ones that harm no neighbour |
-//! | `pdu`, `edu` | one event |
+//! | `pdu`, [`edu`] | one event; the contents of ephemeral ones |
 //! | `checks` | checks 1 to 3 on receipt of a PDU: format and size, signatures, hashes |
 //! | `keys` | the keys that events are checked with |
 //! | `sign` | events of one's own |
 //! | [`room_version`] | the rules that these follow, in an open registry |
 
 mod checks;
-mod edu;
+pub mod edu;
 mod keys;
 mod pdu;
 pub mod room_version;

@@ -8,6 +8,7 @@ use tower::ServiceExt;
 use super::{Around, AroundLayer, Inner, around};
 use crate::{
     ServerName,
+    api::{Invite, SendJoin, SendLeave},
     call::{Call, Older, Op, Operation, Reply, ReplyForm, operation},
     endpoint::TrailingSlash,
     error::{CallError, FederationError},
@@ -34,6 +35,9 @@ impl Fallbacks {
     /// Those of the table: see the operations that implement [`Older`].
     pub fn federation() -> Self {
         Self::none()
+            .with::<SendJoin>()
+            .with::<Invite>()
+            .with::<SendLeave>()
     }
 
     /// Adds an operation's older one. One for the same operation is replaced.

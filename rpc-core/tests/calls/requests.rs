@@ -14,7 +14,7 @@ use crate::homeserver::name;
 #[test]
 fn a_request_without_a_required_parameter_is_not_sent() {
     let room_id = || "!r:a.example".to_owned();
-    let requests: [(Box<dyn AnyRequest>, &str); 6] = [
+    let requests: [(Box<dyn AnyRequest>, &str); 7] = [
         (
             Box::new(Backfill {
                 room_id: room_id(),
@@ -45,6 +45,14 @@ fn a_request_without_a_required_parameter_is_not_sent() {
                 ..Default::default()
             }),
             "`event_id`",
+        ),
+        (
+            Box::new(MakeKnock {
+                room_id: room_id(),
+                user_id: "@a:b".to_owned(),
+                ..Default::default()
+            }),
+            "`ver`",
         ),
         (Box::new(QueryProfile::default()), "`user_id`"),
         (Box::new(GetEvent::default()), "/event/{eventId}"),

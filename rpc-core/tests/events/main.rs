@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod edus;
 mod fates;
 mod fields;
 mod jcs;

@@ -2,11 +2,14 @@
 
 use comity_core::{
     api::{
-        Backfill, ClaimKeys, DownloadMedia, GetEvent, GetMissingEvents, GetState, GetStateIds,
-        Invite, MakeJoin, QueryKeys, QueryProfile, SendJoin, SendTransaction, operations,
+        Backfill, ClaimKeys, Direction, DownloadMedia, ExchangeThirdPartyInvite, GetEvent,
+        GetEventAuth, GetEventByTimestamp, GetMissingEvents, GetState, GetStateIds, Invite,
+        InviteV1, MakeJoin, MakeKnock, MakeLeave, QueryKeys, QueryProfile, SendJoin, SendJoinV1,
+        SendKnock, SendLeave, SendLeaveV1, SendTransaction, operations,
     },
     auth::now_ms,
     call::{Authentication, Call, Endpoint},
+    json::{Json, Object},
 };
 use comity_homeserver::{Homeserver, NewRoom};
 use ruma_common::RoomId;
@@ -19,7 +22,7 @@ use crate::demo::{
 };
 
 /// The calls, from the joining server to the resident one. The last event of `room` is what they ask about; the join and the invite, which
-/// change a room, are of rooms made for them.
+/// change a room, are of rooms made for them. What the resident server does not have it answers so, once it has seen the call.
 pub(crate) async fn calls(
     stage: &Stage<Homeserver>,
     cast: &Cast,
@@ -80,6 +83,14 @@ pub(crate) async fn calls(
         ),
         call(
             stage,
+            GetEventAuth {
+                room_id: room_id.clone(),
+                event_id: event_id.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
             Backfill {
                 room_id: room_id.clone(),
                 from: vec![event_id.clone(), "$another".to_owned()],
@@ -90,11 +101,20 @@ pub(crate) async fn calls(
         call(
             stage,
             GetMissingEvents {
-                room_id,
+                room_id: room_id.clone(),
                 latest_events: vec![event_id],
                 extra: extra.clone(),
                 extra_query: extra_query.clone(),
                 ..GetMissingEvents::default()
+            },
+        ),
+        call(
+            stage,
+            GetEventByTimestamp {
+                room_id: room_id.clone(),
+                timestamp: now_ms(),
+                direction: Direction::Backwards,
+                extra_query: extra_query.clone(),
             },
         ),
         call(
@@ -109,7 +129,82 @@ pub(crate) async fn calls(
             stage,
             SendJoin {
                 extra_query: extra_query.clone(),
-                ..join
+                ..join.clone()
+            },
+        ),
+        call(
+            stage,
+            SendJoinV1 {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            MakeKnock {
+                room_id: room_id.clone(),
+                user_id: cast.bob.to_string(),
+                versions: vec!["11".to_owned(), VERSION.to_owned()],
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            SendKnock {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            MakeLeave {
+                room_id: room_id.clone(),
+                user_id: cast.bob.to_string(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            SendLeave {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            SendLeaveV1 {
+                room_id: room_id.clone(),
+                event_id: join.event_id.clone(),
+                event: join.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            InviteV1 {
+                room_id: room_id.clone(),
+                event_id: invite.event_id.clone(),
+                event: invite.event.clone(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            ExchangeThirdPartyInvite {
+                room_id: room_id.clone(),
+                event_type: "m.room.member".to_owned(),
+                event_room_id: room_id,
+                sender: cast.alice.to_string(),
+                state_key: cast.bob.to_string(),
+                content: Json::from_value(Object::empty().to_value()),
+                extra: extra.clone(),
+                extra_query: extra_query.clone(),
             },
         ),
         call(

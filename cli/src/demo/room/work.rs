@@ -1,4 +1,4 @@
-//! The measured calls: every operation of the table.
+//! The measured calls: every operation that the example homeserver has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -111,7 +111,7 @@ fn resident(stage: &Stage<Homeserver>) -> &Actor<Homeserver> {
     &stage.resident
 }
 
-/// An operation of the table.
+/// An operation that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     GetVersion,

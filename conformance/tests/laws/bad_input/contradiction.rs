@@ -49,6 +49,7 @@ enum Shape {
 
 /// A field that gives a member of the content, or the whole.
 struct Field {
+    /// The member's name.
     name: String,
     number: u32,
     shape: Shape,
@@ -259,10 +260,24 @@ fn content_field(message: &DescriptorProto, field: &FieldDescriptorProto) -> Opt
         ),
     };
     Some(Field {
-        name: field.name().to_owned(),
+        name: member_name(field),
         number: field.number() as u32,
         shape,
     })
+}
+
+/// The member that a field gives has the field's name, or the one that the schema says (`json_name`).
+fn member_name(field: &FieldDescriptorProto) -> String {
+    let mut words = field.name().split('_');
+    let mut usual = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        usual += &word[..1].to_uppercase();
+        usual += &word[1..];
+    }
+    match field.json_name() {
+        name if name == usual => field.name().to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 fn message_type(rpc: &str, of: fn(&prost_types::MethodDescriptorProto) -> &str) -> DescriptorProto {

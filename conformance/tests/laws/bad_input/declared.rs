@@ -279,7 +279,8 @@ fn content_that_is_one_event_is_declared() {
         let parts = &requests(&subject)[0];
         let deep = Object::from_value(&too_deep()).unwrap();
         let content = deep.get("content").unwrap();
-        let object = with_member(&parts.object().unwrap(), "content", Some(content));
+        let name = "org.example.unknown";
+        let object = with_member(&parts.object().unwrap(), name, Some(content));
         let parts = EndpointParts {
             content: Content::Json(object),
             ..parts.clone()

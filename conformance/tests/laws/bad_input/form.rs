@@ -64,6 +64,7 @@ fn of_query(parameter: &Parameter, good: &EndpointParts) -> Vec<Fault> {
             "1,2",
         ],
         Kind::Boolean => &["yes", "", "1", "TRUE", "true "],
+        Kind::OneOf(_) => &["", "neither of them", "\u{0}"],
         _ => &[],
     };
     let mut faults: Vec<Fault> = bad

@@ -10,9 +10,10 @@ use comity_bench::bodies::{STATE_EVENT, event};
 use comity_core::{
     Client, Operations,
     api::{
-        Backfill, ClaimKeys, DownloadMedia, GetEvent, GetMissingEvents, GetServerKeys, GetState,
-        GetStateIds, GetVersion, Invite, MakeJoin, QueryKeys, QueryProfile, SendJoin,
-        SendTransaction,
+        Backfill, ClaimKeys, Direction, DownloadMedia, ExchangeThirdPartyInvite, GetEvent,
+        GetEventAuth, GetEventByTimestamp, GetMissingEvents, GetServerKeys, GetState, GetStateIds,
+        GetVersion, Invite, InviteV1, MakeJoin, MakeKnock, MakeLeave, QueryKeys, QueryProfile,
+        SendJoin, SendJoinV1, SendKnock, SendLeave, SendLeaveV1, SendTransaction,
     },
     auth::Sign,
     call::{
@@ -132,6 +133,25 @@ fn event_id() -> String {
     "$nS3cGUvVvTzGVpXvVvTzGVpXvVvTzGVpXvVvTzGVpXv".to_owned()
 }
 
+/// What a join, knock or leave event is made from.
+fn template(membership: &str) -> Answer {
+    Answer::Message(format!(
+        r#"{{"event":{{"auth_events":["{0}","{0}"],"content":{{"membership":"{membership}"}},"depth":42,"origin_server_ts":1763000000000,"prev_events":["{0}"],"room_id":"{1}","sender":"{2}","state_key":"{2}","type":"m.room.member"}},"room_version":"12"}}"#,
+        event_id(),
+        room(),
+        caller()
+    ))
+}
+
+/// A user of the server that calls.
+fn caller() -> String {
+    "@bob:origin.example.org".to_owned()
+}
+
+fn versions() -> Vec<String> {
+    (1..=12).map(|version| version.to_string()).collect()
+}
+
 fn user() -> String {
     "@alice:destination.example.org".to_owned()
 }
@@ -171,6 +191,8 @@ exchanges! {
         => Answer::Stream(vec![("auth_chain", events(STATE / 2)), ("pdus", events(STATE))]);
     GetStateIds: Self { room_id: room(), event_id: event_id(), ..Self::default() }
         => Answer::Stream(vec![("auth_chain_ids", ids(STATE / 2)), ("pdu_ids", ids(STATE))]);
+    GetEventAuth: Self { room_id: room(), event_id: event_id(), ..Self::default() }
+        => Answer::Stream(vec![("auth_chain", events(STATE / 2))]);
     Backfill: Self { room_id: room(), from: vec![event_id(), event_id()], limit: 100, extra_query: Query::default() }
         => Answer::Stream(vec![("pdus", events(100))]);
     GetMissingEvents: Self { room_id: room(), earliest_events: vec![event_id()], latest_events: vec![event_id()], limit: Some(10), ..Self::default() }
@@ -178,15 +200,30 @@ exchanges! {
             let events: Vec<_> = events(10).iter().map(|event| event.as_text().to_owned()).collect();
             Answer::Message(format!(r#"{{"events":[{}]}}"#, events.join(",")))
         };
-    MakeJoin: Self { room_id: room(), user_id: "@bob:origin.example.org".to_owned(), versions: (1..=12).map(|version| version.to_string()).collect(), extra_query: Query::default() }
-        => Answer::Message(format!(
-            r#"{{"event":{{"auth_events":["{0}","{0}"],"content":{{"membership":"join"}},"depth":42,"origin_server_ts":1763000000000,"prev_events":["{0}"],"room_id":"{1}","sender":"@bob:origin.example.org","state_key":"@bob:origin.example.org","type":"m.room.member"}},"room_version":"12"}}"#,
-            event_id(), room()
-        ));
+    GetEventByTimestamp: Self { room_id: room(), timestamp: 1_763_000_000_000, direction: Direction::Backwards, extra_query: Query::default() }
+        => Answer::Message(format!(r#"{{"event_id":"{}","origin_server_ts":1762999990000}}"#, event_id()));
+    MakeJoin: Self { room_id: room(), user_id: caller(), versions: versions(), extra_query: Query::default() }
+        => template("join");
     SendJoin: Self { room_id: room(), event_id: event_id(), event: pdu(1), omit_members: Some(false), extra_query: Query::default() }
         => Answer::Stream(vec![("auth_chain", events(STATE / 2)), ("state", events(STATE))]);
+    SendJoinV1: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
+        => SendJoin::reply();
+    MakeKnock: Self { room_id: room(), user_id: caller(), versions: versions(), extra_query: Query::default() }
+        => template("knock");
+    SendKnock: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
+        => Answer::Message(format!(r#"{{"knock_room_state":[{},{}]}}"#, pdu(2).value().as_text(), pdu(3).value().as_text()));
     Invite: Self { room_id: room(), event_id: event_id(), room_version: "12".to_owned(), event: pdu(1), invite_room_state: Some(vec![Ok(pdu(2)), Ok(pdu(3))]), extra: Members::new(), extra_query: Query::default() }
         => Answer::Message(format!(r#"{{"event":{}}}"#, pdu(1).value().as_text()));
+    InviteV1: Self { room_id: room(), event_id: event_id(), event: InviteV1::event_with_state(&pdu(1), &[Ok(pdu(2)), Ok(pdu(3))]).expect("it is not large"), extra_query: Query::default() }
+        => Invite::reply();
+    MakeLeave: Self { room_id: room(), user_id: caller(), extra_query: Query::default() }
+        => template("leave");
+    SendLeave: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
+        => Answer::Message("{}".to_owned());
+    SendLeaveV1: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
+        => SendLeave::reply();
+    ExchangeThirdPartyInvite: Self { room_id: room(), event_type: "m.room.member".to_owned(), event_room_id: room(), sender: user(), state_key: caller(), content: json(r#"{"membership":"invite","third_party_invite":{"display_name":"bob","signed":{"mxid":"@bob:origin.example.org","signatures":{"identity.example.org":{"ed25519:0":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"token":"zKbLgNrIjpnagypIY6uPL4ZwEG2v8F9lmgsnlZzs"}}}"#), extra: Members::new(), extra_query: Query::default() }
+        => Answer::Message("{}".to_owned());
     QueryProfile: Self { user_id: user(), ..Self::default() } => Answer::Message(
         r#"{"avatar_url":"mxc://destination.example.org/SDGdghriugerRg","displayname":"Alice Margatroid"}"#.to_owned()
     );

@@ -14,6 +14,9 @@ use std::{collections::BTreeSet, error::Error, fs, path::Path};
 use comity_core::{
     call::{DocumentedError, Idempotency, ReplyShape},
     error::ErrorKind,
+    event::edu::{
+        DeviceListUpdate, DirectToDevice, EduContent, Presence, Receipts, SigningKeyUpdate, Typing,
+    },
 };
 
 use crate::proto::Mode;
@@ -110,6 +113,7 @@ fn page(root: &Path) -> Result<String, Box<dyn Error>> {
     let core = root.join("rpc-core/src");
     let source = Source::read(&[
         &core.join("api"),
+        &core.join("event/edu"),
         &core.join("call/reply.rs"),
         &core.join("error/kind.rs"),
     ])?;
@@ -122,6 +126,7 @@ fn page(root: &Path) -> Result<String, Box<dyn Error>> {
         ("signed", signed(&groups)),
         ("overview", overview(&groups)),
         ("operations", operations(&groups, &source)?),
+        ("ephemeral events", ephemeral_events(&source)?),
     ] {
         let place = format!("{{{{{place}}}}}");
         if !page.contains(&place) {
@@ -208,6 +213,25 @@ fn overview(groups: &[Group]) -> String {
         }
     }
     text
+}
+
+fn ephemeral_events(source: &Source) -> Result<String, String> {
+    let mut text = String::new();
+    for (types, name) in [
+        (Typing::TYPES, "Typing"),
+        (Receipts::TYPES, "Receipts"),
+        (Presence::TYPES, "Presence"),
+        (DeviceListUpdate::TYPES, "DeviceListUpdate"),
+        (SigningKeyUpdate::TYPES, "SigningKeyUpdate"),
+        (DirectToDevice::TYPES, "DirectToDevice"),
+    ] {
+        let content = source.structs.get(name);
+        let content = content.ok_or_else(|| format!("{name} is nowhere in the source"))?;
+        let meaning = source.prose(name, &content.docs)?.join("\n\n");
+        let members = operation::members("member", name, &content.fields, source)?;
+        text += &format!("### {}\n\n{meaning}\n\n{members}\n", types[0]);
+    }
+    Ok(text)
 }
 
 fn operations(groups: &[Group], source: &Source) -> Result<String, String> {

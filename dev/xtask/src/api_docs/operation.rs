@@ -160,7 +160,12 @@ fn editions(spec: &OperationSpec) -> String {
 }
 
 /// A table of fields, those inside of them included, and what is kept beside them.
-fn members(column: &str, owner: &str, fields: &[Field], source: &Source) -> Result<String, String> {
+pub(super) fn members(
+    column: &str,
+    owner: &str,
+    fields: &[Field],
+    source: &Source,
+) -> Result<String, String> {
     let mut rows = Vec::new();
     let mut unknown = Vec::new();
     for field in fields {
@@ -211,7 +216,8 @@ fn describe(
     };
     let prefix = format!("{name}{}", inside.path);
     if let Some(within) = source.structs.get(&inside.name) {
-        for field in &within.fields {
+        let known = within.fields.iter();
+        for field in known.filter(|field| Unknown::of(&field.ty).is_none()) {
             describe(
                 rows,
                 &inside.name,
@@ -248,6 +254,13 @@ fn describe(
 
 fn reply(row: &Row, source: &Source) -> Result<String, String> {
     let (docs, fields, begin) = match row.operation.spec().reply {
+        ReplyShape::Message if source.aliases.contains_key(row.reply) => {
+            let alias = &source.aliases[row.reply];
+            let (name, _) = name_and_arguments(&alias.ty)
+                .ok_or_else(|| format!("{} is no alias of a message", row.reply))?;
+            let reply = structure(source, &name)?;
+            (&alias.docs, &reply.fields, "one message. ".to_owned())
+        }
         ReplyShape::Message => {
             let reply = structure(source, row.reply)?;
             if let [whole] = &reply.fields[..]

@@ -1,6 +1,11 @@
 //! Types and their documentation, read from the source: what the compiler does not hand to a macro.
 
-use std::{collections::BTreeMap, error::Error, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use syn::{Attribute, Expr, Fields, ImplItem, Item, Lit, Meta, Type};
 
@@ -43,15 +48,16 @@ pub(super) struct Alias {
 }
 
 impl Source {
-    /// Reads Rust files, and every Rust file of folders.
+    /// Reads Rust files, and every Rust file of folders and the folders in them.
     pub(super) fn read(paths: &[&Path]) -> Result<Self, Box<dyn Error>> {
         let mut source = Self::default();
-        for path in paths {
+        let mut left: Vec<PathBuf> = paths.iter().map(|path| path.to_path_buf()).collect();
+        while let Some(path) = left.pop() {
             if path.is_dir() {
                 for entry in fs::read_dir(path)? {
                     let path = entry?.path();
-                    if path.extension().is_some_and(|extension| extension == "rs") {
-                        source.add(&fs::read_to_string(path)?)?;
+                    if path.is_dir() || path.extension().is_some_and(|end| end == "rs") {
+                        left.push(path);
                     }
                 }
             } else {

@@ -1,11 +1,13 @@
-//! Joining a room and inviting to it (SS "Joining Rooms", "Inviting to a room").
+//! Joining a room (SS "Joining Rooms").
 
+use super::{event_parts, signed_event};
 use crate::{
-    call::{Endpoint, EventReply, ListTooLong, MessageForm},
+    ServerName,
+    call::{Endpoint, EventReply, MessageForm, Older},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
-    error::FederationError,
-    event::{EventFault, Listed, Pdu, judge_all, listed_values},
-    json::{Json, Kind, Members, Object, ObjectWriter, ReadError, Value},
+    error::{CallError, FederationError},
+    event::Pdu,
+    json::{Json, Members, Object, ObjectWriter, ReadError},
 };
 
 /// Asks a server in the room for a join event to fill in and sign.
@@ -122,16 +124,11 @@ impl Endpoint for SendJoin {
             query.push("omit_members", if omit { "true" } else { "false" });
         }
         query.extend(&self.extra_query);
-        EndpointParts {
-            path: vec![self.room_id.clone(), self.event_id.clone()],
-            query,
-            content: Content::Json(self.event.object().clone()),
-        }
+        event_parts(&self.room_id, &self.event_id, &self.event, query)
     }
 
     fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
-        let object = parts.object()?;
-        let event = read_event("the join event", object.to_value())?;
+        let event = signed_event("the join event", parts)?;
         let mut extra_query = parts.query.clone();
         Ok(Self {
             room_id: parts.path_parameter(0).to_owned(),
@@ -143,7 +140,66 @@ impl Endpoint for SendJoin {
     }
 }
 
-/// What stands beside the two arrays of events.
+/// The first version of handing over a join event (SS "Joining Rooms", up to v1.17). Servers that lack the second still take it.
+///
+/// Duties: as those of SendJoin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendJoinV1 {
+    /// The room.
+    pub room_id: String,
+    /// ID of the join event.
+    pub event_id: String,
+    /// The join event, signed by the origin.
+    pub event: Pdu,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl SendJoinV1 {
+    /// Arrays of the reply: the auth chain of the state, and the state before the join.
+    pub const ARRAYS: &'static [&'static str] = SendJoin::ARRAYS;
+}
+
+impl Endpoint for SendJoinV1 {
+    const METHOD: &'static str = "PUT";
+    const PATH: PathTemplate =
+        PathTemplate::new("/_matrix/federation/v1/send_join/{roomId}/{eventId}");
+    const REPLY_IN_TUPLE: bool = true;
+
+    fn write(&self) -> EndpointParts {
+        let query = self.extra_query.clone();
+        event_parts(&self.room_id, &self.event_id, &self.event, query)
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self {
+            room_id: parts.path_parameter(0).to_owned(),
+            event_id: parts.path_parameter(1).to_owned(),
+            event: signed_event("the join event", parts)?,
+            extra_query: parts.query.clone(),
+        })
+    }
+}
+
+impl Older for SendJoin {
+    type Older = SendJoinV1;
+
+    fn older(&self, _: &ServerName) -> Option<SendJoinV1> {
+        // Nothing is left out of the first version's state.
+        Some(SendJoinV1 {
+            room_id: self.room_id.clone(),
+            event_id: self.event_id.clone(),
+            event: self.event.clone(),
+            extra_query: self.extra_query.clone(),
+        })
+    }
+
+    fn newer(reply: SendJoinReply) -> Result<SendJoinReply, CallError> {
+        Ok(reply)
+    }
+}
+
+/// What stands beside the two arrays of events. Of the first version's, the specification knew none; servers send them all the same.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SendJoinMembers {
     /// The join event with the resident server's signature, if that was needed.
@@ -184,115 +240,3 @@ impl MessageForm for SendJoinMembers {
 
 /// The room's state and auth chain, streamed, and what stands beside them.
 pub type SendJoinReply = EventReply<SendJoinMembers>;
-
-/// Hands a signed invite to the invited user's server, which adds its own signature.
-///
-/// Duties: the receiver refuses an event that is not the invite of one of its users to this room, or whose ID is not `event_id`, a room version that it
-/// does not support, and an origin that the room's server ACL denies, if it is in the room. It adds its signature to the event that it was
-/// given, and changes nothing else. The same invite may reach it in a transaction as well, and counts once.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Invite {
-    /// The room.
-    pub room_id: String,
-    /// ID of the invite event.
-    pub event_id: String,
-    /// The room's version.
-    pub room_version: String,
-    /// The invite event.
-    pub event: Pdu,
-    /// State that tells the invited user what room it is: full events, the create event among them, at most [`Invite::MAX_STATE`]; older servers
-    /// send fewer members of each. Absent is not the same as empty: the signature covers the difference.
-    pub invite_room_state: Option<Vec<Listed<Pdu>>>,
-    /// Members that the operation does not know.
-    pub extra: Members,
-    /// Query parameters that the operation does not know.
-    pub extra_query: Query,
-}
-
-impl Invite {
-    /// Most elements of `invite_room_state`. Servers send about ten.
-    pub const MAX_STATE: usize = 1_000;
-}
-
-impl Endpoint for Invite {
-    const METHOD: &'static str = "PUT";
-    const PATH: PathTemplate =
-        PathTemplate::new("/_matrix/federation/v2/invite/{roomId}/{eventId}");
-
-    fn write(&self) -> EndpointParts {
-        let mut object = ObjectWriter::new();
-        object.string("room_version", &self.room_version);
-        object.value("event", self.event.value());
-        object.array_opt(
-            "invite_room_state",
-            self.invite_room_state
-                .as_ref()
-                .map(|state| listed_values(state, Pdu::value)),
-        );
-        object.members(&self.extra);
-        EndpointParts {
-            path: vec![self.room_id.clone(), self.event_id.clone()],
-            query: self.extra_query.clone(),
-            content: Content::Json(object.into_object()),
-        }
-    }
-
-    fn check_lists(&self) -> Result<(), ListTooLong> {
-        let state = self.invite_room_state.as_ref().map_or(0, Vec::len);
-        ListTooLong::check("invite_room_state", state, Self::MAX_STATE)
-    }
-
-    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
-        let object = parts.object()?;
-        let mut reader = object.reader();
-        reader.at_most("invite_room_state", Self::MAX_STATE)?;
-        let state = reader.array_opt("invite_room_state")?;
-        Ok(Self {
-            room_id: parts.path_parameter(0).to_owned(),
-            event_id: parts.path_parameter(1).to_owned(),
-            room_version: reader.string("room_version")?,
-            event: read_event("`event`", reader.object("event")?)?,
-            invite_room_state: state.map(|state| judge_all(state, Pdu::judge)),
-            extra: reader.rest(),
-            extra_query: parts.query.clone(),
-        })
-    }
-}
-
-/// The invite event with the invited user's server's signature beside the inviting one's.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InviteReply {
-    /// The event.
-    pub event: Pdu,
-    /// Members that the operation does not know.
-    pub extra: Members,
-}
-
-impl MessageForm for InviteReply {
-    fn write(&self) -> Object {
-        let mut object = ObjectWriter::new();
-        object.value("event", self.event.value());
-        object.members(&self.extra);
-        object.into_object()
-    }
-
-    fn read(object: &Object) -> Result<Self, ReadError> {
-        let mut reader = object.reader();
-        let event = Pdu::judge(reader.object("event")?).map_err(|_| {
-            let expected = "an event within the limits of size and depth";
-            ReadError::wrong_type("event", expected, Kind::Object)
-        })?;
-        Ok(Self {
-            event,
-            extra: reader.rest(),
-        })
-    }
-}
-
-/// The one event that a request is about.
-fn read_event(what: &str, value: Value) -> Result<Pdu, FederationError> {
-    Pdu::judge(value).map_err(|fault| match fault {
-        EventFault::NotAnObject => FederationError::bad_json(format!("{what} {fault}")),
-        fault => FederationError::invalid_param(format!("{what} {fault}")),
-    })
-}

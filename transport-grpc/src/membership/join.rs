@@ -1,18 +1,16 @@
-//! Messages of the group `Membership`.
+//! Joining a room.
 
 use comity_core::{
-    api::{Invite, MakeJoin, SendJoin},
+    api::{MakeJoin, SendJoin, SendJoinV1},
     endpoint::{Content, EndpointParts},
     json::Object,
 };
 use comity_proto as pb;
 
+use super::{event_content, event_field};
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
-    content::{
-        CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json,
-        json_list,
-    },
+    content::{CodecError, ContentFields, Fields, RequestFields, extra_json, json},
     parameters::{QueryReader, query_of},
 };
 
@@ -73,11 +71,7 @@ impl GrpcCodec for SendJoin {
         Some(pb::SendJoinRequest {
             room_id: parts.path_parameter(0).to_owned(),
             event_id: parts.path_parameter(1).to_owned(),
-            event: match &parts.content {
-                Content::Absent => None,
-                Content::Json(object) => Some(object.text().clone()),
-                Content::Opaque { .. } => return None,
-            },
+            event: event_field(&parts.content)?,
             omit_members: query.boolean("omit_members"),
             extra_query: query.rest(),
         })
@@ -92,65 +86,30 @@ impl GrpcCodec for SendJoin {
                     .map(|omit| ("omit_members", omit.to_string())),
                 &message.extra_query,
             ),
-            content: match &message.event {
-                Some(text) => ContentFields::Whole {
-                    name: "event",
-                    text,
-                },
-                None => ContentFields::Absent,
-            },
+            content: event_content(message.event.as_ref()),
         })
     }
 }
 
-impl GrpcCodec for Invite {
-    const RPC: &'static str = "comity.federation.v1.Membership/Invite";
-    type Request = pb::InviteRequest;
-    const REPLY: ReplyCodec = ReplyCodec::message::<pb::InviteReply>();
+impl GrpcCodec for SendJoinV1 {
+    const RPC: &'static str = "comity.federation.v1.Membership/SendJoinV1";
+    type Request = pb::SendJoinV1Request;
+    const REPLY: ReplyCodec = ReplyCodec::STREAM;
 
     fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
-        let mut message = pb::InviteRequest {
+        Some(pb::SendJoinV1Request {
             room_id: parts.path_parameter(0).to_owned(),
             event_id: parts.path_parameter(1).to_owned(),
+            event: event_field(&parts.content)?,
             extra_query: QueryReader::new(&parts.query).rest(),
-            ..Default::default()
-        };
-        let Some(mut reader) = content_reader(&parts.content)? else {
-            message.no_content = true;
-            return Some(message);
-        };
-        message.room_version = reader.try_string("room_version");
-        message.event = json(reader.try_object("event"));
-        message.invite_room_state = json_list(reader.try_array("invite_room_state"));
-        message.extra_json = extra_json(reader);
-        Some(message)
+        })
     }
 
     fn request_from_message(message: &Self::Request) -> Result<RequestFields<'_>, CodecError> {
-        let fields = Fields::new()
-            .string("room_version", message.room_version.as_ref())
-            .json("event", message.event.as_ref())
-            .list("invite_room_state", message.invite_room_state.as_ref())
-            .extra(&message.extra_json)?;
         Ok(RequestFields {
             path: vec![&message.room_id, &message.event_id],
             query: query_of([], &message.extra_query),
-            content: ContentFields::unless(message.no_content, fields)?,
+            content: event_content(message.event.as_ref()),
         })
-    }
-}
-
-impl ReplyMessage for pb::InviteReply {
-    fn from_content(content: &Object) -> Self {
-        let mut reader = content.reader();
-        Self {
-            event: json(reader.try_object("event")),
-            extra_json: extra_json(reader),
-        }
-    }
-
-    fn content(&self) -> Result<ContentFields<'_>, CodecError> {
-        let fields = Fields::new().json("event", self.event.as_ref());
-        Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
     }
 }
