@@ -9,7 +9,6 @@ mod devices;
 mod events;
 mod keys;
 mod media;
-mod member_checks;
 mod membership;
 mod queries;
 mod server;
@@ -24,12 +23,12 @@ pub use events::{
 };
 pub use keys::{GetServerKeys, GetServerKeysReply};
 pub use media::DownloadMedia;
-pub use member_checks::{MemberFault, Template, TemplateFault, is_user_of};
 pub use membership::{
     ExchangeThirdPartyInvite, ExchangeThirdPartyInviteReply, Invite, InviteReply, InviteV1,
-    MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave, MakeLeaveReply, SendJoin,
-    SendJoinMembers, SendJoinReply, SendJoinV1, SendKnock, SendKnockReply, SendLeave,
-    SendLeaveReply, SendLeaveV1, SignedThirdPartyInvite, ThirdPartyInvite, ThirdPartyInviteContent,
+    MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave, MakeLeaveReply, MemberFault,
+    SendJoin, SendJoinMembers, SendJoinReply, SendJoinV1, SendKnock, SendKnockReply, SendLeave,
+    SendLeaveReply, SendLeaveV1, SignedThirdPartyInvite, Template, TemplateFault, ThirdPartyInvite,
+    ThirdPartyInviteContent,
 };
 pub use queries::{QueryProfile, QueryProfileReply};
 pub use server::{GetVersion, GetVersionReply, ServerVersion};
