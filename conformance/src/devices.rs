@@ -1,7 +1,7 @@
 //! Keys of users' devices.
 
 use comity_core::{
-    api::{ClaimKeys, QueryKeys},
+    api::{ClaimKeys, GetUserDevices, QueryKeys},
     endpoint::Content,
     json::{Json, Value},
 };
@@ -10,7 +10,9 @@ use proptest::{
     strategy::{BoxedStrategy, Just, Strategy},
 };
 
-use crate::{Kind, Lists, Parameter, ReplySample, Sample, extra_query, json};
+use crate::{
+    Kind, Lists, Parameter, ReplySample, Sample, extra_query, identifier, json, server::no_body,
+};
 
 impl Sample for QueryKeys {
     const PARAMETERS: &'static [Parameter] =
@@ -52,7 +54,7 @@ impl Sample for ClaimKeys {
 
     fn requests() -> BoxedStrategy<Self> {
         let members = json::members(&["one_time_keys"]);
-        (json::map(json::map(algorithm())), members, extra_query())
+        (json::map(json::map(text())), members, extra_query())
             .prop_map(|(one_time_keys, extra, extra_query)| Self {
                 one_time_keys: Json::from_value(one_time_keys),
                 extra,
@@ -62,7 +64,7 @@ impl Sample for ClaimKeys {
     }
 
     fn contents() -> BoxedStrategy<Content> {
-        body("one_time_keys", json::map(algorithm()))
+        body("one_time_keys", json::map(text()))
     }
 
     fn replies() -> BoxedStrategy<ReplySample> {
@@ -70,6 +72,53 @@ impl Sample for ClaimKeys {
             "one_time_keys",
             users(json::map(json::map(json::value()))),
         )])
+        .prop_map(ReplySample::Message)
+        .boxed()
+    }
+}
+
+impl Sample for GetUserDevices {
+    const PARAMETERS: &'static [Parameter] = &[];
+
+    const REPLY_MEMBERS: &'static [Parameter] = &[
+        Parameter::member("user_id", Kind::String).required(),
+        Parameter::member("stream_id", Kind::Integer).required(),
+        Parameter::member("devices", Kind::Array).required(),
+    ];
+
+    const LISTS: Lists<Self> = Lists::NONE;
+
+    fn requests() -> BoxedStrategy<Self> {
+        (identifier(), extra_query())
+            .prop_map(|(user_id, extra_query)| Self {
+                user_id,
+                extra_query,
+            })
+            .boxed()
+    }
+
+    fn contents() -> BoxedStrategy<Content> {
+        no_body()
+    }
+
+    fn replies() -> BoxedStrategy<ReplySample> {
+        let device = json::hostile(vec![
+            ("device_display_name", text()),
+            ("device_id", text()),
+            ("keys", json::object()),
+        ]);
+        let device = device.prop_map(|object| object.to_value());
+        let device = prop_oneof![6 => device, 1 => json::value()].boxed();
+        json::hostile(vec![
+            ("devices", json::array(device)),
+            ("master_key", json::object()),
+            ("self_signing_key", json::object()),
+            (
+                "stream_id",
+                json::integer().prop_map(Value::integer).boxed(),
+            ),
+            ("user_id", text()),
+        ])
         .prop_map(ReplySample::Message)
         .boxed()
     }
@@ -86,6 +135,6 @@ fn body(name: &'static str, usual: BoxedStrategy<Value>) -> BoxedStrategy<Conten
     prop_oneof![8 => content.prop_map(Content::Json), 1 => Just(Content::Absent)].boxed()
 }
 
-fn algorithm() -> BoxedStrategy<Value> {
+fn text() -> BoxedStrategy<Value> {
     json::string().prop_map(|text| Value::string(&text)).boxed()
 }

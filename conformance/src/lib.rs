@@ -44,11 +44,14 @@ mod lists;
 mod media;
 mod membership;
 mod parameter;
+mod policy;
 mod queries;
 mod reply;
+mod rooms;
 mod sample;
 mod server;
 mod stream;
+mod third_party;
 mod timestamps;
 mod transactions;
 

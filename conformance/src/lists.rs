@@ -7,7 +7,7 @@ use comity_core::{
     call::{Arrival, EventReply, MessageForm, Operation},
     error::CallError,
     event::{Edu, Element, Listed, Pdu},
-    json::Value,
+    json::{Object, Value},
 };
 
 /// What a list holds. It decides what a malformed element is.
@@ -19,6 +19,8 @@ pub enum Elements {
     Edus,
     /// IDs of events.
     Ids,
+    /// Signed documents that are no events: any objects.
+    Documents,
 }
 
 /// The lists of an operation's request and reply, whose elements are judged one by one.
@@ -96,6 +98,14 @@ pub(crate) fn edus(list: &[Listed<Edu>]) -> Vec<Listed<Value>> {
     let judged = list.iter().cloned();
     judged
         .map(|one| one.map(|edu| edu.value().clone()))
+        .collect()
+}
+
+/// What became of signed documents.
+pub(crate) fn documents(list: &[Listed<Object>]) -> Vec<Listed<Value>> {
+    let judged = list.iter().cloned();
+    judged
+        .map(|one| one.map(|document| document.to_value()))
         .collect()
 }
 

@@ -29,6 +29,8 @@ pub enum Place {
 pub enum Kind {
     /// Any text.
     String,
+    /// An access token: any text. A request without it lacks its proof, and is answered so.
+    AccessToken,
     /// An integer.
     Integer,
     /// `true` or `false`.

@@ -41,9 +41,12 @@ mod media;
 mod membership;
 mod metadata;
 mod parameters;
+mod policy;
 mod queries;
+mod rooms;
 mod server;
 mod server_info;
+mod third_party;
 mod timestamps;
 mod transactions;
 

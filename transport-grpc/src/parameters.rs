@@ -66,6 +66,11 @@ impl<'q> QueryReader<'q> {
     }
 }
 
+/// A known parameter whose field is set, as [`query_of`] takes it.
+pub(crate) fn known<T: ToString>(name: &str, field: Option<T>) -> Option<(&str, String)> {
+    field.map(|value| (name, value.to_string()))
+}
+
 /// The query that a message's fields give back: the known parameters that are set, in the order of their fields, then the rest.
 /// What a [`QueryReader`] took apart comes back as it was.
 pub fn query_of<'n>(

@@ -1,6 +1,6 @@
 //! A call as an HTTP request, and back. Pure.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use bytes::Bytes;
 use comity_core::{
@@ -95,7 +95,8 @@ fn unsendable(what: &str, error: impl std::error::Error + Send + Sync + 'static)
 }
 
 /// A request whose operation is known and whose body is still to come: so its limit is known before it is read.
-#[derive(Debug)]
+///
+/// `Debug` leaves out the target, which can hold an access token.
 pub struct Routed {
     op: Op,
     parts: EndpointParts,
@@ -103,6 +104,16 @@ pub struct Routed {
     target: String,
     media_type: Option<String>,
     context: CallContext,
+}
+
+impl fmt::Debug for Routed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routed")
+            .field("op", &self.op)
+            .field("media_type", &self.media_type)
+            .field("context", &self.context)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Routed {

@@ -59,6 +59,8 @@ fn bad(elements: Elements) -> Vec<(Value, EventFault)> {
             "\"\"",
             EventFault::NotAnObject,
         ),
+        // Nor have these, and they may be nested as deep as they like.
+        Elements::Documents => (Vec::new(), "\"\"", EventFault::NotAnObject),
         Elements::Ids => (
             vec![
                 (nested(1_001), EventFault::NotAnId),
@@ -92,7 +94,7 @@ fn good(elements: Elements) -> Vec<Value> {
         .map(Value::string)
         .to_vec();
     }
-    vec![
+    let mut good = vec![
         nested(100),
         nested(990),
         nested(1_000),
@@ -100,7 +102,11 @@ fn good(elements: Elements) -> Vec<Value> {
         parse("{}"),
         parse(r#"{"content":{"depth":1.1}}"#),
         parse(r#"{"content":[1e400,-0.0,9007199254740993]}"#),
-    ]
+    ];
+    if elements == Elements::Documents {
+        good.extend([nested(10_000), sized(500_000)]);
+    }
+    good
 }
 
 /// A list of good elements with a bad one among them.

@@ -124,8 +124,10 @@ const WITHOUT_EVENTS: [&str; 2] = ["GetEventByTimestamp", "ExchangeThirdPartyInv
 /// Whether an operation is about events, so that its sample has to say where they stand.
 fn is_about_events(sample: &AnySample) -> bool {
     let spec = sample.operation().spec();
-    matches!(spec.group, "Transactions" | "Events" | "Membership")
-        && !WITHOUT_EVENTS.contains(&spec.name)
+    matches!(
+        spec.group,
+        "Transactions" | "Events" | "Membership" | "Policy"
+    ) && !WITHOUT_EVENTS.contains(&spec.name)
 }
 
 /// Where a request or reply carries one event, or a list of them.

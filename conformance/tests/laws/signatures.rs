@@ -80,14 +80,19 @@ const HEADERS: [fn(&str, &str) -> Vec<String>; 6] = [
     |header, _| vec!["Bearer x".to_owned(), header.to_owned(), header.to_owned()],
 ];
 
-/// The request's form with another spelling of the same target.
+/// The request's form with another spelling of the same target, and of the operation if it has several.
 fn escaped_anew(request: &dyn AnyRequest, mut choices: Choices) -> EndpointForm {
     let operation = request.operation();
     let parts = request.write().unwrap().parts().clone();
     let EndpointParts { path, query, .. } = &parts;
     let mut target = String::new();
     let mut parameters = path.iter();
-    for segment in operation.path().segments() {
+    let others = operation.alternatives();
+    let other = others.get(usize::from(choices.next()) % (others.len() + 1));
+    let (method, template) = other.map_or((operation.method(), operation.path()), |other| {
+        (other.method, &other.path)
+    });
+    for segment in template.segments() {
         target.push('/');
         match segment {
             comity_core::endpoint::target::Segment::Literal(text) => target.push_str(text),
@@ -121,7 +126,7 @@ fn escaped_anew(request: &dyn AnyRequest, mut choices: Choices) -> EndpointForm 
             choices.write_form(&mut target, value);
         }
     }
-    EndpointForm::received(Cow::Borrowed(operation.method()), target, parts)
+    EndpointForm::received(Cow::Borrowed(method), target, parts)
 }
 
 /// An endless row of choices.

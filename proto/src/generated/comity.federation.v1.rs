@@ -221,6 +221,38 @@ pub struct ClaimKeysReply {
     #[prost(bytes = "bytes", tag = "2")]
     pub extra_json: ::prost::bytes::Bytes,
 }
+/// Asks for all devices of a user. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetUserDevicesRequest {
+    /// Path parameter: the user.
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "2")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// A user's devices and cross-signing keys.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUserDevicesReply {
+    /// `user_id`: the user.
+    #[prost(string, optional, tag = "1")]
+    pub user_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// `stream_id`: which version of the list this is.
+    #[prost(int64, optional, tag = "2")]
+    pub stream_id: ::core::option::Option<i64>,
+    /// `devices`: an object for each device.
+    #[prost(message, optional, tag = "3")]
+    pub devices: ::core::option::Option<JsonList>,
+    /// `master_key`: the master cross-signing key, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub master_key: ::core::option::Option<::prost::bytes::Bytes>,
+    /// `self_signing_key`: the self-signing key, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub self_signing_key: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
 /// Asks for one event. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetEventRequest {
@@ -371,6 +403,7 @@ pub struct GetEventByTimestampReply {
 }
 /// A request in the form of its endpoint.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct InvokeRequest {
     /// HTTP method, as signed.
     #[prost(string, tag = "1")]
@@ -438,6 +471,71 @@ pub struct GetServerKeysReply {
     #[prost(bytes = "bytes", tag = "1")]
     pub document: ::prost::bytes::Bytes,
 }
+/// Asks a notary for the keys of another server. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryServerKeysRequest {
+    /// Path parameter: the server whose keys are asked for.
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    /// Query parameter: until when the keys should be valid at least, in milliseconds since the Unix epoch.
+    #[prost(int64, optional, tag = "2")]
+    pub minimum_valid_until_ts: ::core::option::Option<i64>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "3")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The key documents that a notary gives.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryServerKeysReply {
+    /// `server_keys`: the documents, each signed as a whole.
+    #[prost(message, optional, tag = "1")]
+    pub server_keys: ::core::option::Option<JsonList>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks a notary for keys of several servers.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BatchQueryServerKeysRequest {
+    /// `server_keys`: by server name, an object of criteria by key ID.
+    #[prost(message, optional, tag = "1")]
+    pub server_keys: ::core::option::Option<JsonMap>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+    /// There was no body. No field of the content is set then.
+    #[prost(bool, tag = "3")]
+    pub no_content: bool,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks a server for its own signing keys, and names one. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetServerKeysByIdRequest {
+    /// Path parameter: the key.
+    #[prost(string, tag = "1")]
+    pub key_id: ::prost::alloc::string::String,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "2")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks a notary for one key of another server. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryServerKeysByIdRequest {
+    /// Path parameter: the server whose key is asked for.
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    /// Path parameter: the key.
+    #[prost(string, tag = "2")]
+    pub key_id: ::prost::alloc::string::String,
+    /// Query parameter: until when the key should be valid at least, in milliseconds since the Unix epoch.
+    #[prost(int64, optional, tag = "3")]
+    pub minimum_valid_until_ts: ::core::option::Option<i64>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "4")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
 /// Asks a server for one of its own files. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DownloadMediaRequest {
@@ -449,6 +547,87 @@ pub struct DownloadMediaRequest {
     pub timeout_ms: ::core::option::Option<i64>,
     /// The other query parameters.
     #[prost(message, repeated, tag = "3")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks a server for a smaller picture of one of its own files. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DownloadThumbnailRequest {
+    /// Path parameter: the file's ID, without the server's name.
+    #[prost(string, tag = "1")]
+    pub media_id: ::prost::alloc::string::String,
+    /// Query parameter: the wanted width in pixels.
+    #[prost(int64, optional, tag = "2")]
+    pub width: ::core::option::Option<i64>,
+    /// Query parameter: the wanted height in pixels.
+    #[prost(int64, optional, tag = "3")]
+    pub height: ::core::option::Option<i64>,
+    /// Query parameter: `crop` or `scale`.
+    #[prost(string, optional, tag = "4")]
+    pub method: ::core::option::Option<::prost::alloc::string::String>,
+    /// Query parameter: how long the server may wait for a file that is still being uploaded, in milliseconds.
+    #[prost(int64, optional, tag = "5")]
+    pub timeout_ms: ::core::option::Option<i64>,
+    /// Query parameter, `true` or `false`: whether the picture should move if the file does.
+    #[prost(bool, optional, tag = "6")]
+    pub animated: ::core::option::Option<bool>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "7")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks for a file without proving who asks. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DownloadMediaLegacyRequest {
+    /// Path parameter: the server that has the file.
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    /// Path parameter: the file's ID, without the server's name.
+    #[prost(string, tag = "2")]
+    pub media_id: ::prost::alloc::string::String,
+    /// Query parameter, `true` or `false`: whether the receiver may fetch the file of another server.
+    #[prost(bool, optional, tag = "3")]
+    pub allow_remote: ::core::option::Option<bool>,
+    /// Query parameter: how long the server may wait for a file that is still being uploaded, in milliseconds.
+    #[prost(int64, optional, tag = "4")]
+    pub timeout_ms: ::core::option::Option<i64>,
+    /// Query parameter, `true` or `false`: whether the receiver may name another place instead.
+    #[prost(bool, optional, tag = "5")]
+    pub allow_redirect: ::core::option::Option<bool>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "6")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks for a smaller picture of a file without proving who asks. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DownloadThumbnailLegacyRequest {
+    /// Path parameter: the server that has the file.
+    #[prost(string, tag = "1")]
+    pub server_name: ::prost::alloc::string::String,
+    /// Path parameter: the file's ID, without the server's name.
+    #[prost(string, tag = "2")]
+    pub media_id: ::prost::alloc::string::String,
+    /// Query parameter: the wanted width in pixels.
+    #[prost(int64, optional, tag = "3")]
+    pub width: ::core::option::Option<i64>,
+    /// Query parameter: the wanted height in pixels.
+    #[prost(int64, optional, tag = "4")]
+    pub height: ::core::option::Option<i64>,
+    /// Query parameter: `crop` or `scale`.
+    #[prost(string, optional, tag = "5")]
+    pub method: ::core::option::Option<::prost::alloc::string::String>,
+    /// Query parameter, `true` or `false`: whether the receiver may fetch the file of another server.
+    #[prost(bool, optional, tag = "6")]
+    pub allow_remote: ::core::option::Option<bool>,
+    /// Query parameter: how long the server may wait for a file that is still being uploaded, in milliseconds.
+    #[prost(int64, optional, tag = "7")]
+    pub timeout_ms: ::core::option::Option<i64>,
+    /// Query parameter, `true` or `false`: whether the receiver may name another place instead.
+    #[prost(bool, optional, tag = "8")]
+    pub allow_redirect: ::core::option::Option<bool>,
+    /// Query parameter, `true` or `false`: whether the picture should move if the file does.
+    #[prost(bool, optional, tag = "9")]
+    pub animated: ::core::option::Option<bool>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "10")]
     pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
 }
 /// Asks a server in the room for a join event. It has no content.
@@ -727,6 +906,23 @@ pub struct ExchangeThirdPartyInviteReply {
     #[prost(bytes = "bytes", tag = "1")]
     pub extra_json: ::prost::bytes::Bytes,
 }
+/// Asks the policy server of a room to sign an event.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PolicySignRequest {
+    /// The whole content: the event, a canonical JSON object. Unset if there was no body.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub event: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "2")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The policy server's signature.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicySignReply {
+    /// Signatures by server name and key ID: a canonical JSON object.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub signatures: ::prost::bytes::Bytes,
+}
 /// Asks for the profile of a user. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QueryProfileRequest {
@@ -753,6 +949,141 @@ pub struct QueryProfileReply {
     #[prost(bytes = "bytes", tag = "3")]
     pub extra_json: ::prost::bytes::Bytes,
 }
+/// Asks which room an alias stands for. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryDirectoryRequest {
+    /// Query parameter: the alias.
+    #[prost(string, optional, tag = "1")]
+    pub room_alias: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "2")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// The room, and whom to ask about it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryDirectoryReply {
+    /// `room_id`: the room.
+    #[prost(string, optional, tag = "1")]
+    pub room_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// `servers`: servers that are likely to be in it.
+    #[prost(message, optional, tag = "2")]
+    pub servers: ::core::option::Option<StringList>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks anything else. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryCustomRequest {
+    /// Path parameter: what kind of query it is. One that has an rpc of its own, `directory` or `profile`, does not travel in this message.
+    #[prost(string, tag = "1")]
+    pub query_type: ::prost::alloc::string::String,
+    /// Every query parameter.
+    #[prost(message, repeated, tag = "2")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Whatever the query gives.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryCustomReply {
+    /// The whole answer: a canonical JSON object.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub answer: ::prost::bytes::Bytes,
+}
+/// Asks for the rooms that the server publishes. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetPublicRoomsRequest {
+    /// Query parameter: most rooms to give.
+    #[prost(int64, optional, tag = "1")]
+    pub limit: ::core::option::Option<i64>,
+    /// Query parameter: where to go on.
+    #[prost(string, optional, tag = "2")]
+    pub since: ::core::option::Option<::prost::alloc::string::String>,
+    /// Query parameter, `true` or `false`: whether rooms of all bridged networks are listed too.
+    #[prost(bool, optional, tag = "3")]
+    pub include_all_networks: ::core::option::Option<bool>,
+    /// Query parameter: the one network whose rooms are listed.
+    #[prost(string, optional, tag = "4")]
+    pub third_party_instance_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "5")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Asks for those of the rooms that the server publishes that pass a filter.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryPublicRoomsRequest {
+    /// `limit`: most rooms to give.
+    #[prost(int64, optional, tag = "1")]
+    pub limit: ::core::option::Option<i64>,
+    /// `since`: where to go on.
+    #[prost(string, optional, tag = "2")]
+    pub since: ::core::option::Option<::prost::alloc::string::String>,
+    /// `filter`: which rooms to give, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub filter: ::core::option::Option<::prost::bytes::Bytes>,
+    /// `include_all_networks`: whether rooms of all bridged networks are listed too.
+    #[prost(bool, optional, tag = "4")]
+    pub include_all_networks: ::core::option::Option<bool>,
+    /// `third_party_instance_id`: the one network whose rooms are listed.
+    #[prost(string, optional, tag = "5")]
+    pub third_party_instance_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub extra_json: ::prost::bytes::Bytes,
+    /// There was no body. No field of the content is set then.
+    #[prost(bool, tag = "7")]
+    pub no_content: bool,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "8")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Rooms of a directory, and where to go on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PublicRoomsReply {
+    /// `chunk`: a summary of each room.
+    #[prost(message, optional, tag = "1")]
+    pub chunk: ::core::option::Option<JsonList>,
+    /// `next_batch`: where to go on.
+    #[prost(string, optional, tag = "2")]
+    pub next_batch: ::core::option::Option<::prost::alloc::string::String>,
+    /// `prev_batch`: where to go back to.
+    #[prost(string, optional, tag = "3")]
+    pub prev_batch: ::core::option::Option<::prost::alloc::string::String>,
+    /// `total_room_count_estimate`: about how many rooms the directory has.
+    #[prost(int64, optional, tag = "4")]
+    pub total_room_count_estimate: ::core::option::Option<i64>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks for a space and the rooms in it. It has no content.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetHierarchyRequest {
+    /// Path parameter: the space.
+    #[prost(string, tag = "1")]
+    pub room_id: ::prost::alloc::string::String,
+    /// Query parameter, `true` or `false`: whether only rooms that the space suggests are given.
+    #[prost(bool, optional, tag = "2")]
+    pub suggested_only: ::core::option::Option<bool>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "3")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// A space and the rooms in it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetHierarchyReply {
+    /// `room`: a summary of the space, an object as canonical JSON.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub room: ::core::option::Option<::prost::bytes::Bytes>,
+    /// `children`: a summary of each room in it.
+    #[prost(message, optional, tag = "2")]
+    pub children: ::core::option::Option<JsonList>,
+    /// `inaccessible_children`: the rooms in it that the calling server may not see.
+    #[prost(message, optional, tag = "3")]
+    pub inaccessible_children: ::core::option::Option<StringList>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
 /// Asks for the server's implementation name and version. It has no content.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetVersionRequest {
@@ -768,6 +1099,59 @@ pub struct GetVersionReply {
     pub server: ::core::option::Option<::prost::bytes::Bytes>,
     /// The other members, as a canonical JSON object; empty if there are none.
     #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Asks whom an OpenID token was given to. It has no content. The token is a secret: the message is never logged.
+#[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
+pub struct GetOpenIdUserInfoRequest {
+    /// Query parameter: the token.
+    #[prost(string, optional, tag = "1")]
+    pub access_token: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other query parameters.
+    #[prost(message, repeated, tag = "2")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// Whom the token was given to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetOpenIdUserInfoReply {
+    /// `sub`: the user's ID.
+    #[prost(string, optional, tag = "1")]
+    pub sub: ::core::option::Option<::prost::alloc::string::String>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub extra_json: ::prost::bytes::Bytes,
+}
+/// Tells a homeserver that one of its users has proven to own an address.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NotifyThirdPartyBindRequest {
+    /// `medium`: what kind of address it is.
+    #[prost(string, optional, tag = "1")]
+    pub medium: ::core::option::Option<::prost::alloc::string::String>,
+    /// `address`: the address.
+    #[prost(string, optional, tag = "2")]
+    pub address: ::core::option::Option<::prost::alloc::string::String>,
+    /// `mxid`: the user.
+    #[prost(string, optional, tag = "3")]
+    pub mxid: ::core::option::Option<::prost::alloc::string::String>,
+    /// `invites`: an object for each invite to the address.
+    #[prost(message, optional, tag = "4")]
+    pub invites: ::core::option::Option<JsonList>,
+    /// The other members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub extra_json: ::prost::bytes::Bytes,
+    /// There was no body. No field of the content is set then.
+    #[prost(bool, tag = "6")]
+    pub no_content: bool,
+    /// Query parameters that the operation does not know.
+    #[prost(message, repeated, tag = "7")]
+    pub extra_query: ::prost::alloc::vec::Vec<QueryParameter>,
+}
+/// That the notification was taken.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct NotifyThirdPartyBindReply {
+    /// The members, as a canonical JSON object; empty if there are none.
+    #[prost(bytes = "bytes", tag = "1")]
     pub extra_json: ::prost::bytes::Bytes,
 }
 /// One transaction.

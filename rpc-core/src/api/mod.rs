@@ -1,28 +1,38 @@
 //! The Federation API: every operation, by group.
 //!
 //! [`operations!`](crate::operations) is the only list of operations in the workspace. It is a callback macro: whoever needs
-//! something for each operation passes it the name of a macro that takes all rows. [`define_operations!`](crate::define_operations)
-//! is such a macro; it writes the group traits, the routes, the list and the typed client calls. A third party
+//! something for each operation passes it the name of a macro that takes all rows. [`define_operations!`](crate::define_operations),
+//! in `define`, is such a macro; it writes the group traits, the routes, the list and the typed client calls. A third party
 //! runs it over a list of its own and registers the result beside ours.
 
+mod define;
 mod devices;
 mod events;
 mod keys;
 mod media;
 mod membership;
+mod policy;
 mod queries;
+mod rooms;
 mod server;
+mod third_party;
 mod timestamps;
 mod transactions;
 
-pub use devices::{ByDevice, ClaimKeys, ClaimKeysReply, QueryKeys, QueryKeysReply};
+pub use devices::{
+    ByDevice, ClaimKeys, ClaimKeysReply, GetUserDevices, GetUserDevicesReply, QueryKeys,
+    QueryKeysReply, UserDevice,
+};
 pub use events::{
     Backfill, BackfillMembers, BackfillReply, GetEvent, GetEventAuth, GetEventAuthReply,
     GetEventReply, GetMissingEvents, GetMissingEventsReply, GetState, GetStateIds,
     GetStateIdsReply, GetStateReply, NoMembers,
 };
-pub use keys::{GetServerKeys, GetServerKeysReply};
-pub use media::DownloadMedia;
+pub use keys::{
+    BatchQueryServerKeys, GetServerKeys, GetServerKeysById, GetServerKeysReply, KeyCriteria,
+    QueryServerKeys, QueryServerKeysById, QueryServerKeysReply,
+};
+pub use media::{DownloadMedia, DownloadMediaLegacy, DownloadThumbnail, DownloadThumbnailLegacy};
 pub use membership::{
     ExchangeThirdPartyInvite, ExchangeThirdPartyInviteReply, Invite, InviteReply, InviteV1,
     MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave, MakeLeaveReply, MemberFault,
@@ -30,8 +40,20 @@ pub use membership::{
     SendLeaveReply, SendLeaveV1, SignedThirdPartyInvite, Template, TemplateFault, ThirdPartyInvite,
     ThirdPartyInviteContent,
 };
-pub use queries::{QueryProfile, QueryProfileReply};
+pub use policy::{PolicySign, PolicySignReply};
+pub use queries::{
+    QueryCustom, QueryCustomReply, QueryDirectory, QueryDirectoryReply, QueryProfile,
+    QueryProfileReply,
+};
+pub use rooms::{
+    GetHierarchy, GetHierarchyReply, GetPublicRooms, PublicRoomsFilter, PublicRoomsReply,
+    QueryPublicRooms, RoomSummary,
+};
 pub use server::{GetVersion, GetVersionReply, ServerVersion};
+pub use third_party::{
+    BoundInvite, ForeignUser, GetOpenIdUserInfo, GetOpenIdUserInfoReply, NotifyThirdPartyBind,
+    NotifyThirdPartyBindReply,
+};
 pub use timestamps::{Direction, GetEventByTimestamp, GetEventByTimestampReply};
 pub use transactions::{PduResult, SendTransaction, SendTransactionReply};
 
@@ -70,6 +92,54 @@ macro_rules! operations {
                     errors: [],
                     server_acl: Unchecked,
                     editions: [Matrix("r0"..)],
+                }
+
+                /// Gives the keys of another server as this one knows them, with its own signature added.
+                none query_server_keys: $crate::api::QueryServerKeys => $crate::api::QueryServerKeysReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(10),
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
+
+                /// Gives the keys of several other servers as this one knows them, with its own signature added.
+                none batch_query_server_keys: $crate::api::BatchQueryServerKeys => $crate::api::QueryServerKeysReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::DEFAULT,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
+
+                /// Gives the server's own signing keys, whichever of them was named.
+                none get_server_keys_by_id: $crate::api::GetServerKeysById => $crate::api::GetServerKeysReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(10),
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0".."v1.6")],
+                }
+
+                /// Gives the keys of another server, one of them named, as this one knows them, with its own signature added.
+                none query_server_keys_by_id: $crate::api::QueryServerKeysById => $crate::api::QueryServerKeysReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(10),
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0".."v1.6")],
                 }
             }
 
@@ -349,8 +419,63 @@ macro_rules! operations {
                 }
             }
 
-            /// Questions about the server's users.
+            /// Finding rooms.
+            group Rooms rooms {
+                /// Lists the rooms that the server publishes.
+                server get_public_rooms: $crate::api::GetPublicRooms => $crate::api::PublicRoomsReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
+
+                /// Lists those of the rooms that the server publishes that pass a filter.
+                server query_public_rooms: $crate::api::QueryPublicRooms => $crate::api::PublicRoomsReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
+
+                /// Gives a space and the rooms in it.
+                server get_hierarchy: $crate::api::GetHierarchy => $crate::api::GetHierarchyReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        404 M_NOT_FOUND "the receiver does not know the room, or the calling server could neither see nor join it",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("v1.2"..)],
+                }
+            }
+
+            /// Questions about the server's users and aliases, and of any other kind.
             group Queries queries {
+                /// Gives the room that an alias stands for.
+                server query_directory: $crate::api::QueryDirectory => $crate::api::QueryDirectoryReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::short(10),
+                    errors: [
+                        404 M_NOT_FOUND "there is no such alias",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
+
                 /// Gives the profile of a user, or one field of it.
                 server query_profile: $crate::api::QueryProfile => $crate::api::QueryProfileReply {
                     idempotency: Safe,
@@ -362,6 +487,18 @@ macro_rules! operations {
                         403 M_FORBIDDEN "the receiver does not show this profile to other servers, nor whether there is one",
                         404 M_NOT_FOUND "there is no such user, or no such field in the profile",
                     ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
+
+                /// Answers a query of any other type.
+                server query_custom: $crate::api::QueryCustom => $crate::api::QueryCustomReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
                     server_acl: Unchecked,
                     editions: [Matrix("r0"..)],
                 }
@@ -392,6 +529,18 @@ macro_rules! operations {
                     server_acl: Unchecked,
                     editions: [Matrix("r0"..)],
                 }
+
+                /// Gives all devices of a user.
+                server get_user_devices: $crate::api::GetUserDevices => $crate::api::GetUserDevicesReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::short(30),
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
             }
 
             /// Files that users uploaded to the server.
@@ -411,161 +560,114 @@ macro_rules! operations {
                     server_acl: Unchecked,
                     editions: [Matrix("v1.11"..)],
                 }
-            }
-        }
-    };
-}
 
-/// From rows to code: implements [`Operation`](crate::call::Operation) for each request, and writes one trait per group
-/// (every method answering "unrecognized" by default), a function per group that gives its routes, `operations()`, and the trait
-/// `Calls` with one typed method per operation for [`Client`](crate::Client).
-#[macro_export]
-macro_rules! define_operations {
-    ($(
-        $(#[$group_doc:meta])*
-        group $Group:ident $routes:ident {
-            $(
-                $(#[$doc:meta])*
-                $auth:ident $method:ident: $Request:ty => $Reply:ty {
-                    idempotency: $idempotency:ident $({ $($key:tt)* })?,
-                    flow: $flow:ident,
-                    reply: $shape:ident $({ $($arrays:tt)* })?,
-                    limits: $limits:expr,
-                    clocks: $clocks:expr,
-                    errors: [$($status:literal $errcode:ident $when:literal),* $(,)?],
-                    server_acl: $acl:ident,
-                    editions: [$($edition:ident($since:literal.. $($until:literal)?)),* $(,)?] $(,)?
+                /// Gives a smaller picture of one of the server's own files, or the URL where it can be fetched.
+                server download_thumbnail: $crate::api::DownloadThumbnail => $crate::call::Blob {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Blob,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        400 M_UNKNOWN "the wanted size makes no sense, or the receiver can make no picture of the file",
+                        413 M_TOO_LARGE "the file is larger than the receiver makes pictures of",
+                        429 M_LIMIT_EXCEEDED "the calling server asks for too many files",
+                        502 M_TOO_LARGE "the file is larger than the receiver makes pictures of, and lies elsewhere",
+                        504 M_NOT_YET_UPLOADED "the file's ID is reserved, and its content did not come within `timeout_ms`",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("v1.11"..)],
                 }
-            )*
-        }
-    )*) => {
-        $($(
-            impl $crate::call::Operation for $Request {
-                type Reply = $Reply;
-                const SPEC: &'static $crate::call::OperationSpec = &$crate::call::OperationSpec {
-                    name: $crate::table_support::type_name(stringify!($Request)),
-                    group: stringify!($Group),
-                    authentication: $crate::authentication!($auth),
-                    idempotency: $crate::call::Idempotency::$idempotency $({ $($key)* })?,
-                    flow: $crate::call::Flow::$flow,
-                    reply: $crate::call::ReplyShape::$shape $({ $($arrays)* })?,
-                    limits: $limits,
-                    clocks: $clocks,
-                    errors: &[$( $crate::call::DocumentedError {
-                        http_status: $status,
-                        errcode: stringify!($errcode),
-                        when: $when,
-                    } ),*],
-                    server_acl: $crate::call::AclDuty::$acl,
-                    editions: &[$( $crate::call::EditionSpan {
-                        edition: $crate::call::Edition::$edition,
-                        since: $since,
-                        until: $crate::until!($($until)?),
-                    } ),*],
-                };
-            }
-        )*)*
 
-        $(
-            $(#[$group_doc])*
-            #[$crate::table_support::async_trait]
-            pub trait $Group: Send + Sync + 'static {
-                $(
-                    $(#[$doc])*
-                    ///
-                    /// # Errors
-                    /// What the receiver answers instead; by default 404 `M_UNRECOGNIZED`.
-                    async fn $method(
-                        &self,
-                        cx: &$crate::context!($auth),
-                        request: $Request,
-                    ) -> Result<$Reply, $crate::error::FederationError> {
-                        let _ = (cx, request);
-                        Err($crate::error::FederationError::unrecognized())
-                    }
-                )*
-            }
-
-            /// The routes of this group, to register with a [`Router`](crate::Router).
-            pub fn $routes<S: $Group>(service: ::std::sync::Arc<S>) -> Vec<$crate::Route> {
-                vec![$(
-                    $crate::Route::new::<S, $Request, $crate::context!($auth), _>(
-                        service.clone(),
-                        |service, cx, request| service.$method(cx, request),
-                    )
-                ),*]
-            }
-        )*
-
-        /// Every operation of this list.
-        pub fn operations() -> Vec<$crate::call::Op> {
-            vec![$($( $crate::call::operation::<$Request>() ),*),*]
-        }
-
-        /// One typed method for each operation of this list.
-        pub trait Calls {
-            /// The client that sends them.
-            fn client(&self) -> &$crate::Client;
-
-            $($(
-                $(#[$doc])*
-                ///
-                /// # Errors
-                /// The peer's answer if it is an error, or what happened on the way.
-                fn $method(
-                    &self,
-                    destination: &$crate::ServerName,
-                    request: $Request,
-                ) -> impl ::core::future::Future<Output = Result<$Reply, $crate::error::CallError>> + Send {
-                    self.client().call(destination, request)
+                /// Gives a file to whoever asks, as before v1.11. Only ever the end of a fallback.
+                none download_media_legacy: $crate::api::DownloadMediaLegacy => $crate::call::Body {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Body,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        404 M_NOT_FOUND "there is no such file, or the receiver serves it to nobody any more without a proof",
+                        429 M_LIMIT_EXCEEDED "the caller asks for too many files",
+                        502 M_TOO_LARGE "the file is larger than the receiver hands out",
+                        504 M_NOT_YET_UPLOADED "the file's ID is reserved, and its content did not come within `timeout_ms`",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0".."v1.11")],
                 }
-            )*)*
-        }
 
-        impl Calls for $crate::Client {
-            fn client(&self) -> &$crate::Client {
-                self
+                /// Gives a smaller picture of a file to whoever asks, as before v1.11. Only ever the end of a fallback.
+                none download_thumbnail_legacy: $crate::api::DownloadThumbnailLegacy => $crate::call::Body {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Body,
+                    limits: $crate::call::SizeLimits { request: 64 << 10, ..$crate::call::SizeLimits::DEFAULT },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        400 M_UNKNOWN "the wanted size makes no sense, or the receiver can make no picture of the file",
+                        404 M_NOT_FOUND "there is no such file, or the receiver serves it to nobody any more without a proof",
+                        413 M_TOO_LARGE "the file is larger than the receiver makes pictures of",
+                        429 M_LIMIT_EXCEEDED "the caller asks for too many files",
+                        502 M_TOO_LARGE "the file is larger than the receiver makes pictures of, and lies elsewhere",
+                        504 M_NOT_YET_UPLOADED "the file's ID is reserved, and its content did not come within `timeout_ms`",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0".."v1.11")],
+                }
+            }
+
+            /// Asking whether an event may be sent to a room.
+            group Policy policy {
+                /// Signs an event, as the policy server of its room.
+                server policy_sign: $crate::api::PolicySign => $crate::api::PolicySignReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::SMALL },
+                    clocks: $crate::call::Clocks::short(30),
+                    errors: [
+                        400 M_BAD_JSON "the event lacks something that events of the room's version have",
+                        400 M_FORBIDDEN "the policy server refuses to sign the event: this is final",
+                        400 M_NOT_JSON "the request is not JSON",
+                        403 M_FORBIDDEN "the room's server ACL denies the calling server, if the policy server knows that ACL",
+                        404 M_NOT_FOUND "the policy server does not know the room, or does not protect it",
+                        404 M_UNRECOGNIZED "the receiver is no policy server",
+                        429 M_LIMIT_EXCEEDED "the calling server asks for too many signatures",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("v1.18"..)],
+                }
+            }
+
+            /// Calls of servers that are no homeservers.
+            group ThirdParty third_party {
+                /// Tells whom an OpenID token was given to.
+                token get_open_id_user_info: $crate::api::GetOpenIdUserInfo => $crate::api::GetOpenIdUserInfoReply {
+                    idempotency: Safe,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits::SMALL,
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [
+                        401 M_UNKNOWN_TOKEN "the receiver did not give out the token, or it has expired",
+                    ],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
+
+                /// Takes note that an address belongs to a user of the server, and of the invites that wait for it.
+                none notify_third_party_bind: $crate::api::NotifyThirdPartyBind => $crate::api::NotifyThirdPartyBindReply {
+                    idempotency: None,
+                    flow: Concurrent,
+                    reply: Message,
+                    limits: $crate::call::SizeLimits { request: 1 << 20, ..$crate::call::SizeLimits::SMALL },
+                    clocks: $crate::call::Clocks::DEFAULT,
+                    errors: [],
+                    server_acl: Unchecked,
+                    editions: [Matrix("r0"..)],
+                }
             }
         }
-    };
-}
-
-/// The end of a row's span of an edition.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! until {
-    () => {
-        None
-    };
-    ($until:literal) => {
-        Some($until)
-    };
-}
-
-/// A row's word for who is authenticated, as a value.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! authentication {
-    (none) => {
-        $crate::call::Authentication::None
-    };
-    (server) => {
-        $crate::call::Authentication::Server
-    };
-    (token) => {
-        $crate::call::Authentication::AccessToken
-    };
-}
-
-/// A row's word for who is authenticated, as the type of context that its handler gets.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! context {
-    (server) => {
-        $crate::call::Authenticated
-    };
-    ($other:ident) => {
-        $crate::call::CallContext
     };
 }
 

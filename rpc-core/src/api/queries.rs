@@ -1,4 +1,4 @@
-//! Queries about users (SS "Querying for information").
+//! Queries about users, aliases and whatever else (SS "Querying for information").
 
 use crate::{
     call::{Endpoint, MessageForm},
@@ -6,6 +6,72 @@ use crate::{
     error::FederationError,
     json::{Members, Object, ObjectWriter, ReadError},
 };
+
+/// Asks which room an alias stands for.
+///
+/// Duties: the caller asks the server that the alias is of, and the receiver answers for aliases of its own only. Both may keep the answer for a while.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueryDirectory {
+    /// The alias.
+    pub room_alias: String,
+    /// Query parameters that the operation does not know.
+    pub extra_query: Query,
+}
+
+impl Endpoint for QueryDirectory {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/query/directory");
+    const REQUIRED_QUERY: &'static [&'static str] = &["room_alias"];
+
+    fn write(&self) -> EndpointParts {
+        let mut query = Query::new();
+        query.push("room_alias", &self.room_alias);
+        query.extend(&self.extra_query);
+        EndpointParts {
+            path: Vec::new(),
+            query,
+            content: Content::Absent,
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        let mut extra_query = parts.query.clone();
+        Ok(Self {
+            room_alias: extra_query.require("room_alias")?,
+            extra_query,
+        })
+    }
+}
+
+/// The room, and whom to ask about it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryDirectoryReply {
+    /// The room.
+    pub room_id: String,
+    /// Servers that are likely to be in it, in the receiver's order, which may leave itself out.
+    pub servers: Vec<String>,
+    /// Members that the operation does not know.
+    pub extra: Members,
+}
+
+impl MessageForm for QueryDirectoryReply {
+    fn write(&self) -> Object {
+        let mut object = ObjectWriter::new();
+        object.string("room_id", &self.room_id);
+        object.strings("servers", &self.servers);
+        object.members(&self.extra);
+        object.into_object()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        let mut reader = object.reader();
+        Ok(Self {
+            room_id: reader.string("room_id")?,
+            servers: reader.strings("servers")?,
+            extra: reader.rest(),
+        })
+    }
+}
 
 /// Asks for the profile of one of the server's users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +140,57 @@ impl MessageForm for QueryProfileReply {
             displayname: reader.try_string("displayname"),
             avatar_url: reader.try_string("avatar_url"),
             extra: reader.rest(),
+        })
+    }
+}
+
+/// Asks anything else: a query of a type that no other operation of this group is for.
+///
+/// Duties: a receiver that does not know the type answers that there is no such thing. `directory` and `profile` are operations of their
+/// own, and arrive as these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueryCustom {
+    /// What kind of query it is.
+    pub query_type: String,
+    /// Whatever the query takes.
+    pub parameters: Query,
+}
+
+impl Endpoint for QueryCustom {
+    const METHOD: &'static str = "GET";
+    const PATH: PathTemplate = PathTemplate::new("/_matrix/federation/v1/query/{queryType}");
+
+    fn write(&self) -> EndpointParts {
+        EndpointParts {
+            path: vec![self.query_type.clone()],
+            query: self.parameters.clone(),
+            content: Content::Absent,
+        }
+    }
+
+    fn read(parts: &EndpointParts) -> Result<Self, FederationError> {
+        Ok(Self {
+            query_type: parts.path_parameter(0).to_owned(),
+            parameters: parts.query.clone(),
+        })
+    }
+}
+
+/// Whatever the query gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueryCustomReply {
+    /// The answer.
+    pub answer: Object,
+}
+
+impl MessageForm for QueryCustomReply {
+    fn write(&self) -> Object {
+        self.answer.clone()
+    }
+
+    fn read(object: &Object) -> Result<Self, ReadError> {
+        Ok(Self {
+            answer: object.clone(),
         })
     }
 }

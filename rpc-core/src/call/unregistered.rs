@@ -1,6 +1,9 @@
 //! A call that no row knows.
 
-use std::any::{Any, TypeId};
+use std::{
+    any::{Any, TypeId},
+    fmt,
+};
 
 use super::{
     AclDuty, AnyOperation, AnyRequest, Authentication, Body, Clocks, Flow, Idempotency, Op,
@@ -9,7 +12,7 @@ use super::{
 use crate::{
     endpoint::{
         Content, ContentKind, EndpointForm, EndpointParts, PathTemplate, TrailingSlash,
-        check_target, is_json, target::TargetError, unsendable,
+        check_target, is_json, split_target, target::TargetError, unsendable,
     },
     error::{CallError, FederationError},
 };
@@ -21,11 +24,24 @@ use crate::{
 /// none is silent. The target is never unescaped, normalised or split: what its parameters mean is for whoever answers.
 ///
 /// The receiver goes by the method and target, so a call that its registry does know reaches the handler typed.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// `Debug` leaves out the query, which can hold an access token.
+#[derive(Clone, PartialEq)]
 pub struct Unregistered {
     method: String,
     target: String,
     content: Content,
+}
+
+impl fmt::Debug for Unregistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, _) = split_target(&self.target);
+        f.debug_struct("Unregistered")
+            .field("method", &self.method)
+            .field("path", &path)
+            .field("content", &self.content)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Longest method, in bytes. HTTP's own are at most 7.

@@ -159,8 +159,20 @@ pub enum TrailingSlash {
 }
 
 /// The parameters of a query, unescaped, in the order of the text. A name may occur repeatedly.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// `Debug` leaves out the value of an `access_token`.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Query(Vec<(String, String)>);
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.iter().map(|(name, value)| match name {
+            "access_token" => (name, "(secret)"),
+            _ => (name, value),
+        });
+        f.debug_list().entries(shown).finish()
+    }
+}
 
 impl Query {
     /// No parameters.

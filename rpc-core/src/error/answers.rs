@@ -16,6 +16,11 @@ impl FederationError {
         Self::new(400, "M_UNAUTHORIZED", message)
     }
 
+    /// 401 `M_MISSING_TOKEN`: the call needs an access token and has none.
+    pub fn missing_token(message: impl Into<String>) -> Self {
+        Self::new(401, "M_MISSING_TOKEN", message)
+    }
+
     /// 403 `M_FORBIDDEN`.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(403, "M_FORBIDDEN", message)

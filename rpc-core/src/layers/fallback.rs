@@ -8,7 +8,7 @@ use tower::ServiceExt;
 use super::{Around, AroundLayer, Inner, around};
 use crate::{
     ServerName,
-    api::{Invite, SendJoin, SendLeave},
+    api::{DownloadMedia, DownloadThumbnail, Invite, SendJoin, SendLeave},
     call::{Call, Older, Op, Operation, Reply, ReplyForm, operation},
     endpoint::TrailingSlash,
     error::{CallError, FederationError},
@@ -38,6 +38,8 @@ impl Fallbacks {
             .with::<SendJoin>()
             .with::<Invite>()
             .with::<SendLeave>()
+            .with::<DownloadMedia>()
+            .with::<DownloadThumbnail>()
     }
 
     /// The operation that calls of `op` fall back to.

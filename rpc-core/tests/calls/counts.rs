@@ -99,6 +99,15 @@ fn an_operation_has_limits_of_its_own_for_its_lists() {
         invite(Invite::MAX_STATE + 1),
         &["invite_room_state", "1001", "1000"],
     );
+    let bind = |elements| {
+        let before = r#""address":"","medium":"","mxid":"","#;
+        request::<NotifyThirdPartyBind>(&[], listed(before, "invites", elements))
+    };
+    bind(NotifyThirdPartyBind::MAX_INVITES).unwrap();
+    refused(
+        bind(NotifyThirdPartyBind::MAX_INVITES + 1),
+        &["invites", "1001", "1000"],
+    );
 }
 
 async fn reply_of<O: Endpoint>(content: Object) -> Result<Reply, CallError> {

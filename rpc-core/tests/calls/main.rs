@@ -11,6 +11,7 @@ mod first_versions;
 mod homeserver;
 mod key_ring;
 mod layers;
+mod lookups;
 mod member_checks;
 mod membership;
 mod requests;

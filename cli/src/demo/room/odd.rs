@@ -2,13 +2,16 @@
 
 use comity_core::{
     api::{
-        Backfill, ClaimKeys, Direction, DownloadMedia, ExchangeThirdPartyInvite, GetEvent,
-        GetEventAuth, GetEventByTimestamp, GetMissingEvents, GetState, GetStateIds, Invite,
-        InviteV1, MakeJoin, MakeKnock, MakeLeave, QueryKeys, QueryProfile, SendJoin, SendJoinV1,
-        SendKnock, SendLeave, SendLeaveV1, SendTransaction, operations,
+        Backfill, ClaimKeys, Direction, DownloadMedia, DownloadThumbnail, ExchangeThirdPartyInvite,
+        GetEvent, GetEventAuth, GetEventByTimestamp, GetHierarchy, GetMissingEvents,
+        GetPublicRooms, GetState, GetStateIds, GetUserDevices, Invite, InviteV1, MakeJoin,
+        MakeKnock, MakeLeave, PolicySign, QueryCustom, QueryDirectory, QueryKeys, QueryProfile,
+        QueryPublicRooms, SendJoin, SendJoinV1, SendKnock, SendLeave, SendLeaveV1, SendTransaction,
+        operations,
     },
     auth::now_ms,
     call::{Authentication, Call, Endpoint},
+    event::Pdu,
     json::{Json, Object},
 };
 use comity_homeserver::{Homeserver, NewRoom};
@@ -49,7 +52,7 @@ pub(crate) async fn calls(
         .map_err(show)?;
     let invite = requests::invite(joining, &private, &cast.bob, &cast.member(0))?;
 
-    let calls = vec![
+    let mut calls = vec![
         call(
             stage,
             SendTransaction {
@@ -247,6 +250,7 @@ pub(crate) async fn calls(
             },
         ),
     ];
+    calls.extend(lookups(stage, cast, room));
     // The claim is about all of them.
     for operation in operations() {
         let name = operation.spec().name;
@@ -256,6 +260,76 @@ pub(crate) async fn calls(
         }
     }
     Ok(calls)
+}
+
+/// Calls that look something up: rooms, aliases, devices, a picture, what a policy server thinks.
+fn lookups(stage: &Stage<Homeserver>, cast: &Cast, room: &RoomId) -> Vec<Call> {
+    let (extra, extra_query) = (unknown_members(), unknown_query());
+    let event = Object::empty().with_member("content", &extra.to_object().to_value());
+    let event = Pdu::judge(event.to_value()).expect("it is a small object");
+    vec![
+        call(
+            stage,
+            GetPublicRooms {
+                limit: Some(0),
+                include_all_networks: Some(true),
+                extra_query: extra_query.clone(),
+                ..GetPublicRooms::default()
+            },
+        ),
+        call(
+            stage,
+            QueryPublicRooms {
+                since: Some(String::new()),
+                filter: Some(Json::from_value(extra.to_object().to_value())),
+                extra: extra.clone(),
+                extra_query: extra_query.clone(),
+                ..QueryPublicRooms::default()
+            },
+        ),
+        call(
+            stage,
+            GetHierarchy {
+                room_id: room.to_string(),
+                suggested_only: Some(false),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            QueryDirectory {
+                room_alias: format!("#straße/ü?:{}", stage.resident.name()),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            QueryCustom {
+                query_type: "org.example/ö".to_owned(),
+                parameters: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            GetUserDevices {
+                user_id: cast.alice.to_string(),
+                extra_query: extra_query.clone(),
+            },
+        ),
+        call(
+            stage,
+            DownloadThumbnail {
+                media_id: "no such/file".to_owned(),
+                width: 96,
+                height: 96,
+                method: Some("crop".to_owned()),
+                animated: Some(true),
+                extra_query: extra_query.clone(),
+                ..DownloadThumbnail::default()
+            },
+        ),
+        call(stage, PolicySign { event, extra_query }),
+    ]
 }
 
 fn call(stage: &Stage<Homeserver>, request: impl Endpoint) -> Call {

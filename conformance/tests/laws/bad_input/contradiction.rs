@@ -24,6 +24,17 @@ pub(crate) fn of_reply(rpc: &str) -> Vec<Contradiction> {
     contradictions(&message_type(rpc, |method| method.output_type()), &[])
 }
 
+/// A request's message with a query parameter whose name is not UTF-8.
+pub(crate) fn parameter_that_is_not_utf8(rpc: &str) -> Vec<u8> {
+    let message = message_type(rpc, |method| method.input_type());
+    let mut fields = message.field.iter();
+    let field = fields.find(|field| field.name() == "extra_query");
+    let number = field.expect("every request has it").number() as u32;
+    let mut out = Vec::new();
+    wire::bytes::encode(number, &vec![0x0a, 1, 0xff], &mut out);
+    out
+}
+
 /// Texts that are not exactly one canonical JSON value.
 const NOT_ONE: [&str; 8] = [
     "",
@@ -44,6 +55,7 @@ enum Shape {
     Strings,
     Map,
     Integer,
+    Boolean,
     Text,
 }
 
@@ -93,6 +105,10 @@ impl Built {
             Shape::List => self.list(field.number, &[]),
             Shape::Map => self.map(field.number, &[]),
             Shape::Integer => self.integer(field.number, 1),
+            Shape::Boolean => {
+                wire::bool::encode(field.number, &true, &mut self.0);
+                self
+            }
             Shape::Text => {
                 wire::string::encode(field.number, &"x".to_owned(), &mut self.0);
                 self
@@ -232,7 +248,7 @@ fn of_field(field: &Field) -> Vec<(String, Built)> {
                 )
             })
             .into(),
-        Shape::Strings | Shape::Text => Vec::new(),
+        Shape::Strings | Shape::Boolean | Shape::Text => Vec::new(),
     }
 }
 
@@ -252,6 +268,7 @@ fn content_field(message: &DescriptorProto, field: &FieldDescriptorProto) -> Opt
         (Type::Message, ".comity.federation.v1.StringList") => Shape::Strings,
         (Type::Bytes, _) => Shape::Json,
         (Type::Int64, _) => Shape::Integer,
+        (Type::Bool, _) => Shape::Boolean,
         (Type::String, _) => Shape::Text,
         other => panic!(
             "{}.{}: say here what contradicts {other:?}",

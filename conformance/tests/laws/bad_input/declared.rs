@@ -35,9 +35,9 @@ pub(crate) const VALUES: [(&str, &[Kind]); 12] = [
 
 /// The same for a query's.
 const TEXTS: [(&str, &[Kind]); 3] = [
-    ("abc", &[Kind::String]),
-    ("1", &[Kind::String, Kind::Integer]),
-    ("true", &[Kind::String, Kind::Boolean]),
+    ("abc", &[Kind::String, Kind::AccessToken]),
+    ("1", &[Kind::String, Kind::AccessToken, Kind::Integer]),
+    ("true", &[Kind::String, Kind::AccessToken, Kind::Boolean]),
 ];
 
 /// An object that is nested deeper than an event may be.

@@ -75,8 +75,16 @@ fn of_query(parameter: &Parameter, good: &EndpointParts) -> Vec<Fault> {
         })
         .collect();
     if parameter.required {
-        let what = format!("no query parameter `{name}`");
-        faults.push(with(what, None, "M_MISSING_PARAM"));
+        let mut fault = with(
+            format!("no query parameter `{name}`"),
+            None,
+            "M_MISSING_PARAM",
+        );
+        if parameter.kind == Kind::AccessToken {
+            // It is the caller's proof, and lacks as such.
+            fault.expected = Expected::new(401, "M_MISSING_TOKEN", called(parameter));
+        }
+        faults.push(fault);
     }
     faults
 }

@@ -71,7 +71,7 @@ pub(super) fn faults(subject: &Subject, good: &Good) -> Vec<Fault> {
         ),
         fault(
             "a field that is not UTF-8",
-            framed(&[vec![0x0a, 1, 0xff]]),
+            framed(&[contradiction::parameter_that_is_not_utf8(subject.rpc)]),
             bad_json("malformed"),
         ),
         fault(

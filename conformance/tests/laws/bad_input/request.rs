@@ -1,7 +1,10 @@
 //! What is wrong with a request before its parameters are read: method, target and body. HTTP carries it, and so does `Invoke`.
 
 use bytes::Bytes;
-use comity_core::endpoint::{EndpointForm, TrailingSlash, split_target, target::TARGET_LIMIT};
+use comity_core::{
+    api::operations,
+    endpoint::{EndpointForm, TrailingSlash, split_target, target::TARGET_LIMIT},
+};
 
 use super::{Expected, Subject};
 
@@ -30,10 +33,13 @@ const NOT_JSON: [&[u8]; 9] = [
 /// Bodies that are JSON, but no object.
 const NO_OBJECT: [&[u8]; 5] = [b"[]", b"\"{}\"", b"null", b"1", b"[{}]"];
 
-/// Every fault of a request that is good but for one thing.
+/// Every fault of a request that is good but for one thing. What is another operation's method or target is no fault.
 pub(super) fn faults(subject: &Subject, good: &EndpointForm, body: &Option<Bytes>) -> Vec<Fault> {
-    let mut faults = of_target(subject, good);
-    let with_target = faults.drain(..).map(|(what, target, expected)| Fault {
+    let targets = of_target(subject, good).into_iter();
+    let unserved = targets.filter(|(_, target, expected)| {
+        expected.errcode != "M_UNRECOGNIZED" || serving(target).next().is_none()
+    });
+    let with_target = unserved.map(|(what, target, expected)| Fault {
         what,
         method: good.method().to_owned(),
         target,
@@ -42,7 +48,8 @@ pub(super) fn faults(subject: &Subject, good: &EndpointForm, body: &Option<Bytes
     });
     let mut faults: Vec<Fault> = with_target.collect();
     let others = ["GET", "PUT", "POST", "DELETE", "PATCH"];
-    for method in others.iter().filter(|method| **method != good.method()) {
+    let served: Vec<&str> = serving(good.target()).collect();
+    for method in others.iter().filter(|method| !served.contains(method)) {
         faults.push(Fault {
             what: format!("method {method}"),
             method: (*method).to_owned(),
@@ -61,6 +68,19 @@ pub(super) fn faults(subject: &Subject, good: &EndpointForm, body: &Option<Bytes
         });
     }
     faults
+}
+
+/// The methods that the path of this target is served by.
+fn serving(target: &str) -> impl Iterator<Item = &'static str> {
+    let (path, _) = split_target(target);
+    let spellings = operations().into_iter().flat_map(|op| {
+        let others = op.alternatives().iter();
+        let others = others.map(move |other| (op, other.method, &other.path));
+        std::iter::once((op, op.method(), op.path())).chain(others)
+    });
+    spellings
+        .filter(move |(op, _, template)| template.matches(path, op.trailing_slash()).is_some())
+        .map(|(_, method, _)| method)
 }
 
 fn of_target(subject: &Subject, good: &EndpointForm) -> Vec<(String, String, Expected)> {

@@ -10,10 +10,14 @@ use comity_bench::bodies::{STATE_EVENT, event};
 use comity_core::{
     Client, Operations,
     api::{
-        Backfill, ClaimKeys, Direction, DownloadMedia, ExchangeThirdPartyInvite, GetEvent,
-        GetEventAuth, GetEventByTimestamp, GetMissingEvents, GetServerKeys, GetState, GetStateIds,
-        GetVersion, Invite, InviteV1, MakeJoin, MakeKnock, MakeLeave, QueryKeys, QueryProfile,
-        SendJoin, SendJoinV1, SendKnock, SendLeave, SendLeaveV1, SendTransaction,
+        Backfill, BatchQueryServerKeys, ClaimKeys, Direction, DownloadMedia, DownloadMediaLegacy,
+        DownloadThumbnail, DownloadThumbnailLegacy, ExchangeThirdPartyInvite, GetEvent,
+        GetEventAuth, GetEventByTimestamp, GetHierarchy, GetMissingEvents, GetOpenIdUserInfo,
+        GetPublicRooms, GetServerKeys, GetServerKeysById, GetState, GetStateIds, GetUserDevices,
+        GetVersion, Invite, InviteV1, MakeJoin, MakeKnock, MakeLeave, NotifyThirdPartyBind,
+        PolicySign, QueryCustom, QueryDirectory, QueryKeys, QueryProfile, QueryPublicRooms,
+        QueryServerKeys, QueryServerKeysById, SendJoin, SendJoinV1, SendKnock, SendLeave,
+        SendLeaveV1, SendTransaction,
     },
     auth::Sign,
     call::{
@@ -59,6 +63,7 @@ enum Answer {
     /// Elements of each array.
     Stream(Vec<(&'static str, Vec<Value>)>),
     Blob(Bytes),
+    Body(Bytes),
 }
 
 impl Answer {
@@ -86,6 +91,7 @@ impl Answer {
                 },
                 bytes: stream::iter([Ok(bytes)]).boxed(),
             }),
+            Self::Body(bytes) => Reply::Body(Body::new(Some("image/png".to_owned()), bytes)),
         }
     }
 
@@ -97,7 +103,7 @@ impl Answer {
                 let values = arrays.iter().flat_map(|(_, values)| values);
                 values.map(|value| value.as_bytes().len() + 1).sum()
             }
-            Self::Blob(bytes) => bytes.len(),
+            Self::Blob(bytes) | Self::Body(bytes) => bytes.len(),
         }
     }
 }
@@ -160,6 +166,21 @@ const DEVICE_KEYS: &str = r#"{"@alice:destination.example.org":{"WORKBENCH":{"al
 
 const ONE_TIME_KEY: &str = r#"{"@alice:destination.example.org":{"WORKBENCH":{"signed_curve25519:AAAAHg":{"key":"zKbLg+NrIjpnagy+pIY6uPL4ZwEG2v+8F9lmgsnlZzs","signatures":{"@alice:destination.example.org":{"ed25519:WORKBENCH":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}}}}}}"#;
 
+const KEY_DOCUMENT: &str = r#"{"old_verify_keys":{},"server_name":"destination.example.org","signatures":{"destination.example.org":{"ed25519:a_key":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"valid_until_ts":1763000000000,"verify_keys":{"ed25519:a_key":{"key":"VzJIYXQ85u19z2ZpEeLLVu8hUKTCE0VXYUn4IY4iFcA"}}}"#;
+
+fn key_documents() -> Answer {
+    Answer::Message(format!(r#"{{"server_keys":[{KEY_DOCUMENT}]}}"#))
+}
+
+const ROOM_SUMMARY: &str = r##"{"avatar_url":"mxc://destination.example.org/CHEDDARandBRIE","canonical_alias":"#cheese:destination.example.org","guest_can_join":false,"join_rule":"public","name":"CHEESE","num_joined_members":37,"room_id":"!ol19s:destination.example.org","topic":"Tasty tasty cheese","world_readable":true}"##;
+
+fn rooms() -> Answer {
+    let chunk = [ROOM_SUMMARY; 20].join(",");
+    Answer::Message(format!(
+        r#"{{"chunk":[{chunk}],"next_batch":"p190q","total_room_count_estimate":115}}"#
+    ))
+}
+
 macro_rules! exchanges {
     ($($Request:ident: $request:expr => $reply:expr;)*) => {
         $(
@@ -178,9 +199,13 @@ macro_rules! exchanges {
 exchanges! {
     GetVersion: Self::default()
         => Answer::Message(r#"{"server":{"name":"Synapse","version":"1.163.0"}}"#.to_owned());
-    GetServerKeys: Self::default() => Answer::Message(
-        r#"{"old_verify_keys":{},"server_name":"destination.example.org","signatures":{"destination.example.org":{"ed25519:a_key":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"valid_until_ts":1763000000000,"verify_keys":{"ed25519:a_key":{"key":"VzJIYXQ85u19z2ZpEeLLVu8hUKTCE0VXYUn4IY4iFcA"}}}"#.to_owned()
-    );
+    GetServerKeys: Self::default() => Answer::Message(KEY_DOCUMENT.to_owned());
+    QueryServerKeys: Self { server_name: "other.example.org".to_owned(), ..Self::default() } => key_documents();
+    BatchQueryServerKeys: Self { server_keys: json(r#"{"other.example.org":{"ed25519:a_key":{"minimum_valid_until_ts":1763000000000}}}"#), extra: Members::new(), extra_query: Query::default() }
+        => key_documents();
+    GetServerKeysById: Self { key_id: "ed25519:a_key".to_owned(), ..Self::default() } => Answer::Message(KEY_DOCUMENT.to_owned());
+    QueryServerKeysById: Self { server_name: "other.example.org".to_owned(), key_id: "ed25519:a_key".to_owned(), ..Self::default() }
+        => key_documents();
     SendTransaction: Self::new("m1763000000000.42", &origin(), 1_763_000_000_000, [pdu(1)])
         => Answer::Message(format!(r#"{{"pdus":{{"{}":{{}}}}}}"#, event_id()));
     GetEvent: Self { event_id: event_id(), ..Self::default() } => Answer::Message(format!(
@@ -224,6 +249,16 @@ exchanges! {
         => SendLeave::reply();
     ExchangeThirdPartyInvite: Self { room_id: room(), event_type: "m.room.member".to_owned(), event_room_id: room(), sender: user(), state_key: caller(), content: json(r#"{"membership":"invite","third_party_invite":{"display_name":"bob","signed":{"mxid":"@bob:origin.example.org","signatures":{"identity.example.org":{"ed25519:0":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"token":"zKbLgNrIjpnagypIY6uPL4ZwEG2v8F9lmgsnlZzs"}}}"#), extra: Members::new(), extra_query: Query::default() }
         => Answer::Message("{}".to_owned());
+    GetPublicRooms: Self { limit: Some(20), ..Self::default() } => rooms();
+    QueryPublicRooms: Self { limit: Some(20), filter: Some(json(r#"{"generic_search_term":"cheese"}"#)), ..Self::default() } => rooms();
+    GetHierarchy: Self { room_id: room(), suggested_only: Some(false), ..Self::default() } => {
+        let children = [ROOM_SUMMARY; 10].join(",");
+        Answer::Message(format!(r#"{{"children":[{children}],"inaccessible_children":[],"room":{ROOM_SUMMARY}}}"#))
+    };
+    QueryDirectory: Self { room_alias: "#cheese:destination.example.org".to_owned(), ..Self::default() } => Answer::Message(
+        r#"{"room_id":"!ol19s:destination.example.org","servers":["destination.example.org","example.com","another.example.com:8449"]}"#.to_owned()
+    );
+    QueryCustom: Self { query_type: "client_keys".to_owned(), ..Self::default() } => Answer::Message("{}".to_owned());
     QueryProfile: Self { user_id: user(), ..Self::default() } => Answer::Message(
         r#"{"avatar_url":"mxc://destination.example.org/SDGdghriugerRg","displayname":"Alice Margatroid"}"#.to_owned()
     );
@@ -233,6 +268,24 @@ exchanges! {
         => Answer::Message(format!(r#"{{"one_time_keys":{ONE_TIME_KEY}}}"#));
     DownloadMedia: Self { media_id: "SDGdghriugerRgSDGdghriug".to_owned(), ..Self::default() }
         => Answer::Blob(vec![7; 64 << 10].into());
+    DownloadThumbnail: Self { media_id: "SDGdghriugerRgSDGdghriug".to_owned(), width: 96, height: 96, method: Some("crop".to_owned()), ..Self::default() }
+        => Answer::Blob(vec![7; 8 << 10].into());
+    DownloadMediaLegacy: Self { server_name: destination().to_string(), media_id: "SDGdghriugerRgSDGdghriug".to_owned(), allow_remote: Some(false), ..Self::default() }
+        => Answer::Body(vec![7; 64 << 10].into());
+    DownloadThumbnailLegacy: Self { server_name: destination().to_string(), media_id: "SDGdghriugerRgSDGdghriug".to_owned(), width: 96, height: 96, allow_remote: Some(false), ..Self::default() }
+        => Answer::Body(vec![7; 8 << 10].into());
+    GetUserDevices: Self { user_id: user(), ..Self::default() } => {
+        let keys: std::collections::BTreeMap<String, std::collections::BTreeMap<String, Value>> = json(DEVICE_KEYS).read().expect("it is a map");
+        let keys = &keys[&user()]["WORKBENCH"];
+        Answer::Message(format!(r#"{{"devices":[{{"device_display_name":"Workbench","device_id":"WORKBENCH","keys":{}}}],"stream_id":5,"user_id":"{}"}}"#, keys.as_text(), user()))
+    };
+    PolicySign: Self { event: pdu(1), extra_query: Query::default() } => Answer::Message(
+        r#"{"destination.example.org":{"ed25519:policy_server":"zLFxllD0pbBuBpfHh8NuHNaICpReF/PAOpUQTsw+bFGKiGfDNAsnhcP7pbrmhhpfbOAxIdLraQLeeiXBryLmBw"}}"#.to_owned()
+    );
+    GetOpenIdUserInfo: Self { access_token: "RgSDGdghriugerRgSDGdghriug".to_owned(), ..Self::default() }
+        => Answer::Message(format!(r#"{{"sub":"{}"}}"#, user()));
+    NotifyThirdPartyBind: Self { medium: "email".to_owned(), address: "alice@example.com".to_owned(), mxid: user(), ..Self::default() }
+        => Answer::Message("{}".to_owned());
 }
 
 /// An exchange with its types erased.

@@ -12,7 +12,7 @@ mod words;
 use std::{collections::BTreeSet, error::Error, fs, path::Path};
 
 use comity_core::{
-    call::{DocumentedError, Idempotency, ReplyShape},
+    call::{Alternative, DocumentedError, Idempotency, ReplyShape},
     error::ErrorKind,
     event::edu::{
         DeviceListUpdate, DirectToDevice, EduContent, Presence, Receipts, SigningKeyUpdate, Typing,
@@ -114,7 +114,7 @@ fn page(root: &Path) -> Result<String, Box<dyn Error>> {
     let source = Source::read(&[
         &core.join("api"),
         &core.join("event/edu"),
-        &core.join("call/reply.rs"),
+        &core.join("call/bytes.rs"),
         &core.join("error/kind.rs"),
     ])?;
     let groups = table::groups();
@@ -183,6 +183,9 @@ fn signed(groups: &[Group]) -> String {
         let operation = row.operation;
         let (name, method) = (operation.spec().name, operation.method());
         text += &format!("| `{name}` | `{method}` | `{}` |\n", operation.path());
+        for Alternative { method, path } in operation.alternatives() {
+            text += &format!("| `{name}`, else | `{method}` | `{path}` |\n");
+        }
     }
     text
 }

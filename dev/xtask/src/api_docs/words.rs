@@ -26,7 +26,7 @@ pub(super) struct Words {
 pub(super) struct Inside {
     /// Its name.
     pub(super) name: String,
-    /// `.*` for each map on the way to it.
+    /// `.*` for each map on the way to it, `[]` for each list.
     pub(super) path: String,
 }
 
@@ -119,10 +119,17 @@ impl Reader<'_> {
                 } else {
                     ""
                 };
-                Words::new(
-                    format!("list of {}{alone}", element.many),
-                    format!("lists of {}{alone}", element.many),
-                )
+                let inside = element.inside.map(|inside| Inside {
+                    path: format!("[]{}", inside.path),
+                    ..inside
+                });
+                Words {
+                    inside,
+                    ..Words::new(
+                        format!("list of {}{alone}", element.many),
+                        format!("lists of {}{alone}", element.many),
+                    )
+                }
             }
             "BTreeMap" => {
                 let value = argument(1)?;
@@ -232,6 +239,9 @@ mod tests {
         let map = syn::parse_str("Json<BTreeMap<String, PduResult>>").unwrap();
         let inside = Words::of(&map, &source).unwrap().inside.unwrap();
         assert_eq!((&*inside.name, &*inside.path), ("PduResult", ".*"));
+        let list = syn::parse_str("Vec<Json<PduResult>>").unwrap();
+        let inside = Words::of(&list, &source).unwrap().inside.unwrap();
+        assert_eq!((&*inside.name, &*inside.path), ("PduResult", "[]"));
         let error = Words::of(&syn::parse_str("Vec<Instant>").unwrap(), &source).unwrap_err();
         assert!(error.contains("`Instant`"), "{error}");
     }

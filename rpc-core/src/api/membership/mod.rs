@@ -42,7 +42,7 @@ fn signed_event(what: &str, parts: &EndpointParts) -> Result<Pdu, FederationErro
 }
 
 /// The one event that a request is about.
-fn read_event(what: &str, value: Value) -> Result<Pdu, FederationError> {
+pub(super) fn read_event(what: &str, value: Value) -> Result<Pdu, FederationError> {
     Pdu::judge(value).map_err(|fault| match fault {
         EventFault::NotAnObject => FederationError::bad_json(format!("{what} {fault}")),
         fault => FederationError::invalid_param(format!("{what} {fault}")),
