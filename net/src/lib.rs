@@ -14,6 +14,7 @@
 //! | connections accepted at once | 4,096 | [`ListenerOptions::max_connections`] |
 //! | TLS handshake; request head | 10 s; 10 s | [`ListenerOptions::handshake_timeout`], [`ListenerOptions::header_timeout`] |
 //! | accepted connection without a request | 120 s | [`ListenerOptions::idle_timeout`] |
+//! | a reply of which the peer reads nothing | 60 s | [`ListenerOptions::write_timeout`] |
 //! | drain on shutdown | 30 s | [`ListenerOptions::drain_timeout`] |
 //! | dialling: TCP, then TLS, of one address | 10 s, 10 s | [`Connector::with_connect_timeout`], [`Connector::with_tls_timeout`] |
 //! | addresses tried for one route | 16 | – |

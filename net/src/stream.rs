@@ -77,6 +77,12 @@ fn tls_info(stream: &TlsStream<Metered>) -> TlsInfo {
         alpn: common.alpn_protocol().map(<[u8]>::to_vec),
         sni,
         resumed: common.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        peer_certificates: common
+            .peer_certificates()
+            .unwrap_or_default()
+            .iter()
+            .map(|one| one.clone().into_owned())
+            .collect(),
     }
 }
 
@@ -167,7 +173,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A TCP stream whose bytes are counted, and whose reads are noted.
+/// A TCP stream whose bytes are counted, and whose reads and writes are noted.
 #[derive(Debug)]
 pub(crate) struct Metered {
     tcp: TcpStream,
@@ -189,10 +195,25 @@ impl Metered {
         self
     }
 
-    fn wrote(&self, bytes: usize) {
-        if let Some(counters) = &self.counters {
-            counters.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Notes what became of an attempt to write.
+    fn wrote(&self, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &wrote {
+            Poll::Ready(Ok(bytes)) => {
+                if let Some(counters) = &self.counters {
+                    counters.sent.fetch_add(*bytes as u64, Ordering::Relaxed);
+                }
+                if let Some(activity) = &self.activity {
+                    activity.bytes_left();
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                if let Some(activity) = &self.activity {
+                    activity.bytes_wait();
+                }
+            }
         }
+        wrote
     }
 }
 
@@ -223,9 +244,8 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
-        self.wrote(bytes);
-        Poll::Ready(Ok(bytes))
+        let wrote = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.wrote(wrote)
     }
 
     fn poll_write_vectored(
@@ -233,9 +253,8 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let bytes = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
-        self.wrote(bytes);
-        Poll::Ready(Ok(bytes))
+        let wrote = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        self.wrote(wrote)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,7 +5,8 @@ use std::{any::Any, convert::Infallible, fmt, sync::Arc, task::Poll, time::Durat
 use bytes::Bytes;
 use comity_core::{
     Boxed, CallService, Operations,
-    call::{Authentication, Call, CallContext, Reply, ReplyShape},
+    auth::Authenticator,
+    call::{Authentication, Call, CallContext, Op, Reply, ReplyShape},
     endpoint::{
         Content, EndpointForm, EndpointParts, federation_error, read_content, write_error,
         write_reply,
@@ -46,6 +47,7 @@ struct Shared {
     operations: Operations,
     codecs: Codecs,
     options: GrpcServerOptions,
+    screen: Option<Arc<dyn Authenticator>>,
 }
 
 /// Settings of a [`GrpcServer`].
@@ -114,8 +116,40 @@ impl GrpcServer {
                 operations,
                 codecs,
                 options,
+                screen: None,
             }),
             service,
+        }
+    }
+
+    /// Asks an authenticator, the one that verifies behind this server, before the message of a call that needs a proof is read. It authenticates nobody: the service
+    /// still has to.
+    #[must_use]
+    pub fn with_screen(self, authenticator: Arc<dyn Authenticator>) -> Self {
+        let Shared {
+            operations,
+            codecs,
+            options,
+            ..
+        } = &*self.shared;
+        Self {
+            shared: Arc::new(Shared {
+                operations: operations.clone(),
+                codecs: codecs.clone(),
+                options: options.clone(),
+                screen: Some(authenticator),
+            }),
+            service: self.service,
+        }
+    }
+
+    /// Before anything of a call of this operation is read.
+    fn screened(&self, op: Op, context: &CallContext) -> Result<(), FederationError> {
+        match &self.shared.screen {
+            Some(screen) if op.spec().authentication == Authentication::Server => {
+                screen.screen(context)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -162,6 +196,7 @@ impl GrpcServer {
     async fn typed(self, row: &Row, head: &Parts, body: Body) -> Result<Body, Refusal> {
         let spec = row.op.spec();
         let (context, signed) = context(head)?;
+        self.screened(row.op, &context)?;
         let deadline = context.deadline;
         let limit = spec.limits.request;
         let message = self
@@ -247,6 +282,11 @@ impl GrpcServer {
 
     async fn invoke(self, head: &Parts, body: Body) -> Result<Body, Refusal> {
         let (context, signed) = context(head)?;
+        if let Some(Signed { method, target }) = &signed
+            && let Ok((op, _)) = self.shared.operations.route(method, target)
+        {
+            self.screened(op, &context)?;
+        }
         let deadline = context.deadline;
         let message = self
             .message(deadline, body, MAX_MESSAGE, MAX_MESSAGE)

@@ -1,9 +1,10 @@
 //! What every client of this binding does, whoever carries the request: writing it, and reading the reply.
 
+use bytes::{Bytes, BytesMut};
 use comity_core::{
     call::{ByteStream, Call, Op, Reply},
     endpoint::read_reply,
-    error::{CallError, Delivery, TransportError, TransportErrorKind},
+    error::{BODY_LIMIT, CallError, Delivery, TransportError, TransportErrorKind},
 };
 use comity_net::{Body, body};
 use futures_util::{StreamExt, TryStreamExt};
@@ -12,7 +13,7 @@ use http_body_util::BodyExt;
 
 use crate::{
     reply,
-    request::{PeerHeaders, to_request},
+    request::{PeerHeaders, is_encoded, to_request},
 };
 
 /// How a client writes its requests: an [`HttpTransport`](crate::HttpTransport) or a [`ServiceTransport`](crate::ServiceTransport).
@@ -42,26 +43,55 @@ pub(crate) fn write_request(
     options: &HttpTransportOptions,
 ) -> Result<Request<Body>, CallError> {
     let mut request = to_request(call, &options.peer)?.map(body::full);
-    request
-        .headers_mut()
-        .insert(header::USER_AGENT, options.user_agent.clone());
+    let headers = request.headers_mut();
+    headers.insert(header::USER_AGENT, options.user_agent.clone());
+    // Without it any encoding would be welcome (RFC 9110 §12.5.3).
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
     Ok(request)
 }
 
 /// What a response says: its body is read as far as the shape of the operation's reply asks for, within the row's limits.
 ///
 /// # Errors
-/// The peer's answer if it is an error; a reply that breaks off, is over a limit, or is not what the operation gives.
+/// The peer's answer if it is an error; a reply that breaks off, is over a limit, is encoded although nobody asked for that, or is not what the operation gives.
 pub(crate) async fn read_response(
     operation: Op,
     response: Response<Body>,
 ) -> Result<Reply, CallError> {
+    if response.status().is_success() && is_encoded(response.headers()) {
+        return Err(TransportError::new(
+            TransportErrorKind::Protocol,
+            Delivery::MaybeProcessed,
+            format!(
+                "the reply is encoded (`Content-Encoding: {}`), which was not asked for",
+                reply::text(response.headers(), header::CONTENT_ENCODING).unwrap_or_default()
+            ),
+        )
+        .into());
+    }
     let head = reply::from_response(&response);
     read_reply(operation, head, bytes_of(response.into_body())).await
 }
 
+/// As much of an error's body as is kept; one that breaks off is an answer all the same.
+pub(crate) async fn error_bytes(body: Body) -> Bytes {
+    let mut kept = BytesMut::new();
+    let mut chunks = bytes_of(body);
+    while let Some(Ok(chunk)) = chunks.next().await {
+        let room = BODY_LIMIT - kept.len();
+        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if kept.len() == BODY_LIMIT {
+            break;
+        }
+    }
+    kept.freeze()
+}
+
 /// A response's body. A body that breaks off leaves open what the peer did.
-fn bytes_of(body: Body) -> ByteStream {
+pub(crate) fn bytes_of(body: Body) -> ByteStream {
     body.into_data_stream()
         .map_err(|error| {
             TransportError::new(

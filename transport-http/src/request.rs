@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 use bytes::Bytes;
 use comity_core::{
     Operations,
-    call::{Call, CallContext, Credentials, Op, TraceContext},
+    call::{Call, CallContext, Credentials, Op, TraceContext, Unregistered},
     endpoint::{ContentKind, EndpointForm, EndpointParts, read_content},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
@@ -61,6 +61,9 @@ fn write_context(
         let mut value = header_value("a credential", credential)?;
         value.set_sensitive(true);
         headers.append(header::AUTHORIZATION, value);
+    }
+    if let Some(from) = &context.from {
+        headers.insert(header::FROM, header_value("`From`", from)?);
     }
     for hop in &context.via {
         headers.append(header::VIA, header_value("`Via`", hop)?);
@@ -122,6 +125,11 @@ impl Routed {
         self.op
     }
 
+    /// What came beside the body.
+    pub fn context(&self) -> &CallContext {
+        &self.context
+    }
+
     /// Largest body that is taken, in bytes.
     pub fn limit(&self) -> usize {
         self.op.spec().limits.request
@@ -139,7 +147,7 @@ impl Routed {
     }
 }
 
-/// Finds the operation that a request asks for, from its head alone.
+/// Finds the operation that a request asks for, from its head alone. HEAD asks for what GET does, and stays HEAD in what was signed.
 ///
 /// # Errors
 /// 404 or 405 `M_UNRECOGNIZED`; 400 for a target or header that cannot be read; 413 if the announced body is too large.
@@ -148,20 +156,30 @@ pub fn route(
     head: &http::request::Parts,
     peer: &PeerHeaders,
 ) -> Result<Routed, FederationError> {
-    let target = head
-        .uri
-        .path_and_query()
-        .map_or_else(String::new, |target| target.as_str().to_owned());
-    let (op, parts) = operations.route(head.method.as_str(), &target)?;
+    if head.headers.get_all(header::HOST).iter().nth(1).is_some() {
+        // Two proxies on the way may have taken different ones (RFC 9112 §3.2).
+        return Err(FederationError::invalid_param(
+            "the request has several Host headers",
+        ));
+    }
+    let target = target_of(&head.uri).to_owned();
+    let asked = match operations.route(head.method.as_str(), &target) {
+        Err(error) if head.method == Method::HEAD && error.http_status() == 405 => {
+            operations.route("GET", &target)
+        }
+        Ok((op, _)) if head.method == Method::HEAD && op == Unregistered::operation() => {
+            // Of a target that a row knows by GET, or of no row's: then it is a HEAD that no row knows.
+            operations.route("GET", &target)
+        }
+        routed => routed,
+    };
+    let (op, parts) = asked?;
     let routed = Routed {
         op,
         parts,
         method: method(&head.method),
         target,
-        media_type: match op.content() {
-            ContentKind::Json => None,
-            _ => media_type(&head.headers)?,
-        },
+        media_type: media_type(op, &head.headers)?,
         context: read_context(&head.headers, peer)?,
     };
     let announced = head
@@ -176,9 +194,7 @@ pub fn route(
             "limits.request",
         ));
     }
-    if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
-        && encoding != "identity"
-    {
+    if is_encoded(&head.headers) {
         return Err(FederationError::not_json(
             "an encoded request body is not taken: send it without Content-Encoding",
         ));
@@ -186,9 +202,22 @@ pub fn route(
     Ok(routed)
 }
 
-fn media_type(headers: &HeaderMap) -> Result<Option<String>, FederationError> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(None);
+/// Path and query as they arrived; nothing if the target is of another form (RFC 9112 §3.2).
+pub(crate) fn target_of(uri: &Uri) -> &str {
+    uri.path_and_query().map_or("", |target| target.as_str())
+}
+
+/// Whether the body is not what it stands for (RFC 9110 §8.4).
+pub(crate) fn is_encoded(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// What came with the body, where that decides anything: whatever stands there for an operation whose bodies are JSON, it is not looked at.
+fn media_type(op: Op, headers: &HeaderMap) -> Result<Option<String>, FederationError> {
+    let value = match headers.get(header::CONTENT_TYPE) {
+        Some(value) if op.content() != ContentKind::Json => value,
+        _ => return Ok(None),
     };
     let value = value
         .to_str()
@@ -215,6 +244,11 @@ fn read_context(headers: &HeaderMap, peer: &PeerHeaders) -> Result<CallContext, 
         credentials.push(value.to_owned());
     }
     context.credentials = credentials;
+    // Of several it is open which one is meant: as good as none.
+    let mut from = headers.get_all(header::FROM).iter();
+    if let (Some(from), None) = (from.next(), from.next()) {
+        context.from = from.to_str().ok().map(str::to_owned);
+    }
     context.via = headers
         .get_all(header::VIA)
         .iter()

@@ -5,19 +5,21 @@ use std::{convert::Infallible, sync::Arc, task::Poll, time::Duration};
 use bytes::{Bytes, BytesMut};
 use comity_core::{
     Boxed, CallService, Operations,
-    call::{Call, SizeLimits},
+    auth::Authenticator,
+    call::{Authentication, Call, SizeLimits},
     endpoint::{WireBody, WireReply, write_error, write_reply},
     error::{CallError, FederationError},
 };
 use comity_net::{Body, ConnectionInfo, HttpService, body};
-use http::{Request, Response, Version};
+use futures_util::TryStreamExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 
 use crate::{
     reply,
-    request::{PeerHeaders, Routed, route},
+    request::{PeerHeaders, Routed, route, target_of},
 };
 
 /// Most memory that is set aside for a body on the word of its `Content-Length`, in bytes.
@@ -28,6 +30,8 @@ const MAX_RESERVED: usize = 1 << 20;
 pub struct HttpServerOptions {
     /// Longest pause in a request's body.
     pub body_idle: Duration,
+    /// Longest time that a request's body takes in all, however steadily it drips.
+    pub body_total: Duration,
     /// What is believed beside the specification.
     pub peer: PeerHeaders,
 }
@@ -36,6 +40,7 @@ impl Default for HttpServerOptions {
     fn default() -> Self {
         Self {
             body_idle: Duration::from_secs(30),
+            body_total: Duration::from_secs(300),
             peer: PeerHeaders::default(),
         }
     }
@@ -47,6 +52,7 @@ pub struct HttpServer {
     operations: Arc<Operations>,
     service: CallService,
     options: HttpServerOptions,
+    screen: Option<Arc<dyn Authenticator>>,
 }
 
 impl HttpServer {
@@ -65,12 +71,76 @@ impl HttpServer {
             operations: Arc::new(operations),
             service,
             options,
+            screen: None,
         }
+    }
+
+    /// Asks an authenticator, the one that verifies behind this server, before the body of a request that needs a proof is read. It authenticates nobody: the service
+    /// still has to.
+    #[must_use]
+    pub fn with_screen(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.screen = Some(authenticator);
+        self
     }
 
     /// The server boxed, for a listener.
     pub fn boxed(self) -> HttpService {
         HttpService::new(self)
+    }
+
+    async fn respond(self, request: Request<Body>) -> Response<Body> {
+        let method = request.method().clone();
+        let target = target_of(request.uri()).to_owned();
+        if method == Method::OPTIONS && self.lacks(&method, &target) {
+            let mut response = Response::new(body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            self.allow(&target, response.headers_mut());
+            return response;
+        }
+        let WireReply { head, body } = self.clone().answer(request).await;
+        let (length, body) =
+            match body {
+                WireBody::Whole(bytes) => (Some(bytes.len()), body::full(bytes)),
+                WireBody::Stream(stream) => (
+                    None,
+                    body::from_stream(stream.inspect_err(
+                        |error: &CallError| tracing::warn!(%error, "a reply is aborted"),
+                    )),
+                ),
+            };
+        let mut response = reply::to_response(head, body);
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            self.allow(&target, response.headers_mut());
+        }
+        if method == Method::HEAD {
+            *response.body_mut() = body::empty();
+            if let Some(length) = length {
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            }
+        }
+        response
+    }
+
+    /// Whether the path is known, and not for this method.
+    fn lacks(&self, method: &Method, target: &str) -> bool {
+        let routed = self.operations.route(method.as_str(), target);
+        routed.is_err_and(|error| error.http_status() == 405)
+    }
+
+    /// Names the methods of a known path (RFC 9110 §10.2.1).
+    fn allow(&self, target: &str, headers: &mut HeaderMap) {
+        let methods = [Method::GET, Method::PUT, Method::POST, Method::DELETE];
+        let known = methods.iter().filter(|method| !self.lacks(method, target));
+        let mut known: Vec<&str> = known.map(Method::as_str).collect();
+        if known.contains(&"GET") {
+            known.push("HEAD");
+        }
+        known.push("OPTIONS");
+        if let Ok(value) = HeaderValue::try_from(known.join(", ")) {
+            headers.insert(header::ALLOW, value);
+        }
     }
 
     async fn answer(self, request: Request<Body>) -> WireReply {
@@ -85,9 +155,11 @@ impl HttpServer {
 
     async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {
         let (head, mut body) = request.into_parts();
-        let read = match route(&self.operations, &head, &self.options.peer) {
+        let routed = route(&self.operations, &head, &self.options.peer)
+            .and_then(|routed| self.screened(routed));
+        let read = match routed {
             Ok(routed) => self
-                .read_body(&mut body, &routed)
+                .read_in_time(&mut body, &routed)
                 .await
                 .and_then(|bytes| routed.with_body(bytes)),
             Err(error) => Err(error),
@@ -100,6 +172,34 @@ impl HttpServer {
             call.context_mut().connection = Some(info.clone());
         }
         Ok(call)
+    }
+
+    fn screened(&self, routed: Routed) -> Result<Routed, FederationError> {
+        let needed = routed.operation().spec().authentication == Authentication::Server;
+        if let (Some(authenticator), true) = (&self.screen, needed) {
+            authenticator.screen(routed.context())?;
+        }
+        Ok(routed)
+    }
+
+    async fn read_in_time(
+        &self,
+        body: &mut Body,
+        routed: &Routed,
+    ) -> Result<Bytes, FederationError> {
+        if body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let limit = self.options.body_total;
+        tokio::time::timeout(limit, self.read_body(body, routed))
+            .await
+            .unwrap_or_else(|_| {
+                Err(FederationError::new(
+                    408,
+                    "M_UNKNOWN",
+                    format!("the request's body took longer than {limit:?} (setting `body_total`)"),
+                ))
+            })
     }
 
     async fn read_body(&self, body: &mut Body, routed: &Routed) -> Result<Bytes, FederationError> {
@@ -196,18 +296,6 @@ impl Service<Request<Body>> for HttpServer {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let server = self.clone();
-        Box::pin(async move {
-            let WireReply { head, body } = server.answer(request).await;
-            let body = match body {
-                WireBody::Whole(bytes) => body::full(bytes),
-                WireBody::Stream(stream) => {
-                    body::from_stream(futures_util::TryStreamExt::inspect_err(
-                        stream,
-                        |error: &CallError| tracing::warn!(%error, "a reply is aborted"),
-                    ))
-                }
-            };
-            Ok(reply::to_response(head, body))
-        })
+        Box::pin(async move { Ok(server.respond(request).await) })
     }
 }

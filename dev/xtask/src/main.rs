@@ -2,6 +2,7 @@
 
 mod api_docs;
 mod ci;
+mod doc_code;
 mod proto;
 
 use std::{env, process::ExitCode};
@@ -13,8 +14,10 @@ commands:
   ci <step>...     run only these steps; `ci --list` names them
   proto            write the generated code and the descriptors from proto/**/*.proto
   proto --check    fail if they differ from what would be written
-  api-docs         write docs/federation-api.md from the table of operations
-  api-docs --check fail if it differs from what would be written";
+  api-docs         write docs/federation-api.md, and the tables in the bindings' documents
+  api-docs --check fail if they differ from what would be written
+  doc-code         write the Rust blocks of docs/*.md from the files that they name
+  doc-code --check fail if they differ from what would be written";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
         ["proto", "--check"] => proto::run(proto::Mode::Check),
         ["api-docs"] => api_docs::run(proto::Mode::Write),
         ["api-docs", "--check"] => api_docs::run(proto::Mode::Check),
+        ["doc-code"] => doc_code::run(proto::Mode::Write),
+        ["doc-code", "--check"] => doc_code::run(proto::Mode::Check),
         _ => Err(USAGE.into()),
     };
     match done {

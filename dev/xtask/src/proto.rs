@@ -52,13 +52,48 @@ struct Output {
     content: Vec<u8>,
 }
 
-fn outputs(proto: &Path) -> Result<Vec<Output>, Box<dyn Error>> {
+/// One rpc of the schema.
+pub(crate) struct Rpc {
+    pub(crate) name: String,
+    /// As it stands in a request: service and name.
+    pub(crate) path: String,
+    pub(crate) request: String,
+    pub(crate) reply: String,
+    pub(crate) streams: bool,
+}
+
+/// Every rpc of the schema.
+pub(crate) fn rpcs(proto: &Path) -> Result<Vec<Rpc>, Box<dyn Error>> {
+    let descriptors = protox::compile(schema(proto)?, [proto])?;
+    let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
+    let mut rpcs = Vec::new();
+    for file in &descriptors.file {
+        for service in &file.service {
+            for method in &service.method {
+                rpcs.push(Rpc {
+                    name: method.name().to_owned(),
+                    path: format!("{}.{}/{}", file.package(), service.name(), method.name()),
+                    request: last(method.input_type()),
+                    reply: last(method.output_type()),
+                    streams: method.server_streaming(),
+                });
+            }
+        }
+    }
+    Ok(rpcs)
+}
+
+/// The schema's files. The order of a folder's entries is the file system's; the output's must not be.
+fn schema(proto: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut schema = fs::read_dir(proto.join("comity/federation/v1"))?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<Vec<_>, _>>()?;
-    // The order of a folder's entries is the file system's; the output's must not be.
     schema.sort();
-    let descriptors = protox::compile(schema, [proto])?;
+    Ok(schema)
+}
+
+fn outputs(proto: &Path) -> Result<Vec<Output>, Box<dyn Error>> {
+    let descriptors = protox::compile(schema(proto)?, [proto])?;
 
     // The descriptors stand beside the code so that a later release can be compared with this one: a released message gets no
     // new field. Comments and positions are left out, as they change nothing on the wire.

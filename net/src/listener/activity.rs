@@ -20,6 +20,8 @@ pub(crate) struct Activity {
     idle_since: AtomicU64,
     /// When the head of the next request began to arrive; zero if it did not.
     head_since: AtomicU64,
+    /// Since when the peer takes none of the bytes that are there for it; zero if it does.
+    stalled_since: AtomicU64,
     limits: Limits,
 }
 
@@ -28,6 +30,7 @@ pub(crate) struct Activity {
 pub(super) struct Limits {
     pub(super) header: Duration,
     pub(super) idle: Duration,
+    pub(super) write: Duration,
 }
 
 impl Activity {
@@ -38,6 +41,7 @@ impl Activity {
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(1),
+            stalled_since: AtomicU64::new(0),
             limits,
         }
     }
@@ -53,6 +57,22 @@ impl Activity {
         let waiting = self.in_flight.load(Ordering::Relaxed) == 0;
         if waiting && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// The peer took bytes.
+    pub(crate) fn bytes_left(&self) {
+        if self.stalled_since.load(Ordering::Relaxed) > 0 {
+            self.stalled_since.store(0, Ordering::Relaxed);
+            // Whoever reads a long reply slowly is not idle, although its request is done with.
+            self.idle_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes are there for the peer, and it takes none.
+    pub(crate) fn bytes_wait(&self) {
+        if self.stalled_since.load(Ordering::Relaxed) == 0 {
+            self.stalled_since.store(self.now(), Ordering::Relaxed);
         }
     }
 
@@ -100,6 +120,11 @@ impl Activity {
 
     /// When the connection has waited for long enough, if it waits.
     fn deadline(&self, http2: bool) -> Option<(Instant, Waiting)> {
+        let stalled_since = self.stalled_since.load(Ordering::Relaxed);
+        if stalled_since > 0 {
+            let began = self.start + Duration::from_micros(stalled_since);
+            return Some((began + self.limits.write, Waiting::Reader));
+        }
         if self.is_busy() {
             return None;
         }
@@ -107,10 +132,10 @@ impl Activity {
         // On HTTP/2 the bytes between requests may be pings.
         if !http2 && head_since > 0 {
             let began = self.start + Duration::from_micros(head_since);
-            return Some((began + self.limits.header, Waiting::ForHead));
+            return Some((began + self.limits.header, Waiting::Head));
         }
         let since = self.start + Duration::from_micros(self.idle_since.load(Ordering::Relaxed));
-        Some((since + self.limits.idle, Waiting::ForRequest))
+        Some((since + self.limits.idle, Waiting::Request))
     }
 
     fn now(&self) -> u64 {
@@ -125,11 +150,12 @@ pub(super) enum Watched<T> {
     Expired(Waiting),
 }
 
-/// What an idle connection waits for.
+/// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
-    ForHead,
-    ForRequest,
+    Head,
+    Request,
+    Reader,
 }
 
 /// A request that is in flight until this is dropped.

@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
@@ -26,8 +26,9 @@ use tokio_rustls::{TlsAcceptor, TlsStream};
 use tower::Service;
 
 use super::activity::{Activity, InFlight, Limits, Waiting, Watched};
+use super::reading::{Reply, Supervised};
 use super::{Dispatch, ListenerOptions};
-use crate::body::{Outgoing, empty};
+use crate::body::empty;
 use crate::delivery::transport_error;
 use crate::stream::Metered;
 use crate::{Body, ConnectionInfo, HEADER_LIST, Protocol, Stream, http2_settings as h2};
@@ -41,7 +42,7 @@ pub(super) struct Server {
     tls: Option<Arc<ServerConfig>>,
     dispatch: Arc<Dispatch>,
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<Supervised>,
 }
 
 impl Server {
@@ -51,7 +52,7 @@ impl Server {
         http1
             .header_read_timeout(None::<Duration>)
             .max_header_size(HEADER_LIST);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(Supervised::new(options.write_timeout));
         http2
             .timer(TokioTimer::new())
             .initial_stream_window_size(h2::STREAM_WINDOW)
@@ -85,6 +86,7 @@ impl Server {
         let activity = Arc::new(Activity::new(Limits {
             header: self.options.header_timeout,
             idle: self.options.idle_timeout,
+            write: self.options.write_timeout,
         }));
         let establish = timeout(
             self.options.handshake_timeout,
@@ -188,7 +190,7 @@ async fn answer(
     dispatch: Arc<Dispatch>,
     info: Arc<ConnectionInfo>,
     in_flight: InFlight,
-) -> Result<Response<Outgoing<Arc<InFlight>>>, Infallible> {
+) -> Result<Response<Reply>, Infallible> {
     let in_flight = Arc::new(in_flight);
     let reading = Arc::clone(&in_flight);
     let answering = AssertUnwindSafe(async {
@@ -216,7 +218,7 @@ async fn answer(
             failed()
         }
     };
-    Ok(response.map(|body| Outgoing::new(body, in_flight)))
+    Ok(response.map(|body| Reply::new(body, in_flight)))
 }
 
 fn failed() -> Response<Body> {
@@ -258,15 +260,18 @@ impl Drive {
             Some(Watched::Ended(Err(error))) => {
                 tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended");
             }
-            Some(Watched::Expired(Waiting::ForRequest)) => {
+            Some(Watched::Expired(Waiting::Request)) => {
                 connection.as_mut().graceful_shutdown();
                 // A request that crosses the goodbye is answered.
                 while timeout(FAREWELL, connection.as_mut()).await.is_err()
                     && self.activity.is_busy()
                 {}
             }
-            Some(Watched::Expired(Waiting::ForHead)) => {
+            Some(Watched::Expired(Waiting::Head)) => {
                 tracing::debug!(%peer, "the head of a request took too long");
+            }
+            Some(Watched::Expired(Waiting::Reader)) => {
+                tracing::debug!(%peer, "nothing of a reply was read for too long");
             }
             Some(Watched::Ended(Ok(()))) | None => {}
         }

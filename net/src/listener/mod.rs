@@ -1,10 +1,12 @@
 //! One port for all bindings: TLS, HTTP/1.1 and HTTP/2, limits, drain.
 //!
-//! `activity` knows whether a connection is idle, `connection` serves one, `dispatch` finds the binding; here connections are accepted.
+//! `activity` knows whether a connection is idle, `connection` serves one, `dispatch` finds the binding, `reading` watches how replies are read; here
+//! connections are accepted.
 
 mod activity;
 mod connection;
 mod dispatch;
+mod reading;
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,6 +39,9 @@ pub struct ListenerOptions {
     pub header_timeout: Duration,
     /// Time that a connection may stay open without a request.
     pub idle_timeout: Duration,
+    /// Time that a peer may leave all bytes of a reply unread: HTTP/1.1 is closed then, and so is HTTP/2 whose peer reads nothing at all; a stream of HTTP/2 is reset
+    /// whose window stays shut.
+    pub write_timeout: Duration,
     /// Time for requests in flight to finish on shutdown; connections are cut then.
     pub drain_timeout: Duration,
     /// Counts the bytes of all connections.
@@ -53,6 +58,7 @@ impl Default for ListenerOptions {
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             counters: None,
         }

@@ -9,6 +9,7 @@ mod aborts;
 mod delivery;
 mod listener;
 mod pool;
+mod reading;
 mod setting;
 mod tls;
 mod wire;

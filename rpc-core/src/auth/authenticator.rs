@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{KeyFault, KeySource, SignedRequest, VerifyKey, XMatrix, XMatrixCredentials};
 use crate::{
     ServerName,
-    call::{Authentication, Call, Reply},
+    call::{Authentication, Call, CallContext, Reply},
     endpoint::{Content, EndpointForm},
     error::{CallError, FederationError},
     layers::{Around, AroundLayer, Inner, around},
@@ -62,6 +62,16 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// 401 `M_UNAUTHORIZED` without a valid proof, 400 `M_UNAUTHORIZED` for a malformed one, 403 `M_FORBIDDEN` for a
     /// server that is not let in (the statuses of X-Matrix; another scheme keeps to them).
     async fn authenticate(&self, call: &mut Call) -> Result<Origin, FederationError>;
+
+    /// Whether what stands beside a request can be a proof at all. A binding's server that was given the authenticator asks before it reads the
+    /// content of a call that needs one, so that nobody who proves nothing has it read. What passes here is still to be authenticated.
+    ///
+    /// # Errors
+    /// As [`authenticate`](Self::authenticate), for what can be said without the content and without a key.
+    fn screen(&self, context: &CallContext) -> Result<(), FederationError> {
+        let _ = context;
+        Ok(())
+    }
 }
 
 /// Proves origins by X-Matrix request signatures (SS "Request Authentication").
@@ -96,14 +106,44 @@ impl XMatrixAuthenticator {
         self
     }
 
-    /// The one of our names that the request was signed for. Senders before v1.3 leave it out of the header and sign it all the same.
-    fn destination(&self, credentials: &[XMatrix]) -> Result<ServerName, FederationError> {
+    /// What the credentials say, and the one of our names that they are for.
+    fn claims(
+        &self,
+        context: &CallContext,
+    ) -> Result<(XMatrixCredentials, ServerName), FederationError> {
+        let headers = context.credentials.iter().map(str::as_bytes);
+        let credentials = XMatrixCredentials::from_headers(headers).map_err(|error| {
+            if error.is_missing() {
+                FederationError::unauthorized(error.to_string())
+            } else {
+                FederationError::malformed_credentials(error.to_string())
+            }
+        })?;
+        let addressed = context.destination.as_ref();
+        let destination = self.destination(credentials.as_slice(), addressed)?;
+        if addressed.is_some_and(|addressed| *addressed != destination) {
+            return Err(FederationError::unauthorized(
+                "the request is signed for another destination than it was sent to",
+            ));
+        }
+        Ok((credentials, destination))
+    }
+
+    /// The one of our names that the request was signed for. Senders before v1.3 leave it out of the header and sign it all the same: then it is the name
+    /// that the wire says it is sent to, if that is ours.
+    fn destination(
+        &self,
+        credentials: &[XMatrix],
+        addressed: Option<&ServerName>,
+    ) -> Result<ServerName, FederationError> {
         let mut named = credentials
             .iter()
             .filter_map(|one| one.destination.as_deref());
         let own = |name: &str| self.own_names.iter().find(|own| own.as_str() == name);
         let Some(first) = named.next() else {
-            return Ok(self.own_names.first().expect("made with one").clone());
+            let addressed = addressed.filter(|name| self.own_names.contains(*name));
+            let name = addressed.or(self.own_names.first());
+            return Ok(name.expect("made with one").clone());
         };
         match (own(first), named.all(|other| other == first)) {
             (Some(own), true) => Ok(own.clone()),
@@ -117,24 +157,9 @@ impl XMatrixAuthenticator {
 #[async_trait]
 impl Authenticator for XMatrixAuthenticator {
     async fn authenticate(&self, call: &mut Call) -> Result<Origin, FederationError> {
-        let headers = call.context().credentials.iter().map(str::as_bytes);
-        let credentials = XMatrixCredentials::from_headers(headers).map_err(|error| {
-            if error.is_missing() {
-                FederationError::unauthorized(error.to_string())
-            } else {
-                FederationError::malformed_credentials(error.to_string())
-            }
-        })?;
+        let (credentials, destination) = self.claims(call.context())?;
         let origin = credentials.origin().clone();
         let credentials = credentials.as_slice();
-        let destination = self.destination(credentials)?;
-        if let Some(addressed) = &call.context().destination
-            && *addressed != destination
-        {
-            return Err(FederationError::unauthorized(
-                "the request is signed for another destination than it was sent to",
-            ));
-        }
         let form = match call.make_form() {
             Ok(form) => form,
             Err(CallError::Federation(error)) => return Err(error),
@@ -176,6 +201,10 @@ impl Authenticator for XMatrixAuthenticator {
         }
         call.context_mut().destination = Some(destination);
         Ok(Origin::proven(origin, "X-Matrix"))
+    }
+
+    fn screen(&self, context: &CallContext) -> Result<(), FederationError> {
+        self.claims(context).map(drop)
     }
 }
 

@@ -94,6 +94,11 @@ impl ErrorKind {
         }
     }
 
+    /// The errcodes that decide the kind, whatever the status.
+    pub fn known_errcodes() -> impl Iterator<Item = &'static str> {
+        ROWS.iter().flat_map(|row| row.errcodes).copied()
+    }
+
     /// The kind of an answer.
     ///
     /// A known errcode other than `M_UNKNOWN` decides; else the status does. A status of 500 with

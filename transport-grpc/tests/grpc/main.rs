@@ -9,6 +9,7 @@ mod errors;
 mod interop;
 mod limits;
 mod older;
+mod screen;
 mod setting;
 mod streams;
 mod third_party;

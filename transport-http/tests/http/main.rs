@@ -2,10 +2,20 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)] // a test binary; clippy.toml exempts test functions, not what they share
 
+mod answers;
+mod bodies;
+mod framing;
 mod hostile;
+mod location;
 mod mapping;
+mod paths;
+mod raw;
 mod replies;
 mod requests;
 mod service;
 mod setting;
+mod signed;
+mod signing;
+mod transactions;
 mod unregistered;
+mod verification;

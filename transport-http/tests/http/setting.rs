@@ -46,10 +46,22 @@ where
 
 impl Serving {
     pub async fn tls(service: CallService) -> Self {
-        Self::tls_with(service, Operations::federation()).await
+        Self::tls_with(service, HttpServerOptions::default()).await
     }
 
-    pub async fn tls_with(service: CallService, operations: Operations) -> Self {
+    pub async fn tls_with(service: CallService, options: HttpServerOptions) -> Self {
+        Self::tls_for(service, Operations::federation(), options).await
+    }
+
+    pub async fn tls_for(
+        service: CallService,
+        operations: Operations,
+        options: HttpServerOptions,
+    ) -> Self {
+        Self::tls_server(HttpServer::with_options(operations, service, options)).await
+    }
+
+    pub async fn tls_server(server: HttpServer) -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = rcgen::CertificateParams::new(vec!["matrix.test".to_owned()])
             .unwrap()
@@ -57,41 +69,20 @@ impl Serving {
             .unwrap();
         let tls = ServerTls::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes())
             .unwrap();
-        Self::start(
-            service,
-            operations,
-            ListenerOptions::with_tls(tls),
-            HttpServerOptions::default(),
-            Some(certificate.pem()),
-        )
-        .await
+        let options = ListenerOptions::with_tls(tls);
+        Self::start(server, options, Some(certificate.pem())).await
     }
 
     pub async fn plain(service: CallService, options: HttpServerOptions) -> Self {
-        let listening = ListenerOptions::default();
-        Self::start(service, Operations::federation(), listening, options, None).await
+        let server = HttpServer::with_options(Operations::federation(), service, options);
+        Self::plain_server(server).await
     }
 
-    pub async fn plain_with(service: CallService, operations: Operations) -> Self {
-        let options = HttpServerOptions::default();
-        Self::start(
-            service,
-            operations,
-            ListenerOptions::default(),
-            options,
-            None,
-        )
-        .await
+    pub async fn plain_server(server: HttpServer) -> Self {
+        Self::start(server, ListenerOptions::default(), None).await
     }
 
-    async fn start(
-        service: CallService,
-        operations: Operations,
-        listening: ListenerOptions,
-        options: HttpServerOptions,
-        root: Option<String>,
-    ) -> Self {
-        let server = HttpServer::with_options(operations, service, options);
+    async fn start(server: HttpServer, listening: ListenerOptions, root: Option<String>) -> Self {
         let listener = Listener::bind("127.0.0.1:0", listening).await.unwrap();
         let address = listener.local_addr();
         let task = tokio::spawn(async move {
@@ -104,6 +95,11 @@ impl Serving {
             root,
             task,
         }
+    }
+
+    /// The certificate to trust, if there is TLS.
+    pub fn root(&self) -> Option<&str> {
+        self.root.as_deref()
     }
 
     pub fn client(&self, protocol: Protocol) -> Client {

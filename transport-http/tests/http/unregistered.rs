@@ -7,6 +7,7 @@ use comity_core::{
     endpoint::Content,
     error::{CallError, FederationError},
 };
+use comity_http::HttpServer;
 use comity_net::Protocol;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -24,7 +25,7 @@ fn echo() -> comity_core::CallService {
         Ok(Reply::Body(Body {
             status: 203,
             content_type: form.content().media_type().map(str::to_owned),
-            content_disposition: None,
+            content_disposition: Some(call.spec().name.to_owned()),
             bytes: stream::iter([Ok(before), Ok(form.content().bytes())]).boxed(),
         }))
     })
@@ -34,7 +35,7 @@ fn echo() -> comity_core::CallService {
 async fn bytes_of_any_kind_cross_both_ways() {
     let every_byte: Bytes = (0..=255).collect();
     for protocol in [Protocol::Http1, Protocol::Http2] {
-        let serving = Serving::tls_with(echo(), taking()).await;
+        let serving = Serving::tls_for(echo(), taking(), Default::default()).await;
         let client = serving.client(protocol);
         for content_type in ["application/octet-stream", "text/plain; charset=x"] {
             let content = Content::Opaque {
@@ -57,12 +58,13 @@ async fn bytes_of_any_kind_cross_both_ways() {
 async fn what_is_no_success_is_the_peers_answer() {
     for (status, body) in [(302, ""), (404, "<html>"), (500, "{}")] {
         let answer = FederationError::from_http(status, None, Bytes::from(body));
-        let serving = Serving::tls_with(
+        let serving = Serving::tls_for(
             handler(move |_| {
                 let answer = answer.clone();
                 async move { Err(answer.into()) }
             }),
             taking(),
+            Default::default(),
         )
         .await;
         let request = Unregistered::new("GET", "/x", Content::Absent).unwrap();
@@ -90,7 +92,7 @@ fn raw(line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn each_request_is_taken_as_its_media_type_says_or_refused_for_what_it_is() {
-    let serving = Serving::plain_with(echo(), taking()).await;
+    let serving = Serving::plain_server(HttpServer::new(taking(), echo())).await;
     let json = "Content-Type: application/json\r\n";
     let text = "Content-Type: text/plain\r\n";
     let rows: Vec<(Vec<u8>, &str, &[&str])> = vec![
@@ -140,7 +142,17 @@ async fn each_request_is_taken_as_its_media_type_says_or_refused_for_what_it_is(
             &["M_INVALID_PARAM"],
         ),
         // The reply to HEAD has a head only.
-        (raw("HEAD /x", "", b""), "203", &[]),
+        (
+            raw("HEAD /x", "", b""),
+            "203",
+            &["content-disposition: Unregistered"],
+        ),
+        // As GET, where a row knows the target so.
+        (
+            raw("HEAD /_matrix/federation/v1/version", "", b""),
+            "203",
+            &["content-disposition: GetVersion"],
+        ),
     ];
     for (request, status, says) in rows {
         let answer = serving.raw(&request).await;

@@ -1,8 +1,9 @@
 //! `docs/federation-api.md`, the API without a wire: from the table, the documentation of its types, and the prose of `page.md`.
 //!
-//! `table` has the rows, `source` the types as the source documents them, `words` says a type without Rust, `operation` writes one operation, and
+//! The tables of operations in the documents of the bindings come from the same rows: see `bindings`. `table` has the rows, `source` the types as the source documents them, `words` says a type without Rust, `operation` writes one operation, and
 //! `wire` finds the words that may not be in the page.
 
+mod bindings;
 mod operation;
 mod source;
 mod table;
@@ -92,7 +93,7 @@ const COMMON: &[DocumentedError] = &[
     },
 ];
 
-/// Writes the page, or says whether it is what would be written.
+/// Writes the page and the tables of the bindings' documents, or says whether they are what would be written.
 pub(crate) fn run(mode: Mode) -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = page(&root)?;
@@ -106,7 +107,7 @@ pub(crate) fn run(mode: Mode) -> Result<(), Box<dyn Error>> {
             );
         }
     }
-    Ok(())
+    bindings::run(&root, &table::groups(), mode)
 }
 
 fn page(root: &Path) -> Result<String, Box<dyn Error>> {

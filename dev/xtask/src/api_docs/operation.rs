@@ -113,7 +113,7 @@ fn sizes(spec: &OperationSpec) -> String {
     }
 }
 
-fn bytes(number: u64) -> String {
+pub(super) fn bytes(number: u64) -> String {
     for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
         if number >= 1 << shift && number.trailing_zeros() >= shift {
             return format!("{} {unit}", number >> shift);
@@ -122,7 +122,7 @@ fn bytes(number: u64) -> String {
     format!("{number} bytes")
 }
 
-fn clocks(spec: &OperationSpec) -> String {
+pub(super) fn clocks(spec: &OperationSpec) -> String {
     let clocks = &spec.clocks;
     let mut text = match clocks.total {
         Some(total) if total <= clocks.head => return format!("the whole within {}", time(total)),
@@ -344,15 +344,7 @@ fn errors(errors: &[DocumentedError]) -> String {
 pub(super) fn error_table(errors: &[DocumentedError]) -> String {
     let rows = errors.iter().map(|documented| {
         let error = FederationError::new(documented.http_status, documented.errcode, "");
-        let again = match error.retry() {
-            Retry::No => "no",
-            Retry::After(_) => "after the time that it names",
-            Retry::OtherServer => "of another server in the room",
-            // With another number it is not the request that is too large, but what it asks for.
-            Retry::Split if documented.http_status != 413 => "no",
-            Retry::Split => "in smaller parts, if it has any",
-            Retry::IfIdempotent => "if repeating is harmless",
-        };
+        let again = again(documented);
         format!(
             "| `{}` | {} | {again} | {} |\n",
             documented.errcode,
@@ -364,6 +356,20 @@ pub(super) fn error_table(errors: &[DocumentedError]) -> String {
         "| code | kind | again? | when |\n| --- | --- | --- | --- |\n{}",
         rows.collect::<String>()
     )
+}
+
+/// Whether the request that was answered so may be sent again.
+pub(super) fn again(documented: &DocumentedError) -> &'static str {
+    let error = FederationError::new(documented.http_status, documented.errcode, "");
+    match error.retry() {
+        Retry::No => "no",
+        Retry::After(_) => "after the time that it names",
+        Retry::OtherServer => "of another server in the room",
+        // With another number it is not the request that is too large, but what it asks for.
+        Retry::Split if documented.http_status != 413 => "no",
+        Retry::Split => "in smaller parts, if it has any",
+        Retry::IfIdempotent => "if repeating is harmless",
+    }
 }
 
 /// `PERMISSION_DENIED` as a word.

@@ -28,7 +28,8 @@ const WORDS: &[&str] = &[
     "413", "414", "429", "431", "500", "501", "502", "503", "504",
 ];
 
-/// Every line with such a word, the word first. Where a link leads to is not read.
+/// Every line with such a word, the word first. Neither where a link leads to is read, nor the name of a member that has more words than one
+/// (`status_msg`).
 pub(super) fn words(page: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut exempt = false;
@@ -39,7 +40,7 @@ pub(super) fn words(page: &str) -> Vec<String> {
         if exempt {
             continue;
         }
-        let read = without_destinations(line);
+        let read = without_names(&without_destinations(line));
         let lower = read.to_lowercase();
         let parts = PARTS.iter().filter(|part| lower.contains(**part));
         let whole = WORDS.iter().filter(|word| {
@@ -61,6 +62,13 @@ fn without_destinations(line: &str) -> String {
     read
 }
 
+/// A line of Markdown without the code in it that has an underscore.
+fn without_names(line: &str) -> String {
+    let pieces = line.split('`').enumerate();
+    let kept = pieces.filter(|(place, piece)| place % 2 == 0 || !piece.contains('_'));
+    kept.map(|(_, piece)| piece).collect::<Vec<_>>().join("`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +82,8 @@ mod tests {
             ("the Header and the status", 2),
             ("GetVersion gets 1,404 or 40.4 targets", 0),
             ("the [specification](https://spec.matrix.org)", 0),
+            ("`push[].status_msg` and the status", 1),
+            ("the `status`", 1),
         ] {
             assert_eq!(words(line).len(), expected, "{line}");
         }

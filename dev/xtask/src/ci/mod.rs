@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, proto};
+use crate::{api_docs, doc_code, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -40,7 +40,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "files",
-        about: "no committed file names a machine; long files are listed",
+        about: "no committed file names a machine; long files are listed; the small example is small",
         check: files::check,
     },
     Step {
@@ -60,8 +60,13 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "api-docs",
-        about: "docs/federation-api.md is what the table of operations gives",
+        about: "docs/federation-api.md and the tables of the bindings' documents are what the table of operations gives",
         check: |_| api_docs::run(proto::Mode::Check),
+    },
+    Step {
+        name: "doc-code",
+        about: "the Rust blocks of docs/*.md are those of files that are compiled",
+        check: |_| doc_code::run(proto::Mode::Check),
     },
     Step {
         name: "clippy",

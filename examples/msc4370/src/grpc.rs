@@ -1,26 +1,27 @@
-//! The typed gRPC message of [`GetRoomComplexity`], written by hand: with prost's derive there is neither a schema to compile nor a protoc.
+//! The typed gRPC message of [`GetExtremities`], written by hand: with prost's derive there is neither a schema to compile nor a protoc.
 //!
 //! ```proto
-//! service Complexity {
-//!   rpc GetRoomComplexity(GetRoomComplexityRequest) returns (GetRoomComplexityReply);
+//! service Extremities {
+//!   rpc GetExtremities(GetExtremitiesRequest) returns (GetExtremitiesReply);
 //! }
 //! ```
 
 use bytes::Bytes;
 use comity_core::{
     endpoint::{Content, EndpointParts},
-    json::{Kind, Object},
+    json::Object,
 };
 use comity_grpc::{
     CodecError, ContentFields, Fields, GrpcCodec, QueryParameter, QueryReader, ReplyCodec,
-    ReplyMessage, RequestFields, extra_json, query_of,
+    ReplyMessage, RequestFields, StringList, extra_json, query_of, string_list,
 };
 
-use crate::GetRoomComplexity;
+use crate::GetExtremities;
 
+// [doc: message]
 /// The request.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct GetRoomComplexityRequest {
+pub struct GetExtremitiesRequest {
     /// The room.
     #[prost(string, tag = "1")]
     pub room_id: String,
@@ -31,23 +32,25 @@ pub struct GetRoomComplexityRequest {
 
 /// The reply.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct GetRoomComplexityReply {
-    /// The measure as JSON text. A `double` could not give `0.10` or `1e400` back as they were.
-    #[prost(bytes = "bytes", optional, tag = "1")]
-    pub v1: Option<Bytes>,
-    /// Every other member, and `v1` if it is no number, as one JSON object; empty if there is none.
+pub struct GetExtremitiesReply {
+    /// The IDs. A message of its own, so that a reply without the member is not one with an empty list.
+    #[prost(message, optional, tag = "1")]
+    pub prev_events: Option<StringList>,
+    /// Every other member, and `prev_events` if it is no array of strings, as one JSON object; empty if there is none.
     #[prost(bytes = "bytes", tag = "2")]
     pub extra_json: Bytes,
 }
+// [end doc]
 
-impl GrpcCodec for GetRoomComplexity {
-    const RPC: &'static str = "org.example.complexity.v1.Complexity/GetRoomComplexity";
-    type Request = GetRoomComplexityRequest;
-    const REPLY: ReplyCodec = ReplyCodec::message::<GetRoomComplexityReply>();
+// [doc: codec]
+impl GrpcCodec for GetExtremities {
+    const RPC: &'static str = "org.matrix.msc4370.Extremities/GetExtremities";
+    type Request = GetExtremitiesRequest;
+    const REPLY: ReplyCodec = ReplyCodec::message::<GetExtremitiesReply>();
 
     fn request_to_message(parts: &EndpointParts) -> Option<Self::Request> {
         // A body is none of this operation's, and no field holds one: `Invoke` carries it.
-        matches!(parts.content, Content::Absent).then(|| GetRoomComplexityRequest {
+        matches!(parts.content, Content::Absent).then(|| GetExtremitiesRequest {
             room_id: parts.path_parameter(0).to_owned(),
             extra_query: QueryReader::new(&parts.query).rest(),
         })
@@ -62,21 +65,18 @@ impl GrpcCodec for GetRoomComplexity {
     }
 }
 
-impl ReplyMessage for GetRoomComplexityReply {
+impl ReplyMessage for GetExtremitiesReply {
     fn from_content(content: &Object) -> Self {
         let mut reader = content.reader();
-        let v1 = content.get("v1").filter(|v1| v1.kind() == Kind::Number);
-        if v1.is_some() {
-            reader.take("v1");
-        }
         Self {
-            v1: v1.map(|number| number.text().clone()),
+            prev_events: string_list(reader.try_strings("prev_events")),
             extra_json: extra_json(reader),
         }
     }
 
     fn content(&self) -> Result<ContentFields<'_>, CodecError> {
-        let fields = Fields::new().json("v1", self.v1.as_ref());
+        let fields = Fields::new().strings("prev_events", self.prev_events.as_ref());
         Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
     }
 }
+// [end doc]

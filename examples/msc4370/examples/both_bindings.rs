@@ -1,4 +1,4 @@
-//! Serves `GetRoomComplexity` beside Comity's own operations, over HTTP and gRPC on one TLS port, and calls it in every way there is.
+//! Serves `GetExtremities` beside Comity's own operations, over HTTP and gRPC on one TLS port, and calls it in every way there is.
 //!
 //! `cargo run --example both_bindings`, in the folder of this crate.
 
@@ -18,7 +18,7 @@ use comity_core::{
     },
     call::Authenticated,
     error::FederationError,
-    json::{Json, Members, Value},
+    json::{Members, Value},
     transport::{FixedRoutes, Route, Transport},
 };
 use comity_grpc::{Codecs, GrpcCodec, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
@@ -27,31 +27,35 @@ use comity_net::{
     AddressGuard, ClientTls, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions,
     Protocol, ServerTls,
 };
-use own_operation::{Calls, Complexity, GetRoomComplexity, GetRoomComplexityReply, complexity};
+use msc4370::{Calls, Extremities, GetExtremities, GetExtremitiesReply, extremities};
 
 /// The rpc that carries any operation.
 const INVOKE: &str = "/comity.federation.v1.Invocation/Invoke";
 
 struct Homeserver;
 
+// [doc: serve]
 #[async_trait]
-impl Complexity for Homeserver {
-    async fn get_room_complexity(
+impl Extremities for Homeserver {
+    async fn get_extremities(
         &self,
-        _: &Authenticated,
-        request: GetRoomComplexity,
-    ) -> Result<GetRoomComplexityReply, FederationError> {
+        cx: &Authenticated,
+        request: GetExtremities,
+    ) -> Result<GetExtremitiesReply, FederationError> {
         if request.room_id != "!room:callee.example" {
-            return Err(FederationError::not_found("no such room"));
+            let origin = cx.origin();
+            return Err(FederationError::not_found(format!(
+                "no such room, {origin}"
+            )));
         }
-        // No double holds the second number; it crosses every binding all the same.
-        let huge = Value::parse("1e400".into(), 64).expect("a number is JSON");
-        Ok(GetRoomComplexityReply {
-            v1: Json::write(&(151.0 / 500.0)).expect("a finite number is JSON"),
-            extra: Members::from_iter([("org.example.v2".to_owned(), huge)]),
+        let draft = Value::string("not in the proposal");
+        Ok(GetExtremitiesReply {
+            prev_events: vec!["$one".to_owned(), "$other".to_owned()],
+            extra: Members::from_iter([("org.example.more".to_owned(), draft)]),
         })
     }
 }
+// [end doc]
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -60,9 +64,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let key = Arc::new(SigningKey::generate("1")?);
     let (root, tls) = certificate(them.host())?;
 
+    // [doc: register]
     // Comity's operations and ours, side by side; a name or path that were taken would be an error here.
-    let operations = Operations::federation().with(own_operation::operations())?;
-    let codecs = Codecs::federation().with::<GetRoomComplexity>();
+    let operations = Operations::federation().with(msc4370::operations())?;
+    let codecs = Codecs::federation().with::<GetExtremities>();
+    // [end doc]
 
     let document = KeyDocument::new(us.clone(), now_ms() + 3_600_000).sign(&[&key])?;
     let nowhere = Client::new(Arc::new(HttpTransport::new(
@@ -73,7 +79,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         KeyRing::new(nowhere, KeyRingOptions::default()).with_pinned(ServerKeys::parse(document)?);
     let authenticator = XMatrixAuthenticator::new(them.clone(), Arc::new(keys));
     let service = Router::new()
-        .with(complexity(Arc::new(Homeserver)))
+        .with(extremities(Arc::new(Homeserver)))
         .layered(Verify::layer(Arc::new(authenticator)));
 
     let grpc = GrpcServer::new(
@@ -110,12 +116,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         GrpcTransport::new(routes.clone(), pool(&root, Protocol::Http2)?).with_codecs(codecs);
     // This peer has Comity's codecs alone: to it our operation is one of those that go through `Invoke`.
     let without = GrpcTransport::new(routes, pool(&root, Protocol::Http2)?);
-    let rpc = format!("/{}", GetRoomComplexity::RPC);
+    let rpc = format!("/{}", GetExtremities::RPC);
     let ways: [(&str, Arc<dyn Transport>, &str); 3] = [
         (
             "HTTP",
             Arc::new(http),
-            "/_matrix/federation/unstable/rooms/",
+            "/_matrix/federation/unstable/org.matrix.msc4370/extremities/",
         ),
         ("gRPC, with the typed message", Arc::new(typed), &rpc),
         ("gRPC, from a peer without it", Arc::new(without), INVOKE),
@@ -123,18 +129,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for (way, transport, path) in ways {
         println!("{way}:");
         let client = Client::layered(transport, Sign::layer(us.clone(), key.clone()));
-        let mut request = GetRoomComplexity {
+        let mut request = GetExtremities {
             room_id: "!room:callee.example".to_owned(),
-            ..GetRoomComplexity::default()
+            ..GetExtremities::default()
         };
-        let reply = client.get_room_complexity(&them, request.clone()).await?;
-        let (v1, v2) = (reply.v1.read()?, reply.extra.get("org.example.v2"));
-        println!("  v1 is {v1}, and a member that the operation does not know is {v2:?}");
-        if v1 != 0.302 || v2.map(Value::as_text) != Some("1e400") {
+        let reply = client.get_extremities(&them, request.clone()).await?;
+        let more = reply.extra.get("org.example.more");
+        println!(
+            "  {:?}, and a member that the operation does not know: {more:?}",
+            reply.prev_events
+        );
+        if reply.prev_events != ["$one", "$other"] || more.is_none() {
             return Err("another reply arrived than the one that was given".into());
         }
         request.room_id = "!other:callee.example".to_owned();
-        let refused = client.get_room_complexity(&them, request).await;
+        let refused = client.get_extremities(&them, request).await;
         let error = refused.err().ok_or("a room that is not there was found")?;
         println!("  {error}");
         let arrived = mem::take(&mut *arrived.lock().expect("nobody panics with it"));

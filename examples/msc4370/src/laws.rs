@@ -8,7 +8,7 @@ use std::{
 };
 
 use comity_conformance::{
-    Lists, Parameter, ReplySample, Sample, extra_query, identifier, json, no_body,
+    Kind, Lists, Parameter, ReplySample, Sample, extra_query, identifier, json, no_body,
 };
 use comity_core::{
     CallService, Client, Operations, ServerName,
@@ -25,16 +25,18 @@ use comity_net::{
 };
 use proptest::{
     prop_assert, prop_assert_eq, proptest,
-    sample::select,
     strategy::{BoxedStrategy, Strategy},
 };
 use prost::Message;
 
-use crate::{GetRoomComplexity, grpc, operations};
+use crate::{GetExtremities, grpc, operations};
 
-impl Sample for GetRoomComplexity {
+// [doc: sample]
+impl Sample for GetExtremities {
     const LISTS: Lists<Self> = Lists::NONE;
     const PARAMETERS: &'static [Parameter] = &[];
+    const REPLY_MEMBERS: &'static [Parameter] =
+        &[Parameter::member("prev_events", Kind::Strings).required()];
 
     fn requests() -> BoxedStrategy<Self> {
         (identifier(), extra_query())
@@ -50,28 +52,27 @@ impl Sample for GetRoomComplexity {
     }
 
     fn replies() -> BoxedStrategy<ReplySample> {
-        let number = select(&["0", "0.302", "1.10", "1e400", "-0.5E-7", "9007199254740993"][..]);
-        let number = number.prop_map(json::parse).boxed();
-        json::hostile(vec![("v1", number)])
+        json::hostile(vec![("prev_events", json::strings())])
             .prop_map(ReplySample::Message)
             .boxed()
     }
 }
+// [end doc]
 
 proptest! {
     /// A request's message stands for exactly what was signed, also after it was bytes.
     #[test]
     fn the_request_message_says_what_the_request_said(
-        request in GetRoomComplexity::requests(),
-        content in GetRoomComplexity::contents(),
+        request in GetExtremities::requests(),
+        content in GetExtremities::contents(),
     ) {
         let parts = EndpointParts { content, ..Endpoint::write(&request) };
-        match GetRoomComplexity::request_to_message(&parts) {
+        match GetExtremities::request_to_message(&parts) {
             Some(message) => {
                 let message = Message::decode(&message.encode_to_vec()[..]).unwrap();
-                let fields = GetRoomComplexity::request_from_message(&message).unwrap();
+                let fields = GetExtremities::request_from_message(&message).unwrap();
                 prop_assert!(fields.matches(&parts));
-                let limit = GetRoomComplexity::SPEC.limits.request;
+                let limit = GetExtremities::SPEC.limits.request;
                 prop_assert_eq!(fields.ingest(limit).unwrap(), parts);
             }
             // `Invoke` carries it.
@@ -79,21 +80,21 @@ proptest! {
         }
     }
 
-    /// So does a reply's, whatever a peer may send in place of a number.
+    /// So does a reply's, whatever a peer may send in place of the IDs.
     #[test]
-    fn the_reply_message_says_what_the_reply_said(reply in GetRoomComplexity::replies()) {
+    fn the_reply_message_says_what_the_reply_said(reply in GetExtremities::replies()) {
         let ReplySample::Message(content) = reply else { unreachable!("the reply is a message") };
-        let message = grpc::GetRoomComplexityReply::from_content(&content);
-        let message = grpc::GetRoomComplexityReply::decode(&message.encode_to_vec()[..]).unwrap();
-        let read = message.content().unwrap().ingest(GetRoomComplexity::SPEC.limits.message);
+        let message = grpc::GetExtremitiesReply::from_content(&content);
+        let message = grpc::GetExtremitiesReply::decode(&message.encode_to_vec()[..]).unwrap();
+        let read = message.content().unwrap().ingest(GetExtremities::SPEC.limits.message);
         prop_assert_eq!(read.unwrap(), Some(content));
     }
 
     /// The endpoint form says what the request says, and an operation that its registry knows gets there.
     #[test]
     fn a_call_arrives_as_it_was_made(
-        request in GetRoomComplexity::requests(),
-        reply in GetRoomComplexity::replies(),
+        request in GetExtremities::requests(),
+        reply in GetExtremities::replies(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -120,7 +121,7 @@ type Called = Arc<Mutex<Vec<String>>>;
 /// HTTP, memory, and gRPC with the typed message and without, each to a server that expects this request and gives this reply; and the rpc
 /// that has to be called.
 async fn transports(
-    request: &GetRoomComplexity,
+    request: &GetExtremities,
     reply: &ReplySample,
 ) -> Vec<(Arc<dyn Transport>, Option<String>, Called)> {
     let all = Operations::federation().with(operations()).unwrap();
@@ -139,9 +140,9 @@ async fn transports(
         ),
         (Arc::new(memory), None, Called::default()),
     ];
-    let ours = Codecs::federation().with::<GetRoomComplexity>();
+    let ours = Codecs::federation().with::<GetExtremities>();
     for (codecs, rpc) in [
-        (ours, GetRoomComplexity::RPC),
+        (ours, GetExtremities::RPC),
         (
             Codecs::federation(),
             "comity.federation.v1.Invocation/Invoke",
@@ -160,7 +161,7 @@ async fn transports(
 
 /// gRPC over loopback; the server has the typed message, and ends with the runtime.
 async fn over_grpc(operations: Operations, server: CallService, called: Called) -> GrpcTransport {
-    let codecs = Codecs::federation().with::<GetRoomComplexity>();
+    let codecs = Codecs::federation().with::<GetExtremities>();
     let options = GrpcServerOptions::default();
     let grpc = GrpcServer::new(operations.clone(), codecs, server.clone(), options);
     let claims = move |head: &http::request::Parts| {

@@ -1,0 +1,168 @@
+//! How a peer reads its replies: a reply that nobody reads must not hold its stream, and what stands behind it, for ever.
+//!
+//! Over HTTP/1.1 it is the connection that stalls, and [`Activity`](super::Activity) sees it. Over HTTP/2 a peer can shut the window of one stream and go on with the
+//! others. hyper then waits in the task of that stream; so the task is watched.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::activity::InFlight;
+use crate::Body;
+use crate::body::{BodyAborted, Outgoing};
+
+tokio::task_local! {
+    /// That of the HTTP/2 stream whose task runs.
+    static READER: Arc<Reader>;
+}
+
+/// Since when a stream's peer has had bytes to take. Microseconds since `start`; zero while it is we who have none.
+#[derive(Debug)]
+struct Reader {
+    start: Instant,
+    waiting_since: AtomicU64,
+}
+
+impl Reader {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            waiting_since: AtomicU64::new(0),
+        }
+    }
+
+    fn has_bytes(&self, so: bool) {
+        let since = if so {
+            (self.start.elapsed().as_micros() as u64).max(1)
+        } else {
+            0
+        };
+        self.waiting_since.store(since, Ordering::Relaxed);
+    }
+
+    fn waiting_since(&self) -> Option<Instant> {
+        match self.waiting_since.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(self.start + Duration::from_micros(since)),
+        }
+    }
+}
+
+pin_project! {
+    /// The body of a reply. Its request is in flight until it is dropped.
+    pub(super) struct Reply {
+        #[pin]
+        body: Outgoing<Arc<InFlight>>,
+        reader: Option<Arc<Reader>>,
+    }
+}
+
+impl Reply {
+    /// To be made in the task that answers the request.
+    pub(super) fn new(body: Body, in_flight: Arc<InFlight>) -> Self {
+        Self {
+            body: Outgoing::new(body, in_flight),
+            reader: READER.try_with(Arc::clone).ok(),
+        }
+    }
+}
+
+impl HttpBody for Reply {
+    type Data = Bytes;
+    type Error = BodyAborted;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyAborted>>> {
+        let this = self.project();
+        let Some(reader) = this.reader else {
+            return this.body.poll_frame(cx);
+        };
+        // hyper asks for more once the last bytes have found room.
+        reader.has_bytes(false);
+        let frame = ready!(this.body.poll_frame(cx));
+        reader.has_bytes(matches!(frame, Some(Ok(_))));
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Runs hyper's HTTP/2 streams, each as long as its peer reads.
+#[derive(Clone, Debug)]
+pub(super) struct Supervised {
+    limit: Duration,
+}
+
+impl Supervised {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit }
+    }
+}
+
+impl<F> Executor<F> for Supervised
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let reader = Arc::new(Reader::new());
+        let supervised = Supervision {
+            stream: READER.scope(Arc::clone(&reader), stream),
+            reader,
+            limit: self.limit,
+            alarm: None,
+        };
+        tokio::spawn(supervised);
+    }
+}
+
+pin_project! {
+    /// A stream under its clock. Dropped before its end it is reset.
+    struct Supervision<F> {
+        #[pin]
+        stream: F,
+        reader: Arc<Reader>,
+        limit: Duration,
+        // Moved when it rings, and not with each piece of a reply.
+        alarm: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<F: Future> Future for Supervision<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.stream.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        while let Some(since) = this.reader.waiting_since() {
+            let deadline = since + *this.limit;
+            if deadline <= Instant::now() {
+                tracing::debug!("nothing of a reply was read for too long; its stream is reset");
+                return Poll::Ready(());
+            }
+            let limit = *this.limit;
+            let alarm = this.alarm.get_or_insert_with(|| Box::pin(sleep(limit)));
+            ready!(alarm.as_mut().poll(cx));
+            alarm.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
