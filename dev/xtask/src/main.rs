@@ -17,7 +17,9 @@ commands:
   api-docs         write docs/federation-api.md, and the tables in the bindings' documents
   api-docs --check fail if they differ from what would be written
   doc-code         write the Rust blocks of docs/*.md from the files that they name
-  doc-code --check fail if they differ from what would be written";
+  doc-code --check fail if they differ from what would be written
+  spec-coverage --spec DIR
+                   compare the table of operations with a checkout of matrix-org/matrix-spec";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["proto", "--check"] => proto::run(proto::Mode::Check),
         ["api-docs"] => api_docs::run(proto::Mode::Write),
         ["api-docs", "--check"] => api_docs::run(proto::Mode::Check),
+        ["spec-coverage", "--spec", directory] => ci::spec_coverage(directory),
         ["doc-code"] => doc_code::run(proto::Mode::Write),
         ["doc-code", "--check"] => doc_code::run(proto::Mode::Check),
         _ => Err(USAGE.into()),

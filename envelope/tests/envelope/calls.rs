@@ -67,7 +67,7 @@ fn every_operation_crosses_with_any_content_and_reply() {
     let runtime = runtime();
     for sample in samples() {
         let operation = sample.operation();
-        let config = ProptestConfig::with_cases(48);
+        let config = ProptestConfig::with_cases(20);
         let strategy = (sample.requests(), sample.contents(), sample.replies());
         let mut runner = TestRunner::new(config);
         let run = runner.run(&strategy, |(request, content, reply)| {

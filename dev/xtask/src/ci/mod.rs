@@ -12,6 +12,7 @@ mod licences;
 mod published;
 mod readme;
 mod rules;
+mod specification;
 
 use std::{
     error::Error,
@@ -93,6 +94,11 @@ const STEPS: &[Step] = &[
         check: |root| from_readme(root, "test"),
     },
     Step {
+        name: "spec-coverage",
+        about: "the table of operations is what the Matrix specification describes",
+        check: specification::check,
+    },
+    Step {
         name: "examples",
         about: "each example runs to its end",
         check: run_examples,
@@ -143,6 +149,11 @@ pub(crate) fn run(names: &[&str]) -> Outcome {
     }
     println!("ci: all passed in {}", seconds(start));
     Ok(())
+}
+
+/// Compares the table with the checkout of the specification in `directory`.
+pub(crate) fn spec_coverage(directory: &str) -> Outcome {
+    specification::compare(&root(), directory.as_ref())
 }
 
 fn root() -> PathBuf {

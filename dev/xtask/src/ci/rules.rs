@@ -29,6 +29,7 @@ const ENDS: &[&str] = &[
     "comity-homeserver",
     "comity-bench",
     "comity-interop",
+    "comity-spec-coverage",
     "mimi",
     "mimi-profile",
     "unix-socket-transport",
