@@ -1,4 +1,4 @@
-//! The laws of Comity's own operations, kept by one from outside, over the conformance kit's hostile samples.
+//! The laws of Comity's own operations, kept by one from outside: the conformance kit over a sample of it.
 //!
 //! The sample stands in this crate, under `cfg(test)`: the kit's trait and the request would both be foreign to a test in `tests/`.
 
@@ -8,18 +8,19 @@ use std::{
 };
 
 use comity_conformance::{
-    Kind, Lists, Parameter, ReplySample, Sample, extra_query, identifier, json, no_body,
+    AnySample, Declared, Harness, HarnessError, Kind, Lists, Parameter, ReplySample, Sample,
+    Served, Verdict, async_trait, cases, extra_query, identifier, json, no_body,
 };
 use comity_core::{
-    CallService, Client, Operations, ServerName,
-    call::{Call, Endpoint, Operation},
+    CallService, Operations, ServerName,
+    call::{Endpoint, Operation},
     endpoint::{Content, EndpointParts},
-    transport::{FixedRoutes, MemoryMode, MemoryTransport, Route, Transport},
+    transport::{FixedRoutes, Route, Transport},
 };
 use comity_grpc::{
     Codecs, GrpcCodec, GrpcServer, GrpcServerOptions, GrpcTransport, ReplyMessage, is_grpc,
 };
-use comity_http::{HttpServer, ServiceTransport};
+use comity_http::{HttpServer, HttpTransport};
 use comity_net::{
     AddressGuard, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions, Protocol,
 };
@@ -29,7 +30,7 @@ use proptest::{
 };
 use prost::Message;
 
-use crate::{GetExtremities, grpc, operations};
+use crate::{GetExtremities, grpc};
 
 // [doc: sample]
 impl Sample for GetExtremities {
@@ -89,103 +90,104 @@ proptest! {
         let read = message.content().unwrap().ingest(GetExtremities::SPEC.limits.message);
         prop_assert_eq!(read.unwrap(), Some(content));
     }
-
-    /// The endpoint form says what the request says, and an operation that its registry knows gets there.
-    #[test]
-    fn a_call_arrives_as_it_was_made(
-        request in GetExtremities::requests(),
-        reply in GetExtremities::replies(),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            for (transport, rpc, called) in transports(&request, &reply).await {
-                let call = Call::new(callee(), request.clone());
-                let arrived = Client::new(transport).send(call).await.unwrap();
-                let (arrived, broken) = ReplySample::read(arrived).await;
-                prop_assert!(broken.is_none(), "{:?}", broken);
-                prop_assert_eq!(&arrived, &reply);
-                prop_assert_eq!(&*called.lock().unwrap(), &Vec::from_iter(rpc));
-            }
-            Ok(())
-        })?;
-    }
-}
-
-fn callee() -> ServerName {
-    "callee.example".parse().unwrap()
 }
 
 /// The rpcs that were called.
 type Called = Arc<Mutex<Vec<String>>>;
 
-/// HTTP, memory, and gRPC with the typed message and without, each to a server that expects this request and gives this reply; and the rpc
-/// that has to be called.
-async fn transports(
-    request: &GetExtremities,
-    reply: &ReplySample,
-) -> Vec<(Arc<dyn Transport>, Option<String>, Called)> {
-    let all = Operations::federation().with(operations()).unwrap();
-    let (request, reply) = (request.clone(), reply.clone());
-    let server = CallService::new(tower::service_fn(move |call: Call| {
-        assert!(call.request().same(&request), "{call:?} is not {request:?}");
-        std::future::ready(Ok(reply.to_reply(None)))
-    }));
-    let http = HttpServer::new(all.clone(), server.clone());
-    let memory = MemoryTransport::new(all.clone(), server.clone(), MemoryMode::ThroughCodec);
-    let mut transports: Vec<(Arc<dyn Transport>, _, _)> = vec![
-        (
-            Arc::new(ServiceTransport::new(http)),
-            None,
-            Called::default(),
-        ),
-        (Arc::new(memory), None, Called::default()),
-    ];
-    let ours = Codecs::federation().with::<GetExtremities>();
-    for (codecs, rpc) in [
-        (ours, GetExtremities::RPC),
-        (
-            Codecs::federation(),
-            "comity.federation.v1.Invocation/Invoke",
-        ),
-    ] {
-        let called = Called::default();
-        let grpc = over_grpc(all.clone(), server.clone(), called.clone()).await;
-        transports.push((
-            Arc::new(grpc.with_codecs(codecs)),
-            Some(format!("/{rpc}")),
-            called,
-        ));
-    }
-    transports
+/// Over loopback, to a server that has the typed message: by HTTP (`None`), or by gRPC with these codecs.
+struct Loopback {
+    codecs: Option<Codecs>,
+    called: Called,
 }
 
-/// gRPC over loopback; the server has the typed message, and ends with the runtime.
-async fn over_grpc(operations: Operations, server: CallService, called: Called) -> GrpcTransport {
-    let codecs = Codecs::federation().with::<GetExtremities>();
-    let options = GrpcServerOptions::default();
-    let grpc = GrpcServer::new(operations.clone(), codecs, server.clone(), options);
-    let claims = move |head: &http::request::Parts| {
-        called.lock().unwrap().push(head.uri.path().to_owned());
-        is_grpc(head)
+#[async_trait]
+impl Harness for Loopback {
+    fn name(&self) -> String {
+        "loopback".to_owned()
+    }
+
+    fn declared(&self) -> Declared {
+        match self.codecs {
+            None => Declared::default(),
+            Some(_) => Declared::default()
+                .naming_destination()
+                .bounding_error_bodies(2_500),
+        }
+    }
+
+    async fn serve(
+        &self,
+        server: &ServerName,
+        operations: Operations,
+        service: CallService,
+    ) -> Result<Served, HarnessError> {
+        let codecs = Codecs::federation().with::<GetExtremities>();
+        let options = GrpcServerOptions::default();
+        let grpc = GrpcServer::new(operations.clone(), codecs, service.clone(), options);
+        let called = self.called.clone();
+        let claims = move |head: &http::request::Parts| {
+            called.lock().unwrap().push(head.uri.path().to_owned());
+            is_grpc(head)
+        };
+        let http = HttpServer::new(operations, service).boxed();
+        let dispatch = Dispatch::new(http).with(claims, grpc.into_service());
+        let protocol = match self.codecs {
+            None => Protocol::Http1,
+            Some(_) => Protocol::Http2,
+        };
+        let options = ListenerOptions {
+            protocol,
+            ..ListenerOptions::default()
+        };
+        let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0), options).await?;
+        let route = Route {
+            addresses: vec![listener.local_addr()],
+            host: server.to_string(),
+            certificate_name: server.host().to_owned(),
+        };
+        tokio::spawn(listener.serve(dispatch, std::future::pending()));
+        let guard = AddressGuard::default().allow_loopback();
+        let connector = Connector::danger_without_tls().with_guard(guard);
+        let pool = Pool::new(connector, PoolOptions::default().with_protocol(protocol));
+        let routes = Arc::new(FixedRoutes::new().with(server.clone(), route));
+        let transport: Arc<dyn Transport> = match &self.codecs {
+            None => Arc::new(HttpTransport::new(routes, pool)),
+            Some(codecs) => Arc::new(GrpcTransport::new(routes, pool).with_codecs(codecs.clone())),
+        };
+        Ok(Served::new(transport))
+    }
+}
+
+/// Every case of the kit, and whether the typed message was used.
+fn passes(codecs: Option<Codecs>, typed: bool) {
+    let called = Called::default();
+    let harness = Loopback {
+        codecs,
+        called: called.clone(),
     };
-    let dispatch = Dispatch::new(HttpServer::new(operations, server).boxed())
-        .with(claims, grpc.into_service());
-    let options = ListenerOptions {
-        protocol: Protocol::Http2,
-        ..ListenerOptions::default()
-    };
-    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0), options)
-        .await
-        .unwrap();
-    let route = Route {
-        addresses: vec![listener.local_addr()],
-        host: callee().to_string(),
-        certificate_name: callee().host().to_owned(),
-    };
-    tokio::spawn(listener.serve(dispatch, std::future::pending()));
-    let connector =
-        Connector::danger_without_tls().with_guard(AddressGuard::default().allow_loopback());
-    let options = PoolOptions::default().with_protocol(Protocol::Http2);
-    let routes = FixedRoutes::new().with(callee(), route);
-    GrpcTransport::new(Arc::new(routes), Pool::new(connector, options))
+    for case in cases(harness, &[AnySample::of::<GetExtremities>()]) {
+        let name = case.name().to_owned();
+        match case.run() {
+            Verdict::Failed(why) => panic!("{name}: {why}"),
+            Verdict::Passed | Verdict::Unsupported(_) => {}
+        }
+    }
+    let rpc = format!("/{}", GetExtremities::RPC);
+    assert_eq!(called.lock().unwrap().contains(&rpc), typed);
+}
+
+#[test]
+fn the_kit_passes_over_http() {
+    passes(None, false);
+}
+
+#[test]
+fn the_kit_passes_over_grpc_with_the_typed_message() {
+    passes(Some(Codecs::federation().with::<GetExtremities>()), true);
+}
+
+#[test]
+fn the_kit_passes_over_grpc_for_a_peer_without_it() {
+    passes(Some(Codecs::federation()), false);
 }
