@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use http::{Extensions, Version};
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
 
 /// One connection. Requests that a [`Listener`](crate::Listener) hands on, and responses of a [`Pool`](crate::Pool), carry it in their
 /// extensions as `Arc<ConnectionInfo>`; all of one connection carry the same.
@@ -28,6 +31,21 @@ pub struct TlsInfo {
     pub sni: Option<String>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+    /// The certificates that the peer showed, its own first. Each side that asks for them verifies them in the handshake; a listener has none unless
+    /// [it asks](crate::ServerTls::asking_clients) and the client has one. Of a resumed session, those of the first handshake.
+    pub peer_certificates: Vec<CertificateDer<'static>>,
+}
+
+impl TlsInfo {
+    /// Whether the peer's certificate is for this DNS name or IP literal (RFC 6125, as rustls checks servers' names).
+    pub fn peer_is(&self, name: &str) -> bool {
+        let certificate = self.peer_certificates.first();
+        let parsed = certificate.and_then(|own| ParsedCertificate::try_from(own).ok());
+        let name = ServerName::try_from(name).ok();
+        parsed
+            .zip(name)
+            .is_some_and(|(own, name)| verify_server_name(&own, &name).is_ok())
+    }
 }
 
 impl ConnectionInfo {

@@ -77,6 +77,12 @@ fn tls_info(stream: &TlsStream<Metered>) -> TlsInfo {
         alpn: common.alpn_protocol().map(<[u8]>::to_vec),
         sni,
         resumed: common.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        peer_certificates: common
+            .peer_certificates()
+            .unwrap_or_default()
+            .iter()
+            .map(|one| one.clone().into_owned())
+            .collect(),
     }
 }
 

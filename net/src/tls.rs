@@ -9,6 +9,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 use crate::Protocol;
@@ -35,17 +37,28 @@ impl ClientTls {
     pub fn with_roots(
         roots: impl IntoIterator<Item = CertificateDer<'static>>,
     ) -> Result<Self, TlsConfigError> {
-        let mut store = RootCertStore::empty();
-        for root in roots {
-            store.add(root)?;
-        }
-        if store.is_empty() {
-            return Err(TlsConfigError::NoCertificate);
-        }
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(store)
+            .with_root_certificates(store(roots)?)
             .with_no_client_auth();
+        Ok(Self::from_config(config))
+    }
+
+    /// Trusts the certificate authorities of a PEM file, and shows a certificate of its own (chain and private key, both PEM) to servers that ask
+    /// for one.
+    ///
+    /// # Errors
+    ///
+    /// If a text is no PEM or holds nothing that can serve, or the key is not the certificate's.
+    pub fn from_pem_with_certificate(
+        roots: &[u8],
+        certificate_chain: &[u8],
+        key: &[u8],
+    ) -> Result<Self, TlsConfigError> {
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(store(certificates(roots)?)?)
+            .with_client_auth_cert(certificates(certificate_chain)?, private_key(key)?)?;
         Ok(Self::from_config(config))
     }
 
@@ -112,12 +125,41 @@ impl ServerTls {
     ///
     /// If either is no PEM, or the key is not the certificate's.
     pub fn from_pem(certificate_chain: &[u8], key: &[u8]) -> Result<Self, TlsConfigError> {
-        let chain = certificates(certificate_chain)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsConfigError::NoKey)?;
+        Self::with_verifier(
+            WebPkiClientVerifier::no_client_auth(),
+            certificate_chain,
+            key,
+        )
+    }
+
+    /// The same, and asks each client for a certificate of these authorities (PEM). One that has none is served, as only some operations may need it: what the
+    /// client showed is [`TlsInfo::peer_certificates`](crate::TlsInfo::peer_certificates). One with a certificate that is not theirs is not served.
+    ///
+    /// # Errors
+    ///
+    /// If a text is no PEM or holds nothing that can serve, or the key is not the certificate's.
+    pub fn asking_clients(
+        client_roots: &[u8],
+        certificate_chain: &[u8],
+        key: &[u8],
+    ) -> Result<Self, TlsConfigError> {
+        let roots = Arc::new(store(certificates(client_roots)?)?);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider())
+            .allow_unauthenticated()
+            .build()
+            .map_err(|error| rustls::Error::General(error.to_string()))?;
+        Self::with_verifier(verifier, certificate_chain, key)
+    }
+
+    fn with_verifier(
+        verifier: Arc<dyn ClientCertVerifier>,
+        certificate_chain: &[u8],
+        key: &[u8],
+    ) -> Result<Self, TlsConfigError> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(certificates(certificate_chain)?, private_key(key)?)?;
         // Stateless tickets: resumption works for any number of peers, in constant memory.
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
         Ok(Self::from_config(config))
@@ -163,6 +205,23 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigErr
     match certificates.is_empty() {
         true => Err(TlsConfigError::NoCertificate),
         false => Ok(certificates),
+    }
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, TlsConfigError> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| TlsConfigError::NoKey)
+}
+
+fn store(
+    roots: impl IntoIterator<Item = CertificateDer<'static>>,
+) -> Result<RootCertStore, TlsConfigError> {
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        store.add(root)?;
+    }
+    match store.is_empty() {
+        true => Err(TlsConfigError::NoCertificate),
+        false => Ok(store),
     }
 }
 

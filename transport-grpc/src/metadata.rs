@@ -25,6 +25,7 @@ const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const VIA: HeaderName = http::header::VIA;
+const FROM: HeaderName = http::header::FROM;
 
 /// Binary metadata is written without padding and read with or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -55,6 +56,9 @@ pub(crate) fn write(
     target.set_sensitive(true);
     headers.insert(TARGET, target);
     headers.insert(DESTINATION, value("the destination", destination.as_str())?);
+    if let Some(from) = &context.from {
+        headers.insert(FROM, value("`from`", from)?);
+    }
     if let Some(deadline) = context.deadline {
         let left = deadline.saturating_duration_since(Instant::now());
         headers.insert(TIMEOUT, value("the deadline", &write_timeout(left))?);
@@ -109,6 +113,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<(CallContext, Option<Signed>),
         credentials.push(credential.to_owned());
     }
     context.credentials = Credentials::new(credentials);
+    context.from = one(headers, &FROM)?.map(str::to_owned);
     if let Some(timeout) = one(headers, &TIMEOUT)? {
         let timeout = read_timeout(timeout).ok_or_else(|| {
             FederationError::invalid_param("metadata `grpc-timeout` is malformed")

@@ -47,6 +47,7 @@ impl ReplyMessage for pb::QueryProfileReply {
         Self {
             displayname: reader.try_string("displayname"),
             avatar_url: reader.try_string("avatar_url"),
+            time_zone: reader.try_string("m.tz"),
             extra_json: extra_json(reader),
         }
     }
@@ -54,7 +55,8 @@ impl ReplyMessage for pb::QueryProfileReply {
     fn content(&self) -> Result<ContentFields<'_>, CodecError> {
         let fields = Fields::new()
             .string("displayname", self.displayname.as_ref())
-            .string("avatar_url", self.avatar_url.as_ref());
+            .string("avatar_url", self.avatar_url.as_ref())
+            .string("m.tz", self.time_zone.as_ref());
         Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
     }
 }

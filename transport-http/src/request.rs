@@ -62,6 +62,9 @@ fn write_context(
         value.set_sensitive(true);
         headers.append(header::AUTHORIZATION, value);
     }
+    if let Some(from) = &context.from {
+        headers.insert(header::FROM, header_value("`From`", from)?);
+    }
     for hop in &context.via {
         headers.append(header::VIA, header_value("`Via`", hop)?);
     }
@@ -236,6 +239,11 @@ fn read_context(headers: &HeaderMap, peer: &PeerHeaders) -> Result<CallContext, 
         credentials.push(value.to_owned());
     }
     context.credentials = credentials;
+    // Of several it is open which one is meant: as good as none.
+    let mut from = headers.get_all(header::FROM).iter();
+    if let (Some(from), None) = (from.next(), from.next()) {
+        context.from = from.to_str().ok().map(str::to_owned);
+    }
     context.via = headers
         .get_all(header::VIA)
         .iter()

@@ -14,10 +14,7 @@ use crate::{
 impl Sample for MakeLeave {
     const PARAMETERS: &'static [Parameter] = &[];
 
-    const REPLY_MEMBERS: &'static [Parameter] = &[
-        Parameter::member("room_version", Kind::String),
-        Parameter::member("event", Kind::Template),
-    ];
+    const REPLY_MEMBERS: &'static [Parameter] = &[Parameter::member("event", Kind::Template)];
 
     const LISTS: Lists<Self> = Lists::NONE;
 

@@ -6,6 +6,7 @@ use comity_core::{
     json::{Json, ObjectWriter, Value},
 };
 use proptest::{
+    option,
     prelude::prop_oneof,
     strategy::{BoxedStrategy, Just, Strategy},
 };
@@ -18,7 +19,7 @@ const KNOWN: &[&str] = &["content", "room_id", "sender", "state_key", "type"];
 impl Sample for ExchangeThirdPartyInvite {
     const PARAMETERS: &'static [Parameter] = &[
         Parameter::member("type", Kind::String).required(),
-        Parameter::member("room_id", Kind::String).required(),
+        Parameter::member("room_id", Kind::String),
         Parameter::member("sender", Kind::String).required(),
         Parameter::member("state_key", Kind::String).required(),
         Parameter::member("content", Kind::Object).required(),
@@ -30,7 +31,7 @@ impl Sample for ExchangeThirdPartyInvite {
         (
             identifier(),
             json::string(),
-            json::string(),
+            option::of(json::string()),
             json::string(),
             json::string(),
             prop_oneof![invite(), json::object()],

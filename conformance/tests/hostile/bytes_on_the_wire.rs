@@ -13,7 +13,7 @@ use crate::{
 /// Each input on connections of its own, several at once: those that wait for the listener to give up take as long as that does.
 async fn each(serving: &Serving, test: impl AsyncFn(&Serving, &'static Input, Then)) {
     let throwing = inputs().iter().enumerate().map(|(turn, input)| {
-        let then = if turn % 8 == 0 {
+        let then = if turn % 16 == 0 {
             Then::Wait
         } else {
             Then::Close
@@ -21,7 +21,7 @@ async fn each(serving: &Serving, test: impl AsyncFn(&Serving, &'static Input, Th
         test(serving, input, then)
     });
     stream::iter(throwing)
-        .buffer_unordered(64)
+        .buffer_unordered(24)
         .collect::<Vec<_>>()
         .await;
 }

@@ -3,6 +3,7 @@
 mod api_docs;
 mod ci;
 mod conformance;
+mod doc_code;
 mod proto;
 
 use std::{env, process::ExitCode};
@@ -16,6 +17,10 @@ commands:
   proto --check    fail if they differ from what would be written
   api-docs         write docs/federation-api.md, and the tables in the bindings' documents
   api-docs --check fail if they differ from what would be written
+  doc-code         write the Rust blocks of docs/*.md from the files that they name
+  doc-code --check fail if they differ from what would be written
+  spec-coverage --spec DIR
+                   compare the table of operations with a checkout of matrix-org/matrix-spec
   conformance      run the conformance kit over the bindings, and write conformance/RESULTS.md, conformance/results.json and README.md's matrix
   conformance --check
                    fail if they differ from what would be written";
@@ -32,6 +37,9 @@ fn main() -> ExitCode {
         ["api-docs", "--check"] => api_docs::run(proto::Mode::Check),
         ["conformance"] => conformance::run(proto::Mode::Write),
         ["conformance", "--check"] => conformance::run(proto::Mode::Check),
+        ["spec-coverage", "--spec", directory] => ci::spec_coverage(directory),
+        ["doc-code"] => doc_code::run(proto::Mode::Write),
+        ["doc-code", "--check"] => doc_code::run(proto::Mode::Check),
         _ => Err(USAGE.into()),
     };
     match done {

@@ -38,7 +38,7 @@ pub enum ActionError {
     #[error("{0} is not a user of this server")]
     NotOurs(ruma_common::OwnedUserId),
     /// This server does not speak the room version.
-    #[error("room version {0:?} is none of 6 to 12")]
+    #[error("room version {0:?} is not spoken by this server")]
     UnknownVersion(String),
     /// The event cannot be signed.
     #[error(transparent)]
@@ -86,7 +86,7 @@ impl From<UnreadableEvent> for ActionError {
 /// What a room is made with.
 #[derive(Clone, Debug)]
 pub struct NewRoom {
-    /// Its version, [one that this server speaks](Version::SPOKEN).
+    /// Its version, [one that this server speaks](crate::Versions).
     pub version: String,
     /// `public`, `invite`, ...
     pub join_rule: String,
@@ -186,8 +186,8 @@ impl Homeserver {
         room: &NewRoom,
     ) -> Result<OwnedRoomId, ActionError> {
         self.check_ours(creator)?;
-        let version = Version::find(&room.version)
-            .ok_or_else(|| ActionError::UnknownVersion(room.version.clone()))?;
+        let version = self.versions.get(&room.version).cloned();
+        let version = version.ok_or_else(|| ActionError::UnknownVersion(room.version.clone()))?;
         let power_levels = room
             .power_levels
             .clone()

@@ -17,7 +17,7 @@ use comity_core::{
 use ruma_common::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use tokio::sync::Semaphore;
 
-use crate::{Event, Room, devices::User, invites::Invitations, media::File};
+use crate::{Event, Room, Versions, devices::User, invites::Invitations, media::File};
 
 /// Most events that wait for other servers without anyone waiting for them.
 const DELIVERIES: usize = 64;
@@ -31,6 +31,7 @@ pub struct Homeserver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) client: Client,
     pub(crate) keys: Arc<dyn KeySource>,
+    pub(crate) versions: Arc<Versions>,
 }
 
 /// What all clones of a server share. Each lock is held for one look or one change, never while anything is waited for.
@@ -71,6 +72,16 @@ impl Homeserver {
             shared,
             client,
             keys,
+            versions: Arc::new(Versions::matrix()),
+        }
+    }
+
+    /// The same server, speaking these room versions instead of those of the Matrix specification.
+    #[must_use]
+    pub fn speaking(self, versions: Versions) -> Self {
+        Self {
+            versions: Arc::new(versions),
+            ..self
         }
     }
 
@@ -81,6 +92,7 @@ impl Homeserver {
             shared: self.shared.clone(),
             client,
             keys,
+            versions: self.versions.clone(),
         }
     }
 

@@ -162,7 +162,7 @@ impl Joining<'_> {
         let request = MakeJoin {
             room_id: self.room_id.to_string(),
             user_id: self.user.to_string(),
-            versions: Version::SPOKEN.map(str::to_owned).to_vec(),
+            versions: self.server.versions.ids().map(str::to_owned).collect(),
             extra_query: Query::default(),
         };
         let reply = self.server.client.make_join(self.via, request.clone());
@@ -173,8 +173,8 @@ impl Joining<'_> {
             TemplateFault::RoomVersion(version) => ActionError::UnknownVersion(version),
             fault => self.bad(&fault.to_string()),
         })?;
-        let version = Version::find(&template.room_version)
-            .ok_or(ActionError::UnknownVersion(template.room_version))?;
+        let version = self.server.versions.get(&template.room_version).cloned();
+        let version = version.ok_or(ActionError::UnknownVersion(template.room_version))?;
         let template = template
             .event
             .filtered(|name| !matches!(name, "event_id" | "hashes" | "signatures" | "unsigned"))

@@ -93,7 +93,7 @@ pub use receive::{MAX_MISSING, MAX_SIGNERS};
 pub use resolution::Unresolved;
 pub use room::{MAX_HEADS, MAX_REJECTED, Refused, Room};
 pub use state::State;
-pub use version::Version;
+pub use version::{Version, Versions};
 
 pub use ruma_common;
 pub use ruma_events;

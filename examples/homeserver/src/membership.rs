@@ -105,7 +105,8 @@ impl Membership for Homeserver {
         cx: &Authenticated,
         request: Invite,
     ) -> Result<InviteReply, FederationError> {
-        let version = Version::find(&request.room_version)
+        let version = self.versions.get(&request.room_version).cloned();
+        let version = version
             .ok_or_else(|| FederationError::incompatible_room_version(&request.room_version))?;
         request.check(cx.origin(), self.name(), Some(&*version.format))?;
         let event = self.check_pushed(&version, request.event).await?;

@@ -57,6 +57,18 @@ impl Authority {
         ServerTls::from_pem(self.chain.as_bytes(), self.key.as_bytes()).unwrap()
     }
 
+    /// A client that shows this authority's certificate, for `matrix.test`, to servers that ask.
+    pub(crate) fn client_with_certificate(&self) -> ClientTls {
+        let (root, chain) = (self.root.as_bytes(), self.chain.as_bytes());
+        ClientTls::from_pem_with_certificate(root, chain, self.key.as_bytes()).unwrap()
+    }
+
+    /// A server that asks clients for a certificate of `theirs`.
+    pub(crate) fn server_asking(&self, theirs: &Self) -> ServerTls {
+        let (roots, chain) = (theirs.root.as_bytes(), self.chain.as_bytes());
+        ServerTls::asking_clients(roots, chain, self.key.as_bytes()).unwrap()
+    }
+
     pub(crate) fn connector(&self) -> Connector {
         Connector::new(self.client()).with_guard(AddressGuard::default().allow_loopback())
     }

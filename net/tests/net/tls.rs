@@ -189,3 +189,58 @@ async fn bytes_of_the_wire_are_counted_the_same_on_both_sides() {
         (theirs.received(), theirs.sent())
     );
 }
+
+/// Whether the client's certificate is for `matrix.test`, and for another name; and how many it showed.
+async fn shown(
+    server: ListenerOptions,
+    client: ClientTls,
+) -> Result<String, comity_core::error::TransportError> {
+    let tell = service(|request| async move {
+        let info = request.extensions().get::<Arc<ConnectionInfo>>().unwrap();
+        let tls = info.tls().unwrap();
+        let names =
+            ["matrix.test", "127.0.0.1", "other.test", "no name"].map(|name| tls.peer_is(name));
+        Response::new(body::full(format!(
+            "{} {names:?}",
+            tls.peer_certificates.len()
+        )))
+    });
+    let serving = Serving::start(server, tell).await;
+    let guard = comity_net::AddressGuard::default().allow_loopback();
+    let connector = Connector::new(client).with_guard(guard);
+    ask(
+        &Pool::new(connector, PoolOptions::default()),
+        &serving.route(),
+        "/",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_client_is_known_by_its_certificate_where_it_is_asked_for_one() {
+    let authority = Authority::new();
+    let none = "0 [false, false, false, false]";
+    let asking = || ListenerOptions::with_tls(authority.server_asking(&authority));
+    assert_eq!(
+        shown(asking(), authority.client_with_certificate())
+            .await
+            .unwrap(),
+        "1 [true, true, false, false]"
+    );
+    // One that has none is served: what it may do is for an authenticator.
+    assert_eq!(shown(asking(), authority.client()).await.unwrap(), none);
+    let not_asking = ListenerOptions::with_tls(authority.server());
+    assert_eq!(
+        shown(not_asking, authority.client_with_certificate())
+            .await
+            .unwrap(),
+        none
+    );
+    // One of a stranger's authority is not.
+    let strict = ListenerOptions::with_tls(authority.server_asking(&Authority::new()));
+    assert!(
+        shown(strict, authority.client_with_certificate())
+            .await
+            .is_err()
+    );
+}

@@ -945,6 +945,9 @@ pub struct QueryProfileReply {
     /// `avatar_url`: URL of the user's picture.
     #[prost(string, optional, tag = "2")]
     pub avatar_url: ::core::option::Option<::prost::alloc::string::String>,
+    /// `m.tz`: name of the user's time zone.
+    #[prost(string, optional, tag = "4")]
+    pub time_zone: ::core::option::Option<::prost::alloc::string::String>,
     /// The other fields of the profile, as a canonical JSON object; empty if there are none.
     #[prost(bytes = "bytes", tag = "3")]
     pub extra_json: ::prost::bytes::Bytes,

@@ -120,6 +120,8 @@ pub struct QueryProfileReply {
     pub displayname: Option<String>,
     /// URL of the user's picture.
     pub avatar_url: Option<String>,
+    /// Name of the user's time zone in the IANA's database, or whatever the user chose. In the profile it is called `m.tz`.
+    pub time_zone: Option<String>,
     /// Every other field of the profile.
     pub extra: Members,
 }
@@ -129,6 +131,7 @@ impl MessageForm for QueryProfileReply {
         let mut object = ObjectWriter::new();
         object.string_opt("displayname", self.displayname.as_deref());
         object.string_opt("avatar_url", self.avatar_url.as_deref());
+        object.string_opt("m.tz", self.time_zone.as_deref());
         object.members(&self.extra);
         object.into_object()
     }
@@ -139,6 +142,7 @@ impl MessageForm for QueryProfileReply {
             // Servers give `null` for a field without a value; it stays among the others.
             displayname: reader.try_string("displayname"),
             avatar_url: reader.try_string("avatar_url"),
+            time_zone: reader.try_string("m.tz"),
             extra: reader.rest(),
         })
     }

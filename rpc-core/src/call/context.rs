@@ -16,6 +16,8 @@ pub struct CallContext {
     pub destination: Option<ServerName>,
     /// Credentials as they arrived or as the sign layer made them.
     pub credentials: Credentials,
+    /// Who the caller says it is, where its family of calls says so beside the credentials (`From`, RFC 9110 §10.1.2; MIMI). It proves nothing.
+    pub from: Option<String>,
     /// When the caller stops waiting for the whole call.
     pub deadline: Option<Instant>,
     /// Intermediaries that the call passed, oldest first.
@@ -81,6 +83,7 @@ impl fmt::Debug for CallContext {
             .field("destination", &self.destination)
             .field("origin", &self.origin)
             .field("credentials", &self.credentials)
+            .field("from", &self.from)
             .field("deadline", &self.deadline)
             .field("via", &self.via)
             .field("binding", &self.binding)

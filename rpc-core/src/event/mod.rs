@@ -8,13 +8,17 @@
 //! | `keys` | the keys that events are checked with |
 //! | `sign` | events of one's own |
 //! | [`room_version`] | the rules that these follow, in an open registry |
+//! | [`types`] | what is known of event types, in another one, which nothing depends on |
+//! | [`extensible`] | content that can be read from an event of any type |
 
 mod checks;
 pub mod edu;
+pub mod extensible;
 mod keys;
 mod pdu;
 pub mod room_version;
 mod sign;
+pub mod types;
 
 pub use checks::{Receipt, Refusal, check_event, check_past_event};
 pub use edu::Edu;

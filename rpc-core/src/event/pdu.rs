@@ -6,7 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-use super::{EventFault, MAX_EVENT_BYTES, MAX_EVENT_DEPTH};
+use super::{EventFault, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, extensible::ContentBlocks};
 use crate::json::{Object, Value};
 
 /// A persistent data unit: one event as the canonical text of a JSON object within the limits of size and depth.
@@ -113,6 +113,11 @@ impl Pdu {
     /// `content`
     pub fn content(&self) -> Option<Object> {
         self.object().object("content")
+    }
+
+    /// What its content holds, whatever its type is (MSC1767). Empty if there is no content.
+    pub fn content_blocks(&self) -> ContentBlocks {
+        ContentBlocks::new(self.content().unwrap_or_default())
     }
 
     /// The IDs in `prev_events`.

@@ -126,7 +126,7 @@ fn a_third_party_invite_says_what_was_signed() {
     let request = ExchangeThirdPartyInvite::read(&parts).unwrap();
     assert_eq!(request.write(), parts);
     assert_eq!(request.event_type, "m.room.member");
-    assert_eq!(request.event_room_id, request.room_id);
+    assert_eq!(request.event_room_id.as_ref(), Some(&request.room_id));
     let content = request.content.read().unwrap();
     assert_eq!(content.membership, "invite");
     let signed = content.third_party_invite.signed;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod edus;
+mod extensible;
 mod fates;
 mod fields;
 mod jcs;
@@ -10,3 +11,4 @@ mod keys;
 mod oracle;
 mod registry;
 mod setting;
+mod types;

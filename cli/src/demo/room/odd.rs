@@ -202,7 +202,7 @@ pub(crate) async fn calls(
             ExchangeThirdPartyInvite {
                 room_id: room_id.clone(),
                 event_type: "m.room.member".to_owned(),
-                event_room_id: room_id,
+                event_room_id: Some(room_id),
                 sender: cast.alice.to_string(),
                 state_key: cast.bob.to_string(),
                 content: Json::from_value(Object::empty().to_value()),

@@ -247,7 +247,7 @@ exchanges! {
         => Answer::Message("{}".to_owned());
     SendLeaveV1: Self { room_id: room(), event_id: event_id(), event: pdu(1), extra_query: Query::default() }
         => SendLeave::reply();
-    ExchangeThirdPartyInvite: Self { room_id: room(), event_type: "m.room.member".to_owned(), event_room_id: room(), sender: user(), state_key: caller(), content: json(r#"{"membership":"invite","third_party_invite":{"display_name":"bob","signed":{"mxid":"@bob:origin.example.org","signatures":{"identity.example.org":{"ed25519:0":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"token":"zKbLgNrIjpnagypIY6uPL4ZwEG2v8F9lmgsnlZzs"}}}"#), extra: Members::new(), extra_query: Query::default() }
+    ExchangeThirdPartyInvite: Self { room_id: room(), event_type: "m.room.member".to_owned(), event_room_id: Some(room()), sender: user(), state_key: caller(), content: json(r#"{"membership":"invite","third_party_invite":{"display_name":"bob","signed":{"mxid":"@bob:origin.example.org","signatures":{"identity.example.org":{"ed25519:0":"FLWxXqGbwrb8SM3Y795eB6OA8bwBcoMZFXBqnTn58AYWZSqiD45tlBVcDa2L7RwdKXebW/VzDlnfVJ+9jok1Bw"}},"token":"zKbLgNrIjpnagypIY6uPL4ZwEG2v8F9lmgsnlZzs"}}}"#), extra: Members::new(), extra_query: Query::default() }
         => Answer::Message("{}".to_owned());
     GetPublicRooms: Self { limit: Some(20), ..Self::default() } => rooms();
     QueryPublicRooms: Self { limit: Some(20), filter: Some(json(r#"{"generic_search_term":"cheese"}"#)), ..Self::default() } => rooms();

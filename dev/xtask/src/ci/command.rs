@@ -42,6 +42,13 @@ impl Command {
         }
     }
 
+    /// With one more argument, whatever is in it.
+    pub(crate) fn argument(mut self, argument: &Path) -> Self {
+        self.process.arg(argument);
+        self.text = format!("{} {}", self.text, argument.display());
+        self
+    }
+
     /// With an environment variable.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.process.env(name, value);

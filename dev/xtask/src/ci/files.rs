@@ -1,4 +1,4 @@
-//! What may not stand in a committed file, and how long a file should be.
+//! What may not stand in a committed file, and how long a file should be, or may.
 
 use std::{error::Error, fs, path::Path, process::Command};
 
@@ -23,10 +23,14 @@ const REGISTRY_HOSTS: &[&str] = &[
 /// The only source that a locked package may have. Another one is a mirror, or a fork that nobody agreed to.
 const LOCKED_SOURCE: &str = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
 
+/// What an example promises: that so little code is enough. All lines of its Rust files count.
+const BUDGETS: &[(&str, usize)] = &[("examples/unix-socket-transport/src/", 120)];
+
 /// Looks through every file that git knows, and prints the long ones.
 pub(crate) fn check(root: &Path) -> Outcome {
     let mut findings = Vec::new();
     let mut long = Vec::new();
+    let mut spent = vec![0; BUDGETS.len()];
     for path in committed(root)? {
         // A file that was removed and not committed yet is no concern of this check.
         let Ok(bytes) = fs::read(root.join(&path)) else {
@@ -41,6 +45,11 @@ pub(crate) fn check(root: &Path) -> Outcome {
         }
         findings.extend(in_text(&path, &text));
         let lines = text.lines().count();
+        for ((folder, _), spent) in BUDGETS.iter().zip(&mut spent) {
+            if path.starts_with(folder) && path.ends_with(".rs") {
+                *spent += lines;
+            }
+        }
         if path.ends_with(".rs")
             && path.contains("src/")
             && !path.contains("/generated/")
@@ -52,7 +61,19 @@ pub(crate) fn check(root: &Path) -> Outcome {
     if !long.is_empty() {
         println!("warning: over {LONG} lines:\n  {}", long.join("\n  "));
     }
+    findings.extend(over_budget(&spent));
     found(findings)
+}
+
+/// Folders with more lines than their budget. None at all is a budget for a folder that is somewhere else now.
+fn over_budget(spent: &[usize]) -> Vec<String> {
+    let budgets = BUDGETS.iter().zip(spent);
+    let broken = budgets.filter(|((_, budget), spent)| !(1..=*budget).contains(spent));
+    broken
+        .map(|((folder, budget), spent)| {
+            format!("{folder}: {spent} lines, and it promises 1 to {budget}")
+        })
+        .collect()
 }
 
 fn committed(root: &Path) -> Result<Vec<String>, Box<dyn Error>> {
@@ -119,6 +140,13 @@ mod tests {
             let line = line.replace("{}", &format!("/{}/x", "tmp"));
             assert_eq!(names_folder(&line, "tmp"), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn an_example_keeps_to_its_lines() {
+        assert_eq!(over_budget(&[120]).len(), 0);
+        assert_eq!(over_budget(&[121]).len(), 1);
+        assert_eq!(over_budget(&[0]).len(), 1);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod licences;
 mod published;
 mod readme;
 mod rules;
+mod specification;
 
 use std::{
     error::Error,
@@ -20,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, conformance, proto};
+use crate::{api_docs, conformance, doc_code, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -40,7 +41,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "files",
-        about: "no committed file names a machine; long files are listed",
+        about: "no committed file names a machine; long files are listed; the small example is small",
         check: files::check,
     },
     Step {
@@ -62,6 +63,11 @@ const STEPS: &[Step] = &[
         name: "api-docs",
         about: "docs/federation-api.md and the tables of the bindings' documents are what the table of operations gives",
         check: |_| api_docs::run(proto::Mode::Check),
+    },
+    Step {
+        name: "doc-code",
+        about: "the Rust blocks of docs/*.md are those of files that are compiled",
+        check: |_| doc_code::run(proto::Mode::Check),
     },
     Step {
         name: "clippy",
@@ -91,6 +97,11 @@ const STEPS: &[Step] = &[
         name: "conformance",
         about: "README.md's matrix of operations by bindings is what the conformance kit gives",
         check: |_| conformance::run(proto::Mode::Check),
+    },
+    Step {
+        name: "spec-coverage",
+        about: "the table of operations is what the Matrix specification describes",
+        check: specification::check,
     },
     Step {
         name: "examples",
@@ -143,6 +154,11 @@ pub(crate) fn run(names: &[&str]) -> Outcome {
     }
     println!("ci: all passed in {}", seconds(start));
     Ok(())
+}
+
+/// Compares the table with the checkout of the specification in `directory`.
+pub(crate) fn spec_coverage(directory: &str) -> Outcome {
+    specification::compare(&root(), directory.as_ref())
 }
 
 fn root() -> PathBuf {

@@ -1,4 +1,4 @@
-//! A crate from outside, built on the libraries as they would be published: `examples/own-operation` on what `cargo package` puts into them.
+//! A crate from outside, built on the libraries as they would be published: `examples/msc4370` on what `cargo package` puts into them.
 //!
 //! The packages are unpacked to the folders that they have in the workspace, and a copy of the example stands beside them, so its manifest
 //! holds unchanged. A file that the package leaves out, or an item that is not public, breaks the build here.
@@ -17,7 +17,7 @@ use super::{
 };
 
 /// The crate from outside, and its program.
-const OUTSIDER: &str = "examples/own-operation";
+const OUTSIDER: &str = "examples/msc4370";
 const PROGRAM: &str = "both_bindings";
 
 /// Packs, unpacks, builds and tests.

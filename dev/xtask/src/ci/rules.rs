@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("comity-core", &[]),
     ("comity-proto", &[]),
     ("comity-net", &["comity-core"]),
+    ("comity-envelope", &["comity-core"]),
     ("comity-discovery", &["comity-core", "comity-net"]),
     ("comity-http", &["comity-core", "comity-net"]),
     (
@@ -28,6 +29,10 @@ const ENDS: &[&str] = &[
     "comity-homeserver",
     "comity-bench",
     "comity-interop",
+    "comity-spec-coverage",
+    "mimi",
+    "mimi-profile",
+    "unix-socket-transport",
     "xtask",
 ];
 

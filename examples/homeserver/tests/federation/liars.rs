@@ -13,7 +13,7 @@ use comity_core::{
     event::{Pdu, add_signature},
     json::{Json, Object, Value},
 };
-use comity_homeserver::{ActionError, Homeserver, Joined, Version};
+use comity_homeserver::{ActionError, Homeserver, Joined, Versions};
 use serde_json::json;
 
 use crate::setting::{House, Street, object, topic};
@@ -68,7 +68,7 @@ impl Membership for Liar {
     ) -> Result<SendJoinReply, FederationError> {
         let given = request.event.clone();
         if let Some(key) = self.key.get() {
-            let version = Version::find("12").unwrap().format;
+            let version = Versions::matrix().get("12").unwrap().format.clone();
             request.event = add_signature(&*version, &given, self.honest.name(), key).unwrap();
         }
         let vouched = request.event.clone();

@@ -72,7 +72,8 @@ impl MessageForm for MakeLeaveReply {
     fn read(object: &Object) -> Result<Self, ReadError> {
         let mut reader = object.reader();
         Ok(Self {
-            room_version: reader.string_opt("room_version")?,
+            // Servers built on ruma write `null` for a version that they do not name; it stays among the unknown members.
+            room_version: reader.try_string("room_version"),
             event: reader.object_opt("event")?.map(Json::from_value),
             extra: reader.rest(),
         })

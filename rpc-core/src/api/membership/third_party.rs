@@ -17,7 +17,8 @@ use crate::{
 ///
 /// Duties: the receiver refuses the request if the room has no `m.room.third_party_invite` event for `token`, or if the signature in
 /// `signed` is by none of that event's keys. It completes, authorizes and signs the event, invites the user by their server, and
-/// answers when that is done. Both rooms have to be the same: live servers look at `event_room_id` only, so a receiver checks that they are.
+/// answers when that is done. Both rooms have to be the same: some live servers look at `event_room_id` only, so a caller names it, and a receiver
+/// checks that it is the same if it is there; others leave it out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeThirdPartyInvite {
     /// The room.
@@ -25,7 +26,7 @@ pub struct ExchangeThirdPartyInvite {
     /// Type of the event: `m.room.member`. In the content it is called `type`.
     pub event_type: String,
     /// The room again, as the event has it. In the content it is called `room_id`.
-    pub event_room_id: String,
+    pub event_room_id: Option<String>,
     /// Who sent the `m.room.third_party_invite` event: a user of the receiver.
     pub sender: String,
     /// Who is invited: a user of the caller.
@@ -75,7 +76,7 @@ impl Endpoint for ExchangeThirdPartyInvite {
     fn write(&self) -> EndpointParts {
         let mut object = ObjectWriter::new();
         object.string("type", &self.event_type);
-        object.string("room_id", &self.event_room_id);
+        object.string_opt("room_id", self.event_room_id.as_deref());
         object.string("sender", &self.sender);
         object.string("state_key", &self.state_key);
         object.value("content", self.content.value());
@@ -93,7 +94,8 @@ impl Endpoint for ExchangeThirdPartyInvite {
         Ok(Self {
             room_id: parts.path_parameter(0).to_owned(),
             event_type: reader.string("type")?,
-            event_room_id: reader.string("room_id")?,
+            // Servers built on ruma leave it out.
+            event_room_id: reader.string_opt("room_id")?,
             sender: reader.string("sender")?,
             state_key: reader.string("state_key")?,
             content: Json::from_value(reader.object("content")?),
