@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 use bytes::Bytes;
 use comity_core::{
     Operations,
-    call::{Call, CallContext, Credentials, Op, TraceContext},
+    call::{Call, CallContext, Credentials, Op, TraceContext, Unregistered},
     endpoint::{ContentKind, EndpointForm, EndpointParts, read_content},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
@@ -163,12 +163,17 @@ pub fn route(
         ));
     }
     let target = target_of(&head.uri).to_owned();
-    let (op, parts) = match operations.route(head.method.as_str(), &target) {
+    let asked = match operations.route(head.method.as_str(), &target) {
         Err(error) if head.method == Method::HEAD && error.http_status() == 405 => {
-            operations.route("GET", &target)?
+            operations.route("GET", &target)
         }
-        routed => routed?,
+        Ok((op, _)) if head.method == Method::HEAD && op == Unregistered::operation() => {
+            // Of a target that a row knows by GET, or of no row's: then it is a HEAD that no row knows.
+            operations.route("GET", &target)
+        }
+        routed => routed,
     };
+    let (op, parts) = asked?;
     let routed = Routed {
         op,
         parts,

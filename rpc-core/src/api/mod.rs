@@ -10,7 +10,6 @@ mod devices;
 mod events;
 mod keys;
 mod media;
-mod member_checks;
 mod membership;
 mod policy;
 mod queries;
@@ -34,12 +33,12 @@ pub use keys::{
     QueryServerKeys, QueryServerKeysById, QueryServerKeysReply,
 };
 pub use media::{DownloadMedia, DownloadMediaLegacy, DownloadThumbnail, DownloadThumbnailLegacy};
-pub use member_checks::{MemberFault, Template, TemplateFault, is_user_of};
 pub use membership::{
     ExchangeThirdPartyInvite, ExchangeThirdPartyInviteReply, Invite, InviteReply, InviteV1,
-    MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave, MakeLeaveReply, SendJoin,
-    SendJoinMembers, SendJoinReply, SendJoinV1, SendKnock, SendKnockReply, SendLeave,
-    SendLeaveReply, SendLeaveV1, SignedThirdPartyInvite, ThirdPartyInvite, ThirdPartyInviteContent,
+    MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave, MakeLeaveReply, MemberFault,
+    SendJoin, SendJoinMembers, SendJoinReply, SendJoinV1, SendKnock, SendKnockReply, SendLeave,
+    SendLeaveReply, SendLeaveV1, SignedThirdPartyInvite, Template, TemplateFault, ThirdPartyInvite,
+    ThirdPartyInviteContent,
 };
 pub use policy::{PolicySign, PolicySignReply};
 pub use queries::{

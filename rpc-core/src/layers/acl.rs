@@ -1,6 +1,10 @@
 //! Servers that a room does not talk to.
 
-use std::{any::Any, collections::HashMap, sync::Arc};
+use std::{
+    any::Any,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Around, AroundLayer, Inner, around};
 use crate::{
@@ -194,47 +198,20 @@ impl Sieve<'_> {
         &mut self,
         listed: &Listed<Edu>,
     ) -> Result<Option<Listed<Edu>>, FederationError> {
-        let unchanged = Ok(Some(listed.clone()));
-        let Ok(edu) = listed else { return unchanged };
-        let Some(content) = edu.content() else {
-            return unchanged;
+        let Ok(edu) = listed else {
+            return Ok(Some(listed.clone()));
         };
-        match edu.edu_type().as_deref() {
-            Some("m.typing") => {
-                let room_id = content.get("room_id");
-                let room_id = room_id.as_ref().and_then(|id| id.as_str());
-                match room_id {
-                    Some(room_id) if self.denies(&room_id).await? => {
-                        self.dropped = true;
-                        Ok(None)
-                    }
-                    _ => unchanged,
-                }
+        let rooms = edu.rooms();
+        let mut open = HashSet::new();
+        for room_id in &rooms {
+            if !self.denies(room_id).await? {
+                open.insert(room_id.as_str());
             }
-            Some("m.receipt") => {
-                let mut left = Members::from_object(&content);
-                let mut denied = false;
-                for (room_id, _) in content.members() {
-                    if self.denies(&room_id).await? {
-                        left.remove(&room_id);
-                        denied = true;
-                    }
-                }
-                if !denied {
-                    return unchanged;
-                }
-                self.dropped = true;
-                if left.is_empty() {
-                    return Ok(None);
-                }
-                let mut edu = Members::from_object(&edu.object());
-                edu.insert("content".to_owned(), left.to_object().to_value());
-                let edu = Edu::judge(edu.to_object().to_value())
-                    .expect("it was an EDU, and is no deeper");
-                Ok(Some(Ok(edu)))
-            }
-            _ => unchanged,
         }
+        // A room that was not looked up, as there are too many, is not open.
+        let left = edu.retain_rooms(|room_id| open.contains(room_id));
+        self.dropped |= left.as_ref() != Some(edu);
+        Ok(left.map(Ok))
     }
 }
 

@@ -42,6 +42,11 @@ impl Fallbacks {
             .with::<DownloadThumbnail>()
     }
 
+    /// The operation that calls of `op` fall back to.
+    pub fn older(&self, op: Op) -> Option<Op> {
+        Some(self.0.get(&op.id())?.older)
+    }
+
     /// Adds an operation's older one. One for the same operation is replaced.
     #[must_use]
     pub fn with<O: Older>(mut self) -> Self {

@@ -506,3 +506,40 @@ async fn each_room_is_looked_up_once_and_only_so_many() {
     let left = edus[0].as_ref().unwrap().content().unwrap();
     assert_eq!(left.len(), MAX_ACL_ROOMS);
 }
+
+/// SS "Server Access Control Lists (ACLs)" names the calls; PolicySign may be judged as well.
+#[test]
+fn the_rows_say_what_the_specification_says() {
+    use comity_core::call::AclDuty;
+    const ROOM: [&str; 15] = [
+        "Backfill",
+        "GetEventAuth",
+        "GetMissingEvents",
+        "GetState",
+        "GetStateIds",
+        "Invite",
+        "InviteV1",
+        "MakeJoin",
+        "MakeKnock",
+        "MakeLeave",
+        "SendJoin",
+        "SendJoinV1",
+        "SendKnock",
+        "SendLeave",
+        "SendLeaveV1",
+    ];
+    let mut found = 0;
+    for op in api::operations() {
+        let expected = match op.spec().name {
+            "SendTransaction" => AclDuty::Items,
+            name if ROOM.contains(&name) => AclDuty::Room,
+            _ => AclDuty::Unchecked,
+        };
+        assert_eq!(op.spec().server_acl, expected, "{op:?}");
+        if expected == AclDuty::Room {
+            found += 1;
+            assert!(op.path().as_str().contains("/{roomId}"), "{op:?}");
+        }
+    }
+    assert_eq!(found, ROOM.len());
+}

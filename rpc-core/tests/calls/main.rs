@@ -6,6 +6,7 @@ mod acl;
 mod authentication;
 mod counts;
 mod fallback;
+mod fallback_table;
 mod first_versions;
 mod homeserver;
 mod key_ring;

@@ -6,6 +6,7 @@ use comity_core::{
     error::{CallError, Delivery, FederationError, TransportErrorKind},
     event::{
         Pdu,
+        edu::is_user_of,
         room_version::{RoomVersion, RoomVersions},
     },
     json::{Json, Members, Object, Value},
@@ -273,5 +274,102 @@ fn an_invite_is_of_a_user_of_the_receiver() {
         let bad = event("invite", member, other);
         let fault = invite(&bad).check(&origin, &receiver, None).unwrap_err();
         assert_names(fault, member);
+    }
+}
+
+/// Every operation that hands over such an event checks it so, and every one that asks for a template.
+#[test]
+fn knocks_leaves_and_the_first_versions_are_checked_alike() {
+    let origin = name("a.example:8448");
+    let request = |event: &Object| {
+        let id = rules().event_id(event).unwrap_or_default();
+        (ROOM.to_owned(), id, pdu(event), Default::default())
+    };
+    macro_rules! check {
+        ($Send:ident, $event:expr) => {{
+            let (room_id, event_id, event, extra_query) = request($event);
+            let request = $Send {
+                room_id,
+                event_id,
+                event,
+                extra_query,
+            };
+            request.check(&origin, Some(&*rules()))
+        }};
+    }
+    for wrong in [None, Some("sender"), Some("room_id")] {
+        let event = |membership| event(membership, wrong.unwrap_or_default(), None);
+        for (operation, result) in [
+            ("SendJoinV1", check!(SendJoinV1, &event("join"))),
+            ("SendKnock", check!(SendKnock, &event("knock"))),
+            ("SendLeave", check!(SendLeave, &event("leave"))),
+            ("SendLeaveV1", check!(SendLeaveV1, &event("leave"))),
+        ] {
+            assert_eq!(result.is_ok(), wrong.is_none(), "{operation}: {result:?}");
+        }
+    }
+    for result in [
+        check!(SendJoinV1, &event("leave", "", None)),
+        check!(SendKnock, &event("join", "", None)),
+        check!(SendLeave, &event("ban", "", None)),
+        check!(SendLeaveV1, &event("join", "", None)),
+    ] {
+        assert_names(result.unwrap_err(), "content.membership");
+    }
+    let (room_id, event_id, event_, extra_query) =
+        request(&event("invite", "state_key", Some("\"@v:b.example\"")));
+    let invite = InviteV1 {
+        room_id,
+        event_id,
+        event: event_,
+        extra_query,
+    };
+    invite
+        .check(&origin, &name("b.example"), Some(&*rules()))
+        .unwrap();
+    invite.check(&origin, &name("c.example"), None).unwrap_err();
+
+    let knock = MakeKnock {
+        room_id: ROOM.to_owned(),
+        user_id: USER.to_owned(),
+        versions: vec!["10".to_owned()],
+        ..MakeKnock::default()
+    };
+    let leave = MakeLeave {
+        room_id: ROOM.to_owned(),
+        user_id: USER.to_owned(),
+        ..MakeLeave::default()
+    };
+    let template = |membership: &str| Json::from_value(event(membership, "", None).to_value());
+    for (membership, version) in [("knock", "10"), ("leave", "10"), ("knock", "11")] {
+        let reply = MakeKnockReply {
+            room_version: version.to_owned(),
+            event: template(membership),
+            extra: Members::new(),
+        };
+        let fits = (membership, version) == ("knock", "10");
+        assert_eq!(knock.check(&reply).is_ok(), fits);
+    }
+    for (membership, version) in [
+        ("leave", Some("10")),
+        ("leave", None),
+        ("knock", Some("10")),
+    ] {
+        let reply = MakeLeaveReply {
+            room_version: version.map(str::to_owned),
+            event: Some(template(membership)),
+            extra: Members::new(),
+        };
+        let checked = leave.check(&reply, |version| version == "10");
+        assert_eq!(
+            checked.is_ok(),
+            (membership, version) == ("leave", Some("10"))
+        );
+    }
+    for result in [
+        knock.check_user(&name("c.example")),
+        leave.check_user(&name("c.example")),
+    ] {
+        assert_eq!(result.unwrap_err().http_status(), 403);
     }
 }

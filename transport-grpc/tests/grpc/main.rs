@@ -8,6 +8,7 @@ mod elements;
 mod errors;
 mod interop;
 mod limits;
+mod older;
 mod screen;
 mod setting;
 mod streams;

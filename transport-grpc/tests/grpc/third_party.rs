@@ -7,8 +7,8 @@ use comity_core::{
     Client, Operations,
     api::GetVersionReply,
     call::{
-        AclDuty, Authentication, Body, Call, Clocks, Endpoint, Flow, Idempotency, Message,
-        Operation, OperationSpec, Reply, ReplyShape, SizeLimits, Unregistered, operation,
+        AclDuty, Alternative, Authentication, Body, Call, Clocks, Endpoint, Flow, Idempotency,
+        Message, Operation, OperationSpec, Reply, ReplyShape, SizeLimits, Unregistered, operation,
     },
     endpoint::{Content, ContentKind, EndpointForm, EndpointParts, PathTemplate, Query},
     error::FederationError,
@@ -312,6 +312,10 @@ impl Operation for Enter {
 impl Endpoint for Enter {
     const METHOD: &'static str = "GET";
     const PATH: PathTemplate = PathTemplate::new("/_own/v1/enter");
+    const ALTERNATIVES: &'static [Alternative] = &[Alternative {
+        method: "POST",
+        path: PathTemplate::new("/_own/unstable/enter"),
+    }];
     const REPLY_IN_TUPLE: bool = true;
 
     fn write(&self) -> EndpointParts {
@@ -356,4 +360,26 @@ async fn a_typed_message_needs_no_tuple_and_invoke_has_it() {
         assert!(reply.server.is_some());
         assert!(reply.extra.get("odd").is_some());
     }
+}
+
+#[tokio::test]
+async fn a_typed_message_stands_for_every_spelling_of_its_call() {
+    let own = Codecs::federation().with::<Enter>();
+    let service = handler(|call: Call| async move {
+        let form = call.form().unwrap();
+        assert_eq!(
+            (form.method(), form.target()),
+            ("POST", "/_own/unstable/enter")
+        );
+        Ok(Reply::Message(Message::from_content(object("{}"))))
+    });
+    let operations = Operations::none().with([operation::<Enter>()]).unwrap();
+    let serving = Serving::with(service, operations, own.clone()).await;
+    let other = &Enter::ALTERNATIVES[0];
+    let parts = EndpointParts::default();
+    let form = EndpointForm::from_parts(other.method, &other.path, parts).unwrap();
+    let context = comity_core::call::CallContext::to(destination());
+    let call = Call::received(Box::new(Enter), form, context);
+    let client = Client::new(Arc::new(serving.transport().with_codecs(own)));
+    client.send(call).await.unwrap().typed::<Enter>().unwrap();
 }

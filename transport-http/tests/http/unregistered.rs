@@ -25,7 +25,7 @@ fn echo() -> comity_core::CallService {
         Ok(Reply::Body(Body {
             status: 203,
             content_type: form.content().media_type().map(str::to_owned),
-            content_disposition: None,
+            content_disposition: Some(call.spec().name.to_owned()),
             bytes: stream::iter([Ok(before), Ok(form.content().bytes())]).boxed(),
         }))
     })
@@ -120,6 +120,16 @@ async fn each_request_is_taken_as_its_media_type_says_or_refused_for_what_it_is(
             "400",
             &["M_INVALID_PARAM"],
         ),
+        // Of a call that a row knows it is not looked at.
+        (
+            raw(
+                "PUT /_matrix/federation/v1/send/1",
+                "Content-Type: a/\u{e9}\r\n",
+                b"{\"pdus\":[]}",
+            ),
+            "203",
+            &["/send/1 ", "{\"pdus\":[]}"],
+        ),
         (raw("OPTIONS *", "", b""), "400", &["M_INVALID_PARAM"]),
         (
             raw("GET /x", "Content-Length: 16777217\r\n", b""),
@@ -132,7 +142,17 @@ async fn each_request_is_taken_as_its_media_type_says_or_refused_for_what_it_is(
             &["M_INVALID_PARAM"],
         ),
         // The reply to HEAD has a head only.
-        (raw("HEAD /x", "", b""), "203", &[]),
+        (
+            raw("HEAD /x", "", b""),
+            "203",
+            &["content-disposition: Unregistered"],
+        ),
+        // As GET, where a row knows the target so.
+        (
+            raw("HEAD /_matrix/federation/v1/version", "", b""),
+            "203",
+            &["content-disposition: GetVersion"],
+        ),
     ];
     for (request, status, says) in rows {
         let answer = serving.raw(&request).await;

@@ -3,12 +3,14 @@
 //! Joining, knocking and leaving go alike: one asks for a template of the event, signs it, and hands it over. Where handing over has two
 //! versions, the type whose name ends with `V1` is the older.
 
+mod checks;
 mod invite;
 mod join;
 mod knock;
 mod leave;
 mod third_party;
 
+pub use checks::{MemberFault, Template, TemplateFault};
 pub use invite::{Invite, InviteReply, InviteV1};
 pub use join::{MakeJoin, MakeJoinReply, SendJoin, SendJoinMembers, SendJoinReply, SendJoinV1};
 pub use knock::{MakeKnock, MakeKnockReply, SendKnock, SendKnockReply};

@@ -6,12 +6,16 @@
 
 use thiserror::Error;
 
-use super::{Invite, MakeJoin, MakeJoinReply, SendJoin};
+use super::{
+    Invite, InviteV1, MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave,
+    MakeLeaveReply, SendJoin, SendJoinV1, SendKnock, SendLeave, SendLeaveV1,
+};
 use crate::{
     ServerName,
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     event::{
         Pdu,
+        edu::is_user_of,
         room_version::{EventError, RoomVersion},
     },
     json::{Json, Object, Value},
@@ -93,15 +97,6 @@ impl From<MemberFault> for FederationError {
             fault => Self::invalid_param(fault.to_string()),
         }
     }
-}
-
-/// Whether a user ID is one of a server's users, byte by byte.
-pub fn is_user_of(user_id: &str, server: &ServerName) -> bool {
-    let name = user_id
-        .strip_prefix('@')
-        .and_then(|rest| rest.split_once(':'))
-        .map(|(_, name)| name);
-    name == Some(server.as_str())
 }
 
 /// Refuses a user who is not of the calling server.
@@ -239,76 +234,134 @@ fn has_membership(event: &Object, membership: &str) -> bool {
     content.is_some_and(|content| says(&content, "membership", membership))
 }
 
-impl MakeJoin {
-    /// The receiver's check: the user has to be of the calling server.
-    ///
-    /// # Errors
-    /// 403 `M_FORBIDDEN`.
-    pub fn check_user(&self, origin: &ServerName) -> Result<(), FederationError> {
-        check_user(&self.user_id, origin)
+/// Whether a template's version is one that was asked for. Who asks for none speaks version `1`.
+fn is_asked_for(version: &str, versions: &[String]) -> bool {
+    match versions {
+        [] => version == "1",
+        versions => versions.iter().any(|asked| asked == version),
     }
+}
 
+impl MakeJoin {
     /// The caller's check before it signs: the reply is a template of the join that this asks for, of a room of one of its versions.
     ///
     /// # Errors
     /// It is not; the reply is to be discarded.
     pub fn check(&self, reply: &MakeJoinReply) -> Result<Template, TemplateFault> {
-        let asked = Asked {
-            membership: "join",
-            room_id: &self.room_id,
-            user_id: &self.user_id,
-        };
         let version = reply.room_version.as_deref().unwrap_or("1");
-        asked.check(
-            version,
-            reply.event.as_ref().map(Json::value),
-            |version| match self.versions.is_empty() {
-                true => version == "1",
-                false => self.versions.iter().any(|asked| asked == version),
-            },
-        )
+        let event = reply.event.as_ref().map(Json::value);
+        self.asked("join")
+            .check(version, event, |it| is_asked_for(it, &self.versions))
     }
 }
 
-impl SendJoin {
-    /// The receiver's check: the event is the join of a user of `origin` to the room, and, where the rules of the room's version are given, has the
-    /// ID that the call says.
+impl MakeKnock {
+    /// The caller's check before it signs: the reply is a template of the knock that this asks for, of a room of one of its versions.
     ///
     /// # Errors
-    /// It is not.
-    pub fn check(
-        &self,
-        origin: &ServerName,
-        version: Option<&dyn RoomVersion>,
-    ) -> Result<(), MemberFault> {
-        let handed = Handed {
-            membership: "join",
-            room_id: &self.room_id,
-            event_id: &self.event_id,
-            event: &self.event,
-        };
-        handed.check_own(origin, version)
+    /// It is not; the reply is to be discarded.
+    pub fn check(&self, reply: &MakeKnockReply) -> Result<Template, TemplateFault> {
+        let event = Some(reply.event.value());
+        self.asked("knock").check(&reply.room_version, event, |it| {
+            is_asked_for(it, &self.versions)
+        })
     }
 }
 
-impl Invite {
-    /// The receiver's check before it adds its signature: the event is the invite of a user of `receiver` to the room by a user of `origin`, and,
-    /// where the rules of the room's version are given, has the ID that the call says.
+impl MakeLeave {
+    /// The caller's check before it signs: the reply is a template of the leave that this asks for, of a room of a version that `supports` says
+    /// yes to. A reply that names none is of version `1`, or `2`, whose events are alike.
     ///
     /// # Errors
-    /// It is not.
+    /// It is not; the reply is to be discarded.
     pub fn check(
         &self,
-        origin: &ServerName,
-        receiver: &ServerName,
-        version: Option<&dyn RoomVersion>,
-    ) -> Result<(), MemberFault> {
-        let handed = Handed {
-            membership: "invite",
-            room_id: &self.room_id,
-            event_id: &self.event_id,
-            event: &self.event,
-        };
-        handed.check_invite(origin, receiver, version)
+        reply: &MakeLeaveReply,
+        supports: impl FnOnce(&str) -> bool,
+    ) -> Result<Template, TemplateFault> {
+        let version = reply.room_version.as_deref().unwrap_or("1");
+        let event = reply.event.as_ref().map(Json::value);
+        self.asked("leave").check(version, event, supports)
     }
 }
+
+macro_rules! templates {
+    ($($Make:ty)*) => {$(
+        impl $Make {
+            /// The receiver's check: the user has to be of the calling server.
+            ///
+            /// # Errors
+            /// 403 `M_FORBIDDEN`.
+            pub fn check_user(&self, origin: &ServerName) -> Result<(), FederationError> {
+                check_user(&self.user_id, origin)
+            }
+
+            fn asked(&self, membership: &'static str) -> Asked<'_> {
+                Asked { membership, room_id: &self.room_id, user_id: &self.user_id }
+            }
+        }
+    )*};
+}
+
+templates!(MakeJoin MakeKnock MakeLeave);
+
+macro_rules! own_changes {
+    ($($Send:ty: $membership:literal)*) => {$(
+        impl $Send {
+            #[doc = concat!("The receiver's check: the event is the ", $membership, " of a user of `origin`, in the room that the call says, and,")]
+            /// where the rules of the room's version are given, has the ID that the call says.
+            ///
+            /// # Errors
+            /// It is not.
+            pub fn check(
+                &self,
+                origin: &ServerName,
+                version: Option<&dyn RoomVersion>,
+            ) -> Result<(), MemberFault> {
+                let handed = Handed {
+                    membership: $membership,
+                    room_id: &self.room_id,
+                    event_id: &self.event_id,
+                    event: &self.event,
+                };
+                handed.check_own(origin, version)
+            }
+        }
+    )*};
+}
+
+own_changes! {
+    SendJoin: "join"
+    SendJoinV1: "join"
+    SendKnock: "knock"
+    SendLeave: "leave"
+    SendLeaveV1: "leave"
+}
+
+macro_rules! invites {
+    ($($Invite:ty)*) => {$(
+        impl $Invite {
+            /// The receiver's check before it adds its signature: the event is the invite of a user of `receiver` by a user of `origin`, to the
+            /// room that the call says, and, where the rules of the room's version are given, has the ID that the call says.
+            ///
+            /// # Errors
+            /// It is not.
+            pub fn check(
+                &self,
+                origin: &ServerName,
+                receiver: &ServerName,
+                version: Option<&dyn RoomVersion>,
+            ) -> Result<(), MemberFault> {
+                let handed = Handed {
+                    membership: "invite",
+                    room_id: &self.room_id,
+                    event_id: &self.event_id,
+                    event: &self.event,
+                };
+                handed.check_invite(origin, receiver, version)
+            }
+        }
+    )*};
+}
+
+invites!(Invite InviteV1);
