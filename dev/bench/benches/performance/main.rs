@@ -2,6 +2,7 @@
 //!
 //! Everything is a ratio of CPU time between two things that are measured in turn within one run, because absolute values drift.
 //! Prints the table while it is measured and writes it to `dev/bench/RESULTS.md`. A row that fails says so; nothing is tested here.
+//! `cargo bench -p comity-bench -- grpc wire` measures these two subjects and writes nothing.
 //!
 //! | file | subject |
 //! | --- | --- |
@@ -9,14 +10,16 @@
 //! | `events` | the checks on receipt of one event |
 //! | `outgoing` | from stored events to a signed request |
 //! | `transactions` | a server's CPU for each verified transaction |
+//! | `grpc` | a server's CPU for messages and streams over gRPC |
 //! | `join` | memory of a client that streams a room's state |
-//! | `wire` | bytes on the wire for each operation and binding |
+//! | `wire` | bytes on the wire and CPU for each operation and binding |
 //! | `ours`, `plain` | the servers |
 //! | `process`, `rounds`, `report`, `setting` | how it is measured and shown |
 
 #![forbid(unsafe_code)]
 
 mod events;
+mod grpc;
 mod ingest;
 mod join;
 mod ours;
@@ -31,6 +34,7 @@ mod wire;
 
 use std::time::Instant;
 
+use grpc::Other;
 use plain::Answer;
 use process::Core;
 use report::Report;
@@ -45,7 +49,15 @@ fn main() {
     match &arguments[..] {
         ["--role", role @ ..] => play(role),
         // `cargo test --all-targets` runs this, too, and wants no timing.
-        measured if measured.contains(&"--bench") => measure(),
+        measured if measured.contains(&"--bench") => {
+            measure(
+                measured
+                    .iter()
+                    .filter(|word| !word.starts_with("--"))
+                    .copied()
+                    .collect(),
+            );
+        }
         _ => eprintln!("nothing is measured without `cargo bench`"),
     }
 }
@@ -71,38 +83,51 @@ fn play(role: &[&str]) {
             "ours" => ours::serve(tls).await,
             "floor" => plain::serve(Answer::floor(number), tls).await,
             "ruma" => plain::serve(Answer::ruma(), tls).await,
+            "grpc" => grpc::serve_ours().await,
+            "tonic" => grpc::serve_other(Other::Tonic { checks: false }).await,
+            "tonic-checked" => grpc::serve_other(Other::Tonic { checks: true }).await,
+            "h2" => grpc::serve_other(Other::raw()).await,
             "join" => join::read(role[1].parse().expect("a port"), number as u64).await,
             other => panic!("no role {other}"),
         }
     });
 }
 
-fn measure() {
+/// Measures these subjects, or all of them and writes the results down.
+fn measure(only: Vec<&str>) {
     let begun = Instant::now();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let pinned = process::pin(Core::Client);
     let runtime = runtime();
     let mut report = Report::default();
     let step = |what: &str| eprintln!("[{:>3} s] {what}", begun.elapsed().as_secs());
-    step("reading bodies");
-    ingest::measure(&mut report);
-    step("checking events");
-    events::measure(&mut report);
-    step("writing a transaction");
-    outgoing::measure(&mut report);
-    step("transactions over HTTP");
-    transactions::measure(&runtime, &mut report);
-    step("memory of send_join");
-    join::measure(&mut report);
-    step("bytes on the wire");
-    runtime.block_on(wire::measure(&mut report));
+    let mut subject = |name: &str, measure: &mut dyn FnMut(&mut Report)| {
+        if only.is_empty() || only.contains(&name) {
+            step(name);
+            measure(&mut report);
+        }
+    };
+    subject("ingest", &mut ingest::measure);
+    subject("events", &mut events::measure);
+    subject("outgoing", &mut outgoing::measure);
+    subject("transactions", &mut |report| {
+        transactions::measure(&runtime, report);
+    });
+    subject("grpc", &mut |report| grpc::measure(&runtime, report));
+    subject("join", &mut join::measure);
+    subject("wire", &mut |report| {
+        runtime.block_on(wire::measure(report));
+    });
+    if !only.is_empty() {
+        return;
+    }
     report.note(
         "The floor is hyper reading the body, then one ed25519 verification of the same bytes. Ours has every layer of a server: \
          permits, trace, clocks, verification with a key ring, run to end, router. ruma is `ruma-federation-api`: \
          `XMatrix::verify_http_request` and `try_from_http_request` on hyper.",
     );
     report.note("An event is checked from its canonical text; its signature alone is one ed25519 verification of the text that was signed. ruma is \
-         `ruma-signatures` on a tree read from the same text. CPU of gRPC, of HTTP/2 and of a gateway pair is not measured yet.");
+         `ruma-signatures` on a tree read from the same text. A gateway pair is not measured yet.");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
     std::fs::write(path, report.write(cores, pinned)).expect("the results can be written");
     step("done; see dev/bench/RESULTS.md");

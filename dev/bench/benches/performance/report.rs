@@ -9,6 +9,8 @@ use crate::rounds::Spread;
 pub(crate) enum Need {
     AtMost(f64),
     AtLeast(f64),
+    /// Nothing: it is there to be compared.
+    None,
 }
 
 /// One row.
@@ -55,8 +57,9 @@ impl Report {
         self.notes.push(note.into());
     }
 
-    /// Adds a section behind the table and its remarks.
+    /// Adds a section behind the table and its remarks, and prints it.
     pub(crate) fn section(&mut self, markdown: String) {
+        eprintln!("{markdown}");
         self.sections.push(markdown);
     }
 
@@ -104,6 +107,7 @@ impl Row {
         let (need, verdict) = match self.need {
             Need::AtMost(limit) => (format!("≤ {limit}"), verdict(median <= limit)),
             Need::AtLeast(limit) => (format!("≥ {limit}"), verdict(median >= limit)),
+            Need::None => ("–".to_owned(), ""),
         };
         let unit = self.unit;
         let spread = if low == high {

@@ -1,9 +1,9 @@
-//! Bytes on the wire for each operation and binding: one signed call and its reply on a connection that is open, TLS included.
+//! Bytes on the wire and CPU for each operation and binding: one call and its reply on a connection that is open, TLS included.
 //!
 //! The requests and replies are of the size that a small room's are. What is sent is the same on every binding, so the difference
 //! between two columns is what the binding writes around it.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use comity_bench::bodies::{STATE_EVENT, event};
@@ -40,12 +40,17 @@ use futures_util::{StreamExt, stream};
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use crate::{
+    process::process_cpu,
     report::Report,
+    rounds::Spread,
     setting::{certificate, destination, origin, route, signing_key},
 };
 
 /// Calls of each operation; the first ones on a connection teach HPACK its names.
 const CALLS: u64 = 20;
+
+/// Alternating rounds for the CPU of each operation.
+const ROUNDS: usize = 9;
 
 /// State events in the replies that give a room's state.
 const STATE: u64 = 10;
@@ -92,6 +97,14 @@ impl Answer {
                 bytes: stream::iter([Ok(bytes)]).boxed(),
             }),
             Self::Body(bytes) => Reply::Body(Body::new(Some("image/png".to_owned()), bytes)),
+        }
+    }
+
+    fn shape(&self) -> &'static str {
+        match self {
+            Self::Message(_) => "message",
+            Self::Stream(_) => "events",
+            Self::Blob(_) => "blob",
         }
     }
 
@@ -348,7 +361,8 @@ pub(crate) async fn measure(report: &mut Report) {
     let mut columns = Vec::new();
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let counters = Counters::new();
-        let client = client(protocol, port, counters.clone());
+        let transport = transport(protocol, port, counters.clone());
+        let client = Client::layered(transport, Sign::layer(origin(), signing_key()));
         let mut column = Vec::new();
         for sample in &samples {
             // Opens the connection, and teaches it the names.
@@ -385,6 +399,49 @@ pub(crate) async fn measure(report: &mut Report) {
         table.push_str(&row);
     }
     report.section(table);
+    report.section(processor_time(&samples, port).await);
+}
+
+/// CPU of both ends for each operation, one call at a time. Nothing is signed: a signature costs the same on every binding.
+async fn processor_time(samples: &[Sample], port: u16) -> String {
+    let client = |protocol| Client::new(transport(protocol, port, Counters::new()));
+    let clients = [client(Protocol::Http1), client(Protocol::Http2)];
+    let mut table = String::from(
+        "## CPU of a call\n\n\
+         Both ends of one call together, with TLS and without signature, one at a time; medians of alternating rounds. The same calls as above.\n\n\
+         | operation | shape of the reply | HTTP/1.1 | gRPC | gRPC / HTTP/1.1 |\n| --- | --- | --: | --: | --: |\n",
+    );
+    for sample in samples {
+        let mut rounds = Vec::new();
+        for round in 0..=ROUNDS {
+            let mut costs = [Duration::ZERO; 2];
+            for (client, cost) in clients.iter().zip(&mut costs) {
+                let begun = process_cpu();
+                for _ in 0..CALLS {
+                    exchange(client, sample).await;
+                }
+                *cost = (process_cpu() - begun) / CALLS as u32;
+            }
+            // The first round warms up.
+            if round > 0 {
+                rounds.push(costs);
+            }
+        }
+        let median = |value: &dyn Fn(&[Duration; 2]) -> f64| {
+            Spread::of(rounds.iter().map(value).collect()).median
+        };
+        let micros = |place: usize| median(&|costs| costs[place].as_secs_f64() * 1e6);
+        let row = format!(
+            "| {} | {} | {:.0} µs | {:.0} µs | {:.2} |\n",
+            sample.operation.spec().name,
+            sample.answer.shape(),
+            micros(0),
+            micros(1),
+            median(&|costs| costs[1].as_secs_f64() / costs[0].as_secs_f64()),
+        );
+        table.push_str(&row);
+    }
+    table
 }
 
 async fn exchange(client: &Client, sample: &Sample) {
@@ -404,17 +461,16 @@ async fn exchange(client: &Client, sample: &Sample) {
     }
 }
 
-fn client(protocol: Protocol, port: u16, counters: Counters) -> Client {
+fn transport(protocol: Protocol, port: u16, counters: Counters) -> Arc<dyn Transport> {
     let connector = Connector::new(ClientTls::danger_accept_any_certificate())
         .with_guard(AddressGuard::default().allow_loopback())
         .with_counters(counters);
     let pool = Pool::new(connector, PoolOptions::default().with_protocol(protocol));
     let routes = Arc::new(FixedRoutes::new().with(destination(), route(port)));
-    let transport: Arc<dyn Transport> = match protocol {
+    match protocol {
         Protocol::Http1 => Arc::new(HttpTransport::new(routes, pool)),
         _ => Arc::new(GrpcTransport::new(routes, pool)),
-    };
-    Client::layered(transport, Sign::layer(origin(), signing_key()))
+    }
 }
 
 /// Both bindings on one listener, answering without looking.
