@@ -159,7 +159,16 @@ impl PathTemplate {
 
 /// Where the next parameter's brace is, or the template's end.
 const fn next_parameter(template: &[u8], mut at: usize) -> usize {
-    while at < template.len() && !(template[at] == b'{' && template[at - 1] == b'/') {
+    while at < template.len() {
+        if template[at] == b'{' && template[at - 1] == b'/' {
+            let mut end = at + 1;
+            while end < template.len() && template[end] != b'/' {
+                end += 1;
+            }
+            if end > at + 1 && template[end - 1] == b'}' {
+                return at;
+            }
+        }
         at += 1;
     }
     at

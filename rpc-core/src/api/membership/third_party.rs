@@ -18,7 +18,7 @@ use crate::{
 /// Duties: the receiver refuses the request if the room has no `m.room.third_party_invite` event for `token`, or if the signature in
 /// `signed` is by none of that event's keys. It completes, authorizes and signs the event, invites the user by their server, and
 /// answers when that is done. Both rooms have to be the same: some live servers look at `event_room_id` only, so a caller names it, and a receiver
-/// checks that it is the same if it is there ([`check`](Self::check)); others leave it out.
+/// checks that it is the same if it is there; others leave it out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExchangeThirdPartyInvite {
     /// The room.
