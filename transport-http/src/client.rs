@@ -16,6 +16,8 @@ use crate::{
 };
 
 /// The HTTP binding's client.
+///
+/// A HEAD that a server received and hands on is answered 405, unless the reply is bytes: there is no body to read it from.
 #[derive(Debug, Clone)]
 pub struct HttpTransport {
     resolve: Arc<dyn Resolve>,

@@ -17,7 +17,7 @@ use comity_core::{
 use comity_net::{AddressGuard, Body, ClientTls, Connector, Pool, PoolOptions, Protocol, body};
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, uri::Scheme};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     exchange::{HttpTransportOptions, bytes_of, error_bytes},
@@ -35,6 +35,8 @@ pub struct LocationOptions {
     pub head: Duration,
     /// Longest pause between two pieces of it: 60 s unless set.
     pub idle: Duration,
+    /// Longest time that is waited for pieces of the file in all, however steadily it drips: 15 min unless set. While the caller does other things it stands.
+    pub total: Duration,
     /// Value of `User-Agent`.
     pub user_agent: HeaderValue,
 }
@@ -45,6 +47,7 @@ impl Default for LocationOptions {
             limit: 1 << 30,
             head: Duration::from_secs(60),
             idle: Duration::from_secs(60),
+            total: Duration::from_secs(15 * 60),
             user_agent: HttpTransportOptions::default().user_agent,
         }
     }
@@ -62,6 +65,13 @@ impl LocationOptions {
     #[must_use]
     pub fn with_times(mut self, head: Duration, idle: Duration) -> Self {
         (self.head, self.idle) = (head, idle);
+        self
+    }
+
+    /// Sets how long is waited for the pieces of a file in all.
+    #[must_use]
+    pub fn with_total(mut self, total: Duration) -> Self {
+        self.total = total;
         self
     }
 }
@@ -202,25 +212,32 @@ impl Locations {
     /// The bytes of a body, as long as they come in time and are not too many.
     fn bounded(&self, body: Body) -> ByteStream {
         let this = self.clone();
-        stream::try_unfold((bytes_of(body), 0), move |(mut bytes, read)| {
+        let start = (bytes_of(body), 0, Duration::ZERO);
+        stream::try_unfold(start, move |(mut bytes, read, waited)| {
             let this = this.clone();
             async move {
-                let idle = this.options.idle;
-                let chunk = match timeout(idle, bytes.next()).await {
+                let LocationOptions { idle, total, .. } = this.options;
+                let left = total.saturating_sub(waited);
+                let began = Instant::now();
+                let chunk = match timeout(left.min(idle), bytes.next()).await {
                     Ok(Some(chunk)) => chunk?,
                     Ok(None) => return Ok(None),
                     Err(_) => {
-                        let message = format!(
-                            "the file behind a location paused for {idle:?} (setting: idle)"
-                        );
+                        let late = if left < idle {
+                            format!("took longer than {total:?} (setting: total)")
+                        } else {
+                            format!("paused for {idle:?} (setting: idle)")
+                        };
+                        let message = format!("the file behind a location {late}");
                         return Err(failed(TransportErrorKind::Timeout, message).into());
                     }
                 };
+                let waited = waited + began.elapsed();
                 let read = read + chunk.len() as u64;
                 if read > this.options.limit {
                     return Err(this.too_large());
                 }
-                Ok(Some((chunk, (bytes, read))))
+                Ok(Some((chunk, (bytes, read, waited))))
             }
         })
         .boxed()
@@ -260,7 +277,8 @@ struct Url {
 impl Url {
     fn parse(text: &str) -> Result<Self, TransportError> {
         let refused = |why: &str| {
-            let message = format!("the location {text:?} is not fetched: {why}");
+            let shown = without_secrets(text);
+            let message = format!("the location {shown:?} is not fetched: {why}");
             TransportError::new(TransportErrorKind::Unsupported, Delivery::NotSent, message)
         };
         if text.len() > TARGET_LIMIT {
@@ -335,6 +353,17 @@ impl Url {
     }
 }
 
+/// As much of a URL as may stand in a log: a query may be a permission, and so are a user and a word.
+fn without_secrets(url: &str) -> String {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    match (shown.find("//"), shown.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}…{}", &shown[..scheme + 2], &shown[at..])
+        }
+        _ => shown.to_owned(),
+    }
+}
+
 impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A query may be a permission.
@@ -406,6 +435,16 @@ mod tests {
             let error = Url::parse(text).unwrap_err();
             assert_eq!(error.kind(), TransportErrorKind::Unsupported, "{text}");
             assert_eq!(error.delivery(), Delivery::NotSent, "{text}");
+        }
+        for (text, shown) in [
+            ("ftp://cdn.test/a?secret", "ftp://cdn.test/a"),
+            ("https://cdn_test/a?secret#x", "https://cdn_test/a"),
+            ("/a#secret", "/a"),
+            ("https://user:secret@cdn.test/a", "https://…@cdn.test/a"),
+        ] {
+            let error = Url::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+            assert!(error.contains(&format!("\"{shown}\"")), "{error}");
         }
         let long = format!("https://cdn.test/{}", "x".repeat(TARGET_LIMIT));
         assert!(Url::parse(&long).is_err());

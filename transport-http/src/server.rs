@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use comity_core::{
     Boxed, CallService, Operations,
     auth::Authenticator,
-    call::{Authentication, Call, SizeLimits},
+    call::{Authentication, Call, Reply, SizeLimits, Unregistered},
     endpoint::{WireBody, WireReply, write_error, write_reply},
     error::{CallError, FederationError},
 };
@@ -94,10 +94,10 @@ impl HttpServer {
         if method == Method::OPTIONS && self.lacks(&method, &target) {
             let mut response = Response::new(body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
-            self.allow(&target, response.headers_mut());
+            self.allow(&method, &target, response.headers_mut());
             return response;
         }
-        let WireReply { head, body } = self.clone().answer(request).await;
+        let (WireReply { head, body }, foreign) = self.clone().answer(request).await;
         let (length, body) =
             match body {
                 WireBody::Whole(bytes) => (Some(bytes.len()), body::full(bytes)),
@@ -109,8 +109,11 @@ impl HttpServer {
                 ),
             };
         let mut response = reply::to_response(head, body);
+        if foreign {
+            protect(response.headers_mut());
+        }
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            self.allow(&target, response.headers_mut());
+            self.allow(&method, &target, response.headers_mut());
         }
         if method == Method::HEAD {
             *response.body_mut() = body::empty();
@@ -129,27 +132,40 @@ impl HttpServer {
         routed.is_err_and(|error| error.http_status() == 405)
     }
 
-    /// Names the methods of a known path (RFC 9110 §10.2.1).
-    fn allow(&self, target: &str, headers: &mut HeaderMap) {
+    /// Names the methods that a row has for this path (RFC 9110 §10.2.1); no header where there are none. What else is taken as an unregistered call is the
+    /// service's to say.
+    fn allow(&self, asked: &Method, target: &str, headers: &mut HeaderMap) {
         let methods = [Method::GET, Method::PUT, Method::POST, Method::DELETE];
-        let known = methods.iter().filter(|method| !self.lacks(method, target));
+        let known = methods.iter().filter(|method| {
+            let routed = self.operations.route(method.as_str(), target);
+            routed.is_ok_and(|(op, _)| op != Unregistered::operation())
+        });
         let mut known: Vec<&str> = known.map(Method::as_str).collect();
-        if known.contains(&"GET") {
+        if known.is_empty() {
+            return;
+        }
+        // A HEAD that was answered with 405 could not be passed on, where GET can.
+        if known.contains(&"GET") && *asked != Method::HEAD {
             known.push("HEAD");
         }
-        known.push("OPTIONS");
+        if self.lacks(&Method::OPTIONS, target) {
+            known.push("OPTIONS");
+        }
         if let Ok(value) = HeaderValue::try_from(known.join(", ")) {
             headers.insert(header::ALLOW, value);
         }
     }
 
-    async fn answer(self, request: Request<Body>) -> WireReply {
+    /// The answer, and whether its body is bytes of which nothing is known but what they claim to be.
+    async fn answer(self, request: Request<Body>) -> (WireReply, bool) {
         match self.read(request).await {
             Ok(call) => {
                 let operation = call.operation();
-                write_reply(operation, self.service.oneshot(call).await)
+                let reply = self.service.oneshot(call).await;
+                let foreign = matches!(reply, Ok(Reply::Body(_)));
+                (write_reply(operation, reply), foreign)
             }
-            Err(error) => write_error(&error),
+            Err(error) => (write_error(&error), false),
         }
     }
 
@@ -264,6 +280,18 @@ impl HttpServer {
             rest.freeze()
         })
     }
+}
+
+/// A browser that is led here neither guesses another type nor runs what it finds.
+fn protect(headers: &mut HeaderMap) {
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox"),
+    );
 }
 
 /// Reads on in a body that was refused. An HTTP/1 client that is still writing when the connection closes finds it reset, and with that

@@ -23,7 +23,7 @@ use crate::{
 ///
 /// Behind another binding's server it lets an application that knows nothing of Comity answer over that binding too: the application gets
 /// the request that an HTTP caller would have sent. Target, content and credentials are those of the call, byte for byte, so a
-/// signature that the application checks still holds. `Host` is the call's destination, and absent if that is not known.
+/// signature that the application checks still holds. A HEAD that is to be passed on is answered 405, unless the reply is bytes: there is no body to read it from. `Host` is the call's destination, and absent if that is not known.
 ///
 /// ```
 /// # use std::{convert::Infallible, sync::Arc};

@@ -237,7 +237,8 @@ fn body(
     }
 }
 
-/// A reply that the specification allows is read: what has to be there, there has to be; and what streams is documented.
+/// A reply that the specification allows is read: what has to be there, there has to be; and what streams is documented. Where we
+/// bear that a member is missing, the list of allowed differences says why.
 fn reply(one: &Specified, ours: &Ours, counts: &mut Counts, found: &mut Vec<String>) {
     for (name, member) in &ours.reply_members {
         counts.parameters += 1;
@@ -247,6 +248,11 @@ fn reply(one: &Specified, ours: &Ours, counts: &mut Counts, found: &mut Vec<Stri
                 if member.required && !theirs.required {
                     found.push(format!(
                         "member of the reply `{name}`: required in the table only"
+                    ));
+                }
+                if theirs.required && !member.required {
+                    found.push(format!(
+                        "member of the reply `{name}`: required in the specification only"
                     ));
                 }
                 if member.ty != theirs.ty {
@@ -263,6 +269,13 @@ fn reply(one: &Specified, ours: &Ours, counts: &mut Counts, found: &mut Vec<Stri
         if !ours.row.knows_of_reply(name, theirs.ty) {
             found.push(format!(
                 "member of the reply `{name}` is in the specification only"
+            ));
+        } else if theirs.required
+            && !ours.reply_members.contains_key(name)
+            && !ours.arrays.contains(&name.as_str())
+        {
+            found.push(format!(
+                "member of the reply `{name}`: required in the specification only"
             ));
         }
     }

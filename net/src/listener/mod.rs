@@ -40,7 +40,7 @@ pub struct ListenerOptions {
     /// Time that a connection may stay open without a request.
     pub idle_timeout: Duration,
     /// Time that a peer may leave all bytes of a reply unread: HTTP/1.1 is closed then, and so is HTTP/2 whose peer reads nothing at all; a stream of HTTP/2 is reset
-    /// whose window stays shut.
+    /// whose window stays shut. The last 64 KiB of its reply are exempt: hyper is done with the stream once they are its own.
     pub write_timeout: Duration,
     /// Time for requests in flight to finish on shutdown; connections are cut then.
     pub drain_timeout: Duration,

@@ -19,6 +19,10 @@ use super::activity::InFlight;
 use crate::Body;
 use crate::body::{BodyAborted, Outgoing};
 
+/// Most bytes that hyper is given at a time over HTTP/2. It asks for more once the first byte of a piece has found room in the window, and ends the task of the stream
+/// with the last piece: so this is what a peer that shuts its window can leave with us. Large enough that the chunks of streamed replies, a little over 32 KiB, go out whole.
+const PIECE: usize = 64 << 10;
+
 tokio::task_local! {
     /// That of the HTTP/2 stream whose task runs.
     static READER: Arc<Reader>;
@@ -62,6 +66,8 @@ pin_project! {
         #[pin]
         body: Outgoing<Arc<InFlight>>,
         reader: Option<Arc<Reader>>,
+        // What is left of the chunk that is being sent.
+        rest: Bytes,
     }
 }
 
@@ -71,6 +77,7 @@ impl Reply {
         Self {
             body: Outgoing::new(body, in_flight),
             reader: READER.try_with(Arc::clone).ok(),
+            rest: Bytes::new(),
         }
     }
 }
@@ -87,19 +94,36 @@ impl HttpBody for Reply {
         let Some(reader) = this.reader else {
             return this.body.poll_frame(cx);
         };
-        // hyper asks for more once the last bytes have found room.
-        reader.has_bytes(false);
-        let frame = ready!(this.body.poll_frame(cx));
-        reader.has_bytes(matches!(frame, Some(Ok(_))));
-        Poll::Ready(frame)
+        // hyper asks for more once the last piece has found room: the clock begins anew.
+        if this.rest.is_empty() {
+            reader.has_bytes(false);
+            let frame = ready!(this.body.poll_frame(cx));
+            reader.has_bytes(matches!(frame, Some(Ok(_))));
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(chunk))) => *this.rest = chunk,
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        } else {
+            reader.has_bytes(true);
+        }
+        let piece = this.rest.split_to(this.rest.len().min(PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, body) = (self.rest.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
 

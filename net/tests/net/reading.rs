@@ -1,5 +1,6 @@
 //! Peers that do not read what they asked for.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use comity_net::{HttpService, ListenerOptions, Protocol, body};
 use futures_util::stream;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -94,22 +95,87 @@ async fn a_slow_reader_of_a_whole_reply_is_neither_idle_nor_stalled() {
     assert!(read > LENGTH, "{read}");
 }
 
-#[tokio::test]
-async fn a_stream_whose_window_stays_shut_is_reset_and_its_neighbours_are_not() {
-    let held = Arc::default();
-    let options = ListenerOptions {
-        protocol: Protocol::Http2,
-        ..options()
-    };
-    let serving = Serving::start(options, endless(&held)).await;
-    let tcp = TcpStream::connect(serving.address).await.unwrap();
+/// A connection of HTTP/2 with the window that streams have unless more is said.
+async fn connect(address: SocketAddr) -> http2::SendRequest<Empty<Bytes>> {
+    let tcp = TcpStream::connect(address).await.unwrap();
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(64 << 10)
         .initial_connection_window_size(1 << 20)
-        .handshake::<_, Empty<Bytes>>(TokioIo::new(tcp))
+        .handshake(TokioIo::new(tcp))
         .await
         .unwrap();
     tokio::spawn(connection);
+    sender
+}
+
+fn http2_options() -> ListenerOptions {
+    ListenerOptions {
+        protocol: Protocol::Http2,
+        ..options()
+    }
+}
+
+fn root() -> Request<Empty<Bytes>> {
+    let request = Request::get("http://matrix.test/");
+    request.body(Empty::new()).unwrap()
+}
+
+#[tokio::test]
+async fn a_whole_reply_whose_window_stays_shut_is_reset() {
+    const LENGTH: usize = 4 << 20;
+    // As the HTTP binding answers; as gRPC does, with trailers behind it.
+    for trailers in [false, true] {
+        let whole = service(move |_| async move {
+            let whole = body::full(vec![b'x'; LENGTH]);
+            Response::new(if trailers {
+                let trailers = async { Some(Ok(HeaderMap::new())) };
+                whole.with_trailers(trailers).boxed_unsync()
+            } else {
+                whole
+            })
+        });
+        let serving = Serving::start(http2_options(), whole).await;
+        let mut sender = connect(serving.address).await;
+        let stalled = sender.send_request(root()).await.unwrap();
+        tokio::time::sleep(3 * SHORT).await;
+        let read = stalled.into_body().collect().await;
+        assert!(read.is_err(), "all of it was kept (trailers: {trailers})");
+    }
+}
+
+#[tokio::test]
+async fn a_steady_reader_of_one_large_chunk_is_not_reset() {
+    const LENGTH: usize = 4 << 20;
+    // Such is a file: the head of its multipart form, its bytes, the end of the form.
+    let file = service(|_| async {
+        let chunks = [vec![b'h'; 100], vec![b'x'; LENGTH], vec![b't'; 50]];
+        let chunks = chunks.map(|chunk| Ok::<_, std::io::Error>(Bytes::from(chunk)));
+        Response::new(body::from_stream(stream::iter(chunks)))
+    });
+    let serving = Serving::start(http2_options(), file).await;
+    let mut sender = connect(serving.address).await;
+    let began = Instant::now();
+    let mut reply = sender.send_request(root()).await.unwrap().into_body();
+    let (mut read, mut pause_at) = (0, 0);
+    while let Some(frame) = reply.frame().await {
+        read += frame.unwrap().into_data().unwrap().len();
+        if read >= pause_at {
+            tokio::time::sleep(SHORT / 10).await;
+            pause_at += 128 << 10;
+        }
+    }
+    assert_eq!(read, LENGTH + 150);
+    assert!(
+        began.elapsed() > 2 * SHORT,
+        "the test reads too fast to tell"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_whose_window_stays_shut_is_reset_and_its_neighbours_are_not() {
+    let held = Arc::default();
+    let serving = Serving::start(http2_options(), endless(&held)).await;
+    let sender = connect(serving.address).await;
     let ask = |path: &str| {
         let request = Request::get(format!("http://matrix.test{path}"))
             .body(Empty::new())

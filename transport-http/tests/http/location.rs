@@ -124,6 +124,13 @@ fn file(target: &str) -> Response<Body> {
         "/pausing" => builder
             .body(body::from_stream(piece().chain(stream::pending())))
             .unwrap(),
+        "/dripping" => {
+            let drops = stream::unfold((), |()| async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+            });
+            builder.body(body::from_stream(drops)).unwrap()
+        }
         "/encoded" => builder
             .header(header::CONTENT_ENCODING, "gzip")
             .body(body::full("meow"))
@@ -323,6 +330,17 @@ async fn a_file_over_its_limit_or_slower_than_its_clock_is_given_up() {
         };
         assert_eq!(error.kind(), kind, "{path}: {error}");
     }
+    // Never a pause, and no end.
+    let options = LocationOptions::default().with_total(Duration::from_millis(300));
+    let blob = locations.clone().with_options(options);
+    let blob = blob.fetch(&files.url("/dripping")).await.unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(10), content(blob)).await;
+    let Ok(Err(CallError::Transport(error))) = read else {
+        panic!("{read:?}")
+    };
+    assert_eq!(error.kind(), TransportErrorKind::Timeout);
+    assert!(error.message().contains("setting: total"), "{error}");
+
     let error = fault(locations.fetch(&files.url("/encoded")).await);
     assert_eq!(error.kind(), TransportErrorKind::Protocol);
 

@@ -1,13 +1,17 @@
 //! Calls that no row knows, over sockets: bytes of any kind both ways, and requests that are no call at all.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use comity_core::{
-    Operations,
-    call::{Body, Call, Reply, Unregistered},
+    CallService, Operations,
+    call::{Body, Call, Message, Reply, Unregistered},
     endpoint::Content,
     error::{CallError, FederationError},
+    json::Object,
+    transport::TransportService,
 };
-use comity_http::HttpServer;
+use comity_http::{HttpServer, ServiceTransport};
 use comity_net::Protocol;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -18,7 +22,7 @@ fn taking() -> Operations {
 }
 
 /// Answers with the content as it arrived, in two pieces, behind the method and the target.
-fn echo() -> comity_core::CallService {
+fn echo() -> CallService {
     handler(|call: Call| async move {
         let form = call.form().unwrap();
         let before = Bytes::from(format!("{} {} ", form.method(), form.target()));
@@ -166,4 +170,68 @@ async fn each_request_is_taken_as_its_media_type_says_or_refused_for_what_it_is(
             assert!(answer.ends_with("\r\n\r\n"), "{answer}");
         }
     }
+}
+
+#[tokio::test]
+async fn bytes_that_only_claim_what_they_are_are_run_by_no_browser() {
+    let guards = [
+        "x-content-type-options: nosniff\r\n",
+        "content-security-policy: sandbox\r\n",
+    ];
+    let serving = Serving::plain_server(HttpServer::new(taking(), echo())).await;
+    // Legacy media answers with bytes as well.
+    for line in [
+        "GET /x",
+        "GET /_matrix/media/v3/download/a.test/file?allow_remote=false",
+    ] {
+        let answer = serving.raw(&raw(line, "", b"")).await;
+        assert!(answer.starts_with("HTTP/1.1 203 "), "{answer}");
+        for guard in guards {
+            assert!(answer.contains(guard), "{line}: {answer}");
+        }
+    }
+    let object = handler(|_| async { Ok(Reply::Message(Message::from_content(Object::empty()))) });
+    let serving = Serving::plain_server(HttpServer::new(taking(), object)).await;
+    let line = "GET /_matrix/federation/v1/version";
+    let answer = serving.raw(&raw(line, "", b"")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for guard in guards {
+        assert!(!answer.contains(guard), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_methods_that_are_allowed_are_those_of_the_rows() {
+    let refused = || handler(|_| async { Err(FederationError::new(405, "M_X", "no").into()) });
+    let serving = Serving::plain_server(HttpServer::new(taking(), refused())).await;
+    for (line, allow) in [
+        ("POST /_matrix/federation/v1/version", Some("GET, HEAD")),
+        ("OPTIONS /_matrix/federation/v1/send/1", Some("PUT")),
+        ("GET /_matrix/client/versions", None),
+        ("OPTIONS /x", None),
+    ] {
+        let answer = serving.raw(&raw(line, "", b"")).await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{line}: {answer}");
+        let there = answer
+            .lines()
+            .find_map(|header| header.strip_prefix("allow: "));
+        assert_eq!(there, allow, "{line}");
+    }
+}
+
+/// Behind a gateway: what is passed on is read, and HEAD has nothing to read.
+#[tokio::test]
+async fn head_is_not_passed_on_where_the_reply_would_be_read_from_its_body() {
+    let behind = HttpServer::new(taking(), echo());
+    let passing = TransportService::new(Arc::new(ServiceTransport::new(behind)));
+    let gateway = HttpServer::new(taking(), CallService::new(passing));
+    let serving = Serving::plain_server(gateway).await;
+    let version = "/_matrix/federation/v1/version";
+    let answer = serving.raw(&raw(&format!("HEAD {version}"), "", b"")).await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    assert!(answer.contains("allow: GET\r\n"), "{answer}");
+    // Of bytes nothing has to be read.
+    let answer = serving.raw(&raw("HEAD /x", "", b"")).await;
+    assert!(answer.starts_with("HTTP/1.1 203 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
 }

@@ -105,6 +105,7 @@ impl Answer {
             Self::Message(_) => "message",
             Self::Stream(_) => "events",
             Self::Blob(_) => "blob",
+            Self::Body(_) => "bytes",
         }
     }
 

@@ -37,6 +37,11 @@ const COMMON: &[DocumentedError] = &[
         when: "the receiver does not have this operation",
     },
     DocumentedError {
+        http_status: 405,
+        errcode: "M_UNRECOGNIZED",
+        when: "the receiver has another operation in its place",
+    },
+    DocumentedError {
         http_status: 401,
         errcode: "M_UNAUTHORIZED",
         when: "the origin is not proven, or the proof is for another call or another server",

@@ -22,6 +22,7 @@ fn bodies() -> Vec<Bytes> {
         (0..=255).collect(),
         Bytes::from_static(b"{\"b\": 1, \"a\": 1.50, \"a\": 2}\r\n"),
         Bytes::from_static(b"\xef\xbb\xbfnull"),
+        Bytes::new(),
         Bytes::from_static(b"\x00"),
         vec![0xa5; 3 << 20].into(),
     ]
