@@ -66,7 +66,8 @@
 //!
 //! What your transport's [`Capabilities`](comity_core::transport::Capabilities) do not declare is not asked of it, nor is what the harness gives
 //! no means to try. Such trials are reported as ignored, with the reason; none is left out in silence. [`Declared`] says what else differs
-//! between bindings in order.
+//! between bindings in order. Two trials are smaller for some, and pass: a binding that [reads](Declared::reads) nothing is sent no content
+//! that cannot be read, and the largest request and reply are no larger than the transport's `max_message`.
 //!
 //! # Your operations
 //!

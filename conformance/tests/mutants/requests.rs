@@ -7,7 +7,7 @@ use comity_core::{
     auth::{Parsed, XMatrix},
     call::{Call, Credentials, Idempotency},
     endpoint::{Content, EndpointForm, EndpointParts, Query},
-    error::FederationError,
+    error::{CallError, FederationError, TransportErrorKind},
     json::{Members, Object, Value},
 };
 use tokio::sync::Mutex;
@@ -147,6 +147,25 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                     let second = call.duplicate();
                     match way.send(call).await {
                         Err(_) if consuming => way.send(second).await,
+                        reply => reply,
+                    }
+                })
+            })
+        }),
+    },
+    Mutant {
+        name: "repeats a consuming call when the connection is lost",
+        fault: Fault::Client(|| {
+            Arc::new(|way, call| {
+                Box::pin(async move {
+                    let consuming = call.spec().idempotency == Idempotency::None;
+                    let second = call.duplicate();
+                    match way.send(call).await {
+                        Err(CallError::Transport(error))
+                            if consuming && error.kind() == TransportErrorKind::Closed =>
+                        {
+                            way.send(second).await
+                        }
                         reply => reply,
                     }
                 })
