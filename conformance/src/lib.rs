@@ -140,7 +140,7 @@ pub use harness::{Declared, Harness, HarnessError, Served};
 pub use identifiers::{extra_query, identifier};
 pub use lists::{Elements, List, Lists, ReplyLists, Streamed};
 pub use parameter::{Kind, Parameter, Place};
-pub use reply::{BlobSample, BodySample, Failure, Outcome, ReplySample};
+pub use reply::{BlobSample, BodySample, Failure, Outcome, ReplySample, written};
 pub use sample::{AnyList, AnySample, Sample};
 pub use server::no_body;
 pub use suite::{Case, Verdict, cases, equivalence, equivalence_cases, suite};

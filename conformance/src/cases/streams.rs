@@ -14,7 +14,7 @@ use comity_core::{
     error::{CallError, Delivery, FederationError},
     json::{Object, Value},
 };
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, future::try_join, stream};
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
@@ -428,12 +428,8 @@ fn gone_before_reply(bench: &Bench, sample: &AnySample) -> Checked {
             arrived.notified().await;
             cut(bench)
         };
-        let both = async {
-            let call = client.send(any_call(sample)?);
-            let (reply, killed) = tokio::join!(call, killer);
-            killed?;
-            Ok::<_, Stop>(reply)
-        };
+        let call = async { Ok(client.send(any_call(sample)?).await) };
+        let both = async { Ok::<_, Stop>(try_join(call, killer).await?.0) };
         match tokio::time::timeout(patience, both).await.map_err(late)?? {
             Ok(reply) => Err(format!("the caller got {reply:?}").into()),
             Err(error) => {
