@@ -36,7 +36,10 @@ fn main() {
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if let Some(path) = &arguments.logfile {
-        print!("{}", fs::read_to_string(path).unwrap());
+        print!(
+            "{}",
+            fs::read_to_string(path).expect("the log file was written")
+        );
     }
     conclusion.exit();
 }
