@@ -5,7 +5,7 @@ use std::{any::Any, error::Error, sync::Arc};
 use bytes::Bytes;
 use comity_core::{
     CallService, Operations,
-    call::{ByteStream, Call, CallContext, Credentials, Op, Reply},
+    call::{ByteStream, Call, CallContext, Credentials, Op, Reply, TraceContext},
     endpoint::{Content, WireBody, WireReply, read_content, write_error, write_reply as to_wire},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
@@ -59,9 +59,26 @@ pub fn write_request(call: &mut Call) -> Result<Bytes, CallError> {
 /// `binding` is the name of the one that it came over, and `connection` what that knows of the way: what an
 /// [`Authenticator`](comity_core::auth::Authenticator) of its own may ask for.
 ///
+/// Trace context is dropped, as anybody can send some: [`read_request_of_peer`] believes it.
+///
 /// # Errors
 /// The answer that the caller gets: 400 or 413 for bytes that are no envelope, or what the table and the operation refuse.
 pub fn read_request(
+    bytes: &Bytes,
+    operations: &Operations,
+    binding: &'static str,
+    connection: Option<Arc<dyn Any + Send + Sync>>,
+) -> Result<Call, FederationError> {
+    let mut call = read_request_of_peer(bytes, operations, binding, connection)?;
+    call.context_mut().trace = TraceContext::default();
+    Ok(call)
+}
+
+/// As [`read_request`], from a peer that is configured: its trace context is believed.
+///
+/// # Errors
+/// As [`read_request`].
+pub fn read_request_of_peer(
     bytes: &Bytes,
     operations: &Operations,
     binding: &'static str,
@@ -111,10 +128,16 @@ pub fn write_reply(reply: WireReply) -> BoxStream<'static, Bytes> {
     // Nothing may follow an error: neither data nor the word that they are complete.
     frames
         .scan(false, |broken, frame: Result<Frame, CallError>| {
-            let over = std::mem::replace(broken, frame.is_err());
-            std::future::ready((!over).then_some(frame))
+            let next = (!*broken).then(|| {
+                // A head that is over its limit can only come from a peer of a gateway's; its caller learns so.
+                let encoded = frame
+                    .map_err(|error| reason(&error))
+                    .and_then(|frame| frame.encode().map_err(|error| error.to_string()));
+                *broken = encoded.is_err();
+                encoded.unwrap_or_else(aborted_for)
+            });
+            std::future::ready(next)
         })
-        .map(|frame| encoded(&frame.unwrap_or_else(|error| Frame::Aborted(reason(&error)))))
         .boxed()
 }
 
@@ -132,12 +155,10 @@ fn pieces(data: Result<Bytes, CallError>) -> Vec<Result<Frame, CallError>> {
     frames
 }
 
-/// A head that is over its limit can only come from a peer of a gateway's; its caller learns so.
-fn encoded(frame: &Frame) -> Bytes {
-    frame.encode().unwrap_or_else(|error| {
-        let aborted = Frame::Aborted(error.to_string()).encode();
-        aborted.expect("the text of a limit is short")
-    })
+/// The last frame of a reply that breaks off.
+fn aborted_for(reason: String) -> Bytes {
+    let encoded = Frame::Aborted(reason).encode();
+    encoded.expect("the text of a limit is short, and so is a reason that was cut")
 }
 
 /// The error and its causes in one line, cut to what a frame may hold.

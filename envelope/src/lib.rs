@@ -7,7 +7,7 @@
 //! # The form
 //!
 //! Each envelope and each frame is one CBOR map (RFC 8949) of definite length with integer keys. Keys that are not in the tables are ignored, so that a later version may
-//! add some; a key that is no integer, or is there twice, refuses the whole. Texts are UTF-8, bytes are taken as they are: method, target, content and
+//! add some; a key that is no integer refuses the whole, and so does one from 0 to 63 that is there twice; others are not compared. Texts are UTF-8, bytes are taken as they are: method, target, content and
 //! credentials cross exactly as they were signed.
 //!
 //! | request key | value | meaning |
@@ -20,7 +20,7 @@
 //! | 6 | array of texts | credentials, in order |
 //! | 7 | unsigned integer | deadline: milliseconds that are left for the whole call |
 //! | 8 | array of texts | intermediaries that the call passed (`via`), oldest first |
-//! | 9, 10 | text | `traceparent`, `tracestate` |
+//! | 9, 10 | text | `traceparent`, `tracestate`: believed of configured peers only ([`read_request_of_peer`]) |
 //! | 11 | text | who the caller says it is (`From`, RFC 9110 §10.1.2) |
 //!
 //! A reply is a head, data as often as there is some, and the end; each frame has exactly one of these keys:
@@ -47,7 +47,9 @@ mod frame;
 mod map;
 mod request;
 
-pub use exchange::{answer, read_reply, read_request, write_reply, write_request};
+pub use exchange::{
+    answer, read_reply, read_request, read_request_of_peer, write_reply, write_request,
+};
 pub use frame::Frame;
 pub use map::EnvelopeError;
 pub use request::RequestEnvelope;

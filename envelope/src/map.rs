@@ -97,7 +97,8 @@ impl<'b> MapReader<'b> {
         }
     }
 
-    /// Calls `read` for each member with its key; it says whether it took the value. What it did not take is skipped.
+    /// Calls `read` for each member with its key; it says whether it took the value. What it did not take is skipped. Keys are compared from 0 to 63:
+    /// every table's are there, and what is kept of them has a bound.
     pub(crate) fn members(
         &mut self,
         mut read: impl FnMut(&mut Self, i64) -> Result<bool, EnvelopeError>,
@@ -105,17 +106,18 @@ impl<'b> MapReader<'b> {
         let what = self.what;
         let count = self.decoder.map().map_err(malformed(what))?;
         let count = count.ok_or(EnvelopeError::Indefinite { what })?;
-        let mut taken = 0_u64;
+        let mut seen = 0_u64;
         for _ in 0..count {
             let key = self.key()?;
-            let known = (0..64).contains(&key);
-            if known && taken >> key & 1 == 1 {
+            let compared = (0..64).contains(&key);
+            if compared && seen >> key & 1 == 1 {
                 return Err(EnvelopeError::Twice { what, key });
             }
-            match read(self, key)? {
-                true if known => taken |= 1 << key,
-                true => {}
-                false => self.skip()?,
+            if compared {
+                seen |= 1 << key;
+            }
+            if !read(self, key)? {
+                self.skip()?;
             }
         }
         Ok(())

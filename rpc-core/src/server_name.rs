@@ -27,6 +27,13 @@ impl ServerName {
         &self.0
     }
 
+    /// Whether this is the ID of a user of the server: `@`, a local part, `:` and exactly its name.
+    pub fn has_user(&self, user_id: &str) -> bool {
+        let name = user_id.strip_prefix('@');
+        let name = name.and_then(|name| name.split_once(':'));
+        name.is_some_and(|(_, of)| of == self.as_str())
+    }
+
     /// The name without its port; an IPv6 literal keeps its brackets. Case is as written: lower it for DNS only.
     pub fn host(&self) -> &str {
         split(&self.0).0

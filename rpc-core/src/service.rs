@@ -126,7 +126,7 @@ impl Operations {
     }
 
     /// Takes in calls that no row knows as well, as [`Unregistered`]: what would be answered 404 or 405 reaches whoever answers
-    /// those ([`Router::with_unregistered`]), or a gateway's next hop.
+    /// those ([`Router::with_unregistered`]), or a gateway's next hop. The [ACLs](crate::layers::Acl) of rooms do not judge them.
     #[must_use]
     pub fn with_unregistered(mut self) -> Self {
         self.unregistered = true;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use comity_core::{
     Boxed, CallService, Operations,
     auth::Authenticator,
-    call::{Authentication, Call, CallContext, Op, Reply, ReplyShape},
+    call::{Authentication, Call, CallContext, Op, Reply, ReplyShape, TraceContext},
     endpoint::{
         Content, EndpointForm, EndpointParts, federation_error, read_content, write_error,
         write_reply,
@@ -56,12 +56,15 @@ struct Shared {
 pub struct GrpcServerOptions {
     /// How long a request's message may take to arrive. 60 s unless set.
     pub read_timeout: Duration,
+    /// Whether W3C trace context is believed: for servers whose callers are configured peers. Not unless set.
+    pub trace: bool,
 }
 
 impl Default for GrpcServerOptions {
     fn default() -> Self {
         Self {
             read_timeout: Duration::from_secs(60),
+            trace: false,
         }
     }
 }
@@ -71,6 +74,13 @@ impl GrpcServerOptions {
     #[must_use]
     pub fn with_read_timeout(mut self, limit: Duration) -> Self {
         self.read_timeout = limit;
+        self
+    }
+
+    /// Has W3C trace context believed. Otherwise it is dropped, as anybody can send some.
+    #[must_use]
+    pub fn with_trace(mut self) -> Self {
+        self.trace = true;
         self
     }
 }
@@ -123,7 +133,7 @@ impl GrpcServer {
     }
 
     /// Asks an authenticator, the one that verifies behind this server, before the message of a call that needs a proof is read. It authenticates nobody: the service
-    /// still has to.
+    /// still has to. `Invoke` without method and target in its metadata is refused then, as nothing else says before the message whether a proof is needed.
     #[must_use]
     pub fn with_screen(self, authenticator: Arc<dyn Authenticator>) -> Self {
         let Shared {
@@ -141,6 +151,18 @@ impl GrpcServer {
             }),
             service: self.service,
         }
+    }
+
+    /// What the metadata says, and the connection it came on.
+    fn context(&self, head: &Parts) -> Result<(CallContext, Option<Signed>), FederationError> {
+        let (mut context, signed) = metadata::read(&head.headers)?;
+        if !self.shared.options.trace {
+            context.trace = TraceContext::default();
+        }
+        if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
+            context.connection = Some(info.clone() as Arc<dyn Any + Send + Sync>);
+        }
+        Ok((context, signed))
     }
 
     /// Before anything of a call of this operation is read.
@@ -195,7 +217,7 @@ impl GrpcServer {
 
     async fn typed(self, row: &Row, head: &Parts, body: Body) -> Result<Body, Refusal> {
         let spec = row.op.spec();
-        let (context, signed) = context(head)?;
+        let (context, signed) = self.context(head)?;
         self.screened(row.op, &context)?;
         let deadline = context.deadline;
         let limit = spec.limits.request;
@@ -256,23 +278,28 @@ impl GrpcServer {
     ) -> Result<EndpointForm, Refusal> {
         let Some(Signed { method, target }) = signed else {
             if row.op.spec().authentication == Authentication::Server {
-                return Err(FederationError::unauthorized(
-                    "metadata `x-matrix-method` and `x-matrix-uri-bin` are missing",
-                )
-                .into());
+                return Err(missing_target().into());
             }
             let own = EndpointForm::from_parts(row.op.method(), row.op.path(), parts);
             return own.map_err(|error| {
                 FederationError::invalid_param(format!("the message has no target: {error}")).into()
             });
         };
+        let own = |routed: &EndpointParts| routed.path == parts.path && routed.query == parts.query;
         let agrees = match self.shared.operations.route(&method, &target) {
-            Ok((op, routed)) => {
-                op == row.op && routed.path == parts.path && routed.query == parts.query
+            Ok((op, routed)) if op == row.op => own(&routed),
+            // A more literal path of ours has taken the target that the message stands for: the caller does not know of it. The target
+            // decides in `Invoke`.
+            Ok((op, _)) if stands_for(row.op, &method, &target, own) => {
+                return Err(Refusal::Lacks(format!(
+                    "{} answers this target here, not {}",
+                    op.spec().name,
+                    row.op.spec().name
+                )));
             }
             // A target that no wire should carry is refused for what it is.
             Err(error) if matches!(error.http_status(), 400 | 414) => return Err(error.into()),
-            Err(_) => false,
+            _ => false,
         };
         if !agrees {
             return Err(FederationError::unauthorized("target does not match the message").into());
@@ -281,15 +308,20 @@ impl GrpcServer {
     }
 
     async fn invoke(self, head: &Parts, body: Body) -> Result<Body, Refusal> {
-        let (context, signed) = context(head)?;
-        if let Some(Signed { method, target }) = &signed
-            && let Ok((op, _)) = self.shared.operations.route(method, target)
-        {
-            self.screened(op, &context)?;
-        }
+        let (context, signed) = self.context(head)?;
         let deadline = context.deadline;
+        let limit = match &signed {
+            Some(Signed { method, target }) => {
+                let (op, _) = self.shared.operations.route(method, target)?;
+                self.screened(op, &context)?;
+                op.spec().limits.request
+            }
+            // Nothing is known of the call before its message is read, which nobody may have read unscreened.
+            None if self.shared.screen.is_some() => return Err(missing_target().into()),
+            None => MAX_MESSAGE,
+        };
         let message = self
-            .message(deadline, body, MAX_MESSAGE, MAX_MESSAGE)
+            .message(deadline, body, message_limit(limit), limit)
             .await?;
         let request = InvokeRequest::decode(message).map_err(|error| bad_request(&error.into()))?;
         let reply = match self.read_invoked(request, signed, context) {
@@ -330,13 +362,20 @@ impl GrpcServer {
     }
 }
 
-/// What the metadata says, and the connection it came on.
-fn context(head: &Parts) -> Result<(CallContext, Option<Signed>), FederationError> {
-    let (mut context, signed) = metadata::read(&head.headers)?;
-    if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
-        context.connection = Some(info.clone() as Arc<dyn Any + Send + Sync>);
-    }
-    Ok((context, signed))
+fn missing_target() -> FederationError {
+    FederationError::unauthorized("metadata `x-matrix-method` and `x-matrix-uri-bin` are missing")
+}
+
+/// Whether a target would be this operation's if there were no other, with what `own` asks for.
+fn stands_for(
+    op: Op,
+    method: &str,
+    target: &str,
+    own: impl FnOnce(&EndpointParts) -> bool,
+) -> bool {
+    let alone = Operations::none().with([op]);
+    let routed = alone.ok().and_then(|it| it.route(method, target).ok());
+    routed.is_some_and(|(_, parts)| own(&parts))
 }
 
 /// Bounds a step by the caller's deadline. Dropping the step cancels it.

@@ -1,10 +1,10 @@
 //! What every client of this binding does, whoever carries the request: writing it, and reading the reply.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use comity_core::{
     call::{ByteStream, Call, Op, Reply, ReplyShape},
-    endpoint::read_reply,
-    error::{BODY_LIMIT, CallError, Delivery, FederationError, TransportError, TransportErrorKind},
+    endpoint::{read_error_body, read_reply},
+    error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
 use comity_net::{Body, body};
 use futures_util::{StreamExt, TryStreamExt};
@@ -86,16 +86,7 @@ pub(crate) async fn read_response(
 
 /// As much of an error's body as is kept; one that breaks off is an answer all the same.
 pub(crate) async fn error_bytes(body: Body) -> Bytes {
-    let mut kept = BytesMut::new();
-    let mut chunks = bytes_of(body);
-    while let Some(Ok(chunk)) = chunks.next().await {
-        let room = BODY_LIMIT - kept.len();
-        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if kept.len() == BODY_LIMIT {
-            break;
-        }
-    }
-    kept.freeze()
+    read_error_body(&mut bytes_of(body)).await
 }
 
 /// A response's body. A body that breaks off leaves open what the peer did.

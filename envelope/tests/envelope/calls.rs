@@ -10,11 +10,13 @@ use comity_conformance::{Failure, ReplySample, samples};
 use comity_core::{
     CallService, Operations, ServerName,
     api::{GetState, GetVersion},
-    call::{Body, Call, CallContext, Credentials, Reply, Unregistered, operation},
+    call::{Body, Call, CallContext, Credentials, Reply, TraceContext, Unregistered, operation},
     endpoint::{Content, EndpointForm, ReplyHead},
     error::{CallError, Delivery, FederationError, TransportErrorKind},
 };
-use comity_envelope::{Frame, MAX_DATA, answer, read_reply, read_request, write_request};
+use comity_envelope::{
+    Frame, MAX_DATA, answer, read_reply, read_request, read_request_of_peer, write_request,
+};
 use futures_util::{StreamExt, stream};
 use proptest::{
     prelude::{ProptestConfig, prop_assert, prop_assert_eq},
@@ -152,7 +154,10 @@ async fn what_travels_beside_a_call_arrives() {
     let bytes = write_request(&mut call).unwrap();
     tokio::time::advance(Duration::from_millis(500)).await;
     let connection: Arc<dyn std::any::Any + Send + Sync> = Arc::new(7_u32);
-    let read = read_request(&bytes, &Operations::federation(), BINDING, Some(connection)).unwrap();
+    let operations = Operations::federation();
+    let read = read_request(&bytes, &operations, BINDING, None).unwrap();
+    assert_eq!(read.context().trace, TraceContext::default(), "of anybody");
+    let read = read_request_of_peer(&bytes, &operations, BINDING, Some(connection)).unwrap();
     let context = read.context();
     assert_eq!(context.binding, BINDING);
     assert_eq!(context.destination, Some(name("callee.example:8448")));
@@ -309,4 +314,23 @@ async fn a_reply_that_fails_while_it_streams_ends_with_why() {
     };
     assert!(why.contains("the disk is full"), "{why}");
     assert_eq!(frames.len(), 5);
+}
+
+#[tokio::test]
+async fn nothing_follows_a_head_that_is_over_its_limit() {
+    let reply = Reply::Body(Body {
+        status: 200,
+        content_type: Some("x".repeat(70_000)),
+        content_disposition: None,
+        bytes: stream::iter([Ok(Bytes::from_static(b"data"))]).boxed(),
+    });
+    let wire = comity_core::endpoint::write_reply(Unregistered::operation(), Ok(reply));
+    let frames: Vec<Frame> = comity_envelope::write_reply(wire)
+        .map(|bytes| Frame::decode(&bytes).unwrap())
+        .collect()
+        .await;
+    assert!(
+        matches!(&frames[..], [Frame::Aborted(why)] if why.contains("MAX_METADATA")),
+        "{frames:?}"
+    );
 }

@@ -50,6 +50,23 @@ fn keys_that_nobody_knows_are_ignored() {
 }
 
 #[test]
+fn a_key_that_nobody_knows_is_there_once() {
+    for key in [12, 63] {
+        let bytes = request(2, |out| {
+            out.u8(key)?.bool(true)?.u8(key)?.bool(false)?;
+            Ok(())
+        });
+        assert!(refusal(&bytes).contains("twice"), "{key}");
+    }
+    // Those beyond are not compared, which bounds what is kept of them.
+    let bytes = request(2, |out| {
+        out.u8(64)?.bool(true)?.u8(64)?.bool(true)?;
+        Ok(())
+    });
+    RequestEnvelope::decode(&bytes).unwrap();
+}
+
+#[test]
 fn what_is_no_envelope_is_refused_by_name() {
     let cases = [
         (Bytes::new(), "the request envelope is malformed"),

@@ -6,7 +6,7 @@
 //! | retrieving events | [`Events`](api::Events) |
 //! | invite, join, knock, leave | [`Membership`](api::Membership) |
 //!
-//! Beside them stands `GetServerKeys`, which belongs to authentication: without it nobody can check what this server signs. Of the group
+//! Beside them the edition has `GetServerKeys`, which belongs to authentication: without it nobody can check what this server signs. Of the group
 //! [`Keys`](api::Keys) nothing else is taken in. Everything outside the profile is answered "unrecognized", on every binding, by the registry alone: no handler of it exists.
 //!
 //! What the traits do is the business of [`comity_homeserver`], whose implementation of them is taken as it is. Whether a room is of the IETF's edition or of
@@ -17,10 +17,9 @@
 use std::sync::Arc;
 
 use comity_core::{
-    CallService, DuplicateOperation, Operations, Router,
-    api::{self, GetServerKeys},
+    CallService, Operations, Router, api,
     auth::{Authenticator, Verify},
-    call::{Edition, operation},
+    call::Edition,
     layers::{Clocks, RunToEnd, Side},
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, is_grpc};
@@ -31,14 +30,9 @@ use comity_net::Dispatch;
 /// Most calls that run on after their caller has gone.
 const UNFINISHED: usize = 256;
 
-/// What is taken in: the edition's operations, and the keys.
-///
-/// # Errors
-/// Never, unless the edition comes to have `GetServerKeys` itself.
-pub fn operations() -> Result<Operations, DuplicateOperation> {
-    Operations::federation()
-        .in_edition(Edition::Ietf)
-        .with([operation::<GetServerKeys>()])
+/// What is taken in: the edition's operations.
+pub fn operations() -> Operations {
+    Operations::federation().in_edition(Edition::Ietf)
 }
 
 /// The room versions of both editions: the API's edition says nothing about rooms.

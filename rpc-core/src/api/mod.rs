@@ -91,7 +91,7 @@ macro_rules! operations {
                     clocks: $crate::call::Clocks::short(10),
                     errors: [],
                     server_acl: Unchecked,
-                    editions: [Matrix("r0"..)],
+                    editions: [Matrix("r0"..), Ietf("00"..)],
                 }
 
                 /// Gives the keys of another server as this one knows them, with its own signature added.

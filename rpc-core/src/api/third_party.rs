@@ -80,14 +80,9 @@ impl GetOpenIdUserInfoReply {
     /// # Errors
     /// [`ForeignUser`]: the answer is worth nothing.
     pub fn user_of(&self, asked: &ServerName) -> Result<&str, ForeignUser> {
-        let server = self
-            .sub
-            .strip_prefix('@')
-            .and_then(|id| id.split_once(':'))
-            .map(|(_, server)| server);
-        match server {
-            Some(server) if server == asked.as_str() => Ok(&self.sub),
-            _ => Err(ForeignUser {
+        match asked.has_user(&self.sub) {
+            true => Ok(&self.sub),
+            false => Err(ForeignUser {
                 asked: asked.clone(),
                 user: self.sub.clone(),
             }),

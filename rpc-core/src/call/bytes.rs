@@ -18,8 +18,8 @@ use crate::{error::CallError, json::Object};
 /// Bytes as they arrive. An error is the last item; an end without error is a complete blob.
 pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, CallError>> + Send>>;
 
-/// Where a blob's bytes are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a blob's bytes are. `Debug` leaves out the query of a location, which can be a permission to fetch it.
+#[derive(Clone, PartialEq, Eq)]
 pub enum BlobSource {
     /// Here, in the stream.
     Here {
@@ -30,6 +30,25 @@ pub enum BlobSource {
     },
     /// At this URL, to be fetched without authentication. The stream is empty.
     Location(String),
+}
+
+impl Debug for BlobSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here {
+                content_type,
+                content_disposition,
+            } => f
+                .debug_struct("Here")
+                .field("content_type", content_type)
+                .field("content_disposition", content_disposition)
+                .finish(),
+            Self::Location(url) => {
+                let shown = url.split('?').next().unwrap_or_default();
+                f.debug_tuple("Location").field(&shown).finish()
+            }
+        }
+    }
 }
 
 /// Metadata and a stream of bytes (SS "Content Repository").

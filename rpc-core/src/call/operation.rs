@@ -90,7 +90,8 @@ impl ListTooLong {
     }
 }
 
-/// Another spelling of an operation: the same parameters in the same order, the same content and reply.
+/// Another spelling of an operation: the same parameters in the same order, the same content and reply. Other parameters do not compile, once the operation is
+/// used ([`operation`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alternative {
     /// The method, upper-case, as it is signed.
@@ -220,6 +221,16 @@ pub fn operation<O: Endpoint>() -> Op {
             const { &O::PATH }
         }
         fn alternatives(&self) -> &'static [Alternative] {
+            const {
+                let mut others = O::ALTERNATIVES;
+                while let [other, rest @ ..] = others {
+                    assert!(
+                        O::PATH.same_parameters(&other.path),
+                        "an alternative has the parameters of the operation's path, in their order"
+                    );
+                    others = rest;
+                }
+            }
             O::ALTERNATIVES
         }
         fn content(&self) -> ContentKind {

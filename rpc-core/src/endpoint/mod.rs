@@ -11,7 +11,7 @@ pub mod target;
 pub use form::{Content, ContentKind, EndpointForm, EndpointParts, read_content};
 pub(crate) use form::{is_json, unsendable};
 pub use reply::{
-    ReplyHead, WireBody, WireReply, check_counts, federation_error, read_reply, write_error,
-    write_reply,
+    ReplyHead, WireBody, WireReply, check_counts, federation_error, read_error_body, read_reply,
+    write_error, write_reply,
 };
 pub use target::{PathTemplate, Query, TrailingSlash, check_target, split_target};

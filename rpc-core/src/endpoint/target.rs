@@ -111,6 +111,30 @@ impl PathTemplate {
                 })
     }
 
+    /// Whether both have parameters of the same names in the same order.
+    pub(crate) const fn same_parameters(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.0.as_bytes(), other.0.as_bytes());
+        let (mut our, mut their) = (0, 0);
+        loop {
+            our = next_parameter(ours, our);
+            their = next_parameter(theirs, their);
+            if our == ours.len() || their == theirs.len() {
+                return our == ours.len() && their == theirs.len();
+            }
+            while ours[our] == theirs[their] && ours[our] != b'/' {
+                our += 1;
+                their += 1;
+                if our == ours.len() || their == theirs.len() {
+                    break;
+                }
+            }
+            let ended = our == ours.len() || ours[our] == b'/';
+            if !ended || !(their == theirs.len() || theirs[their] == b'/') {
+                return false;
+            }
+        }
+    }
+
     /// Which segments are parameters, first to last. Of the paths that match, the one for which this is least says most.
     pub(crate) fn parameter_places(&self) -> Vec<bool> {
         self.segments()
@@ -131,6 +155,23 @@ impl PathTemplate {
         }
         pieces.next().is_none().then_some(parameters)
     }
+}
+
+/// Where the next parameter's brace is, or the template's end.
+const fn next_parameter(template: &[u8], mut at: usize) -> usize {
+    while at < template.len() {
+        if template[at] == b'{' && template[at - 1] == b'/' {
+            let mut end = at + 1;
+            while end < template.len() && template[end] != b'/' {
+                end += 1;
+            }
+            if end > at + 1 && template[end - 1] == b'}' {
+                return at;
+            }
+        }
+        at += 1;
+    }
+    at
 }
 
 impl fmt::Display for PathTemplate {
@@ -373,4 +414,31 @@ fn unescape(raw: &str, plus: Plus) -> Result<String, BadEscape> {
 fn hex(digit: u8) -> Option<u8> {
     // At most 15.
     char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_the_same_by_name_and_order() {
+        const ONE: PathTemplate = PathTemplate::new("/a/{room}/b/{event}");
+        for same in [
+            "/{room}/{event}",
+            "/x{/{room}/y}/{event}/{",
+            "/a/{room}/{event}/",
+        ] {
+            assert!(ONE.same_parameters(&PathTemplate::new(same)), "{same}");
+        }
+        for other in [
+            "/a",
+            "/{room}",
+            "/{event}/{room}",
+            "/{room}/{event}/{x}",
+            "/{room}/{events}",
+            "/{roo}/{event}",
+        ] {
+            assert!(!ONE.same_parameters(&PathTemplate::new(other)), "{other}");
+        }
+    }
 }

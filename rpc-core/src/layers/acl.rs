@@ -32,6 +32,9 @@ use crate::{
 /// A transaction from which something was taken out is no longer what was signed. The handler sees the narrower request, and may still read what
 /// arrived, whole, as [`CallContext::form`](crate::call::CallContext::form). Passed on to another server it would be written anew, and
 /// unsigned: a gateway that judges by ACLs speaks in its own name.
+///
+/// Calls that no row knows ([`Unregistered`](crate::call::Unregistered)) are never judged: nothing says which room they are of. Who answers them asks
+/// [`ServerAcls`] itself, or they pass a server that the room denies.
 #[derive(Debug)]
 pub struct Acl {
     rooms: Arc<dyn ServerAcls>,

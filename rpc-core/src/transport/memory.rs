@@ -9,7 +9,7 @@ use crate::{
     CallService, Operations,
     call::{Call, CallContext, Reply, Unregistered},
     endpoint::{WireBody, federation_error, read_content, read_reply, write_error, write_reply},
-    error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
+    error::{CallError, Delivery, TransportError, TransportErrorKind},
 };
 
 /// How calls pass from one side to the other.
@@ -50,15 +50,13 @@ impl MemoryTransport {
         carried
     }
 
-    fn call_by_value(&self, call: Call) -> Result<Call, CallError> {
-        if !self.operations.contains(call.operation()) {
-            return Err(FederationError::unrecognized().into());
-        }
-        let context = self.carried(call.context());
-        let mut call = call;
-        call.make_form()?;
-        *call.context_mut() = context;
-        Ok(call)
+    /// Whether the receiver's registry has the call's own operation at its target. Another one there, more literal, takes the call on any wire.
+    fn keeps_operation(&self, call: &mut Call) -> Result<bool, CallError> {
+        let operation = call.operation();
+        let form = call.make_form()?;
+        let routed = self.operations.route(form.method(), form.target());
+        // What a call is that no row knows is for the receiver's registry to say, by its method and target.
+        Ok(operation != Unregistered::operation() && routed.is_ok_and(|(op, _)| op == operation))
     }
 
     fn call_through_codec(&self, mut call: Call) -> Result<Call, CallError> {
@@ -91,12 +89,11 @@ impl Transport for MemoryTransport {
             .delivery_certainty()
     }
 
-    async fn send(&self, call: Call) -> Result<Reply, CallError> {
+    async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
         let operation = call.operation();
         match self.mode {
-            // What a call is that no row knows is for the receiver's registry to say, by its method and target.
-            MemoryMode::ByValue if operation != Unregistered::operation() => {
-                let call = self.call_by_value(call)?;
+            MemoryMode::ByValue if self.keeps_operation(&mut call)? => {
+                *call.context_mut() = self.carried(call.context());
                 self.server.clone().oneshot(call).await
             }
             _ => {

@@ -10,7 +10,7 @@ use comity_core::{
     call::{Arrival, Authenticated, EventReply, Op, operation},
     error::{CallError, FederationError},
     event::{Listed, Pdu},
-    json::Members,
+    json::{Members, Value},
     layers::{Fallback, Fallbacks},
     transport::{MemoryMode, MemoryTransport},
 };
@@ -75,6 +75,10 @@ impl api::Membership for Old {
 
 /// A client that signs and falls back, to a server of these operations.
 fn client(old: &Arc<Old>, operations: Vec<Op>) -> Client {
+    client_of(old.clone(), operations)
+}
+
+fn client_of(server: Arc<impl api::Membership>, operations: Vec<Op>) -> Client {
     let mode = MemoryMode::ThroughCodec;
     let a = Homeserver::new("a.example", 1);
     let keys = MemoryTransport::new(
@@ -85,7 +89,7 @@ fn client(old: &Arc<Old>, operations: Vec<Op>) -> Client {
     let ring = KeyRing::new(Client::new(Arc::new(keys)), KeyRingOptions::default());
     let authenticator = XMatrixAuthenticator::new(name("b.example"), Arc::new(ring));
     let service = Router::new()
-        .with(api::membership(old.clone()))
+        .with(api::membership(server))
         .layered(Verify::layer(Arc::new(authenticator)));
     let operations = Operations::none().with(operations).unwrap();
     let transport = MemoryTransport::new(operations, service, mode);
@@ -167,31 +171,66 @@ async fn an_invite_falls_back_in_rooms_of_the_first_two_versions_only() {
     }
 }
 
+/// Nobody wrote the second version's method, so it is unrecognized: a router without it cannot be told from a server that lacks it.
+#[tokio::test]
+async fn a_method_that_nobody_wrote_falls_back_like_one_that_is_lacking() {
+    let old: Arc<Old> = Arc::default();
+    let client = client(&old, api::operations());
+    client
+        .send_leave(&name("b.example"), leave())
+        .await
+        .unwrap();
+    assert_eq!(old.calls(), ["SendLeaveV1"]);
+}
+
+/// A server with both versions of joining.
+struct Both(Arc<Old>);
+
+#[async_trait]
+impl api::Membership for Both {
+    async fn send_join(
+        &self,
+        cx: &Authenticated,
+        _: SendJoin,
+    ) -> Result<SendJoinReply, FederationError> {
+        self.0.seen(cx, "SendJoin");
+        Ok(EventReply::new(
+            vec![("auth_chain", vec![]), ("state", vec![])],
+            SendJoinMembers::default(),
+        ))
+    }
+
+    async fn send_join_v1(
+        &self,
+        cx: &Authenticated,
+        request: SendJoinV1,
+    ) -> Result<SendJoinReply, FederationError> {
+        self.0.send_join_v1(cx, request).await
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_has_the_second_version_is_not_asked_for_the_first() {
-    let old: Arc<Old> = Arc::default();
-    let all = api::operations();
-    let client = client(&old, all);
-    let to = name("b.example");
-    // Nobody wrote these methods, so they are unrecognized: the router cannot be told from a server that lacks them.
-    client.send_leave(&to, leave()).await.unwrap();
-    assert_eq!(old.calls(), ["SendLeaveV1"]);
-    // An answer that is one, of a server whose router has it.
-    let b = Homeserver::new("b.example", 2);
-    let transport = guarded(
-        &b,
-        &Homeserver::new("a.example", 1),
-        MemoryMode::ThroughCodec,
-    );
-    let client = Client::layered(
-        transport,
-        (
-            Fallback::layer(Fallbacks::federation()),
-            comity_core::auth::Sign::layer(name("a.example"), key(1)),
-        ),
-    );
-    let reply = client.send_join(&to, join()).await.unwrap();
+    let seen: Arc<Old> = Arc::default();
+    let client = client_of(Arc::new(Both(seen.clone())), api::operations());
+    let reply = client.send_join(&name("b.example"), join()).await.unwrap();
     reply.finish().await.unwrap();
+    assert_eq!(seen.calls(), ["SendJoin"]);
+}
+
+/// What follows the first version's event does not fit into it.
+#[tokio::test]
+async fn an_invite_whose_state_makes_the_event_too_large_is_not_sent_by_the_first_version() {
+    let old: Arc<Old> = Arc::default();
+    let client = client(&old, older());
+    let large = format!(r#"{{"content":"{}"}}"#, "x".repeat(65_000));
+    let large = Pdu::judge(Value::parse(large.into(), 1 << 20).unwrap()).unwrap();
+    let large = Invite {
+        invite_room_state: Some(vec![Ok(large); 2]),
+        ..invite("1")
+    };
+    assert!(client.invite(&name("b.example"), large).await.is_err());
+    assert!(old.calls().is_empty());
 }
 
 /// What the specification took out is reached from what took its place.

@@ -1,10 +1,11 @@
 //! Rooms, queries, tokens and signatures: what single operations promise beyond what all keep.
 
 use comity_core::{
-    Operations,
+    CallService, Client, Operations,
     api::*,
     call::{
-        AnyRequest, Call, Endpoint, MessageForm, Operation, OperationSpec, Unregistered, operation,
+        AnyRequest, Call, Endpoint, Message, MessageForm, Operation, OperationSpec, Reply,
+        Unregistered, operation,
     },
     endpoint::{Content, EndpointParts, PathTemplate, Query, read_content},
     error::{CallError, FederationError},
@@ -186,6 +187,35 @@ fn a_query_type_can_be_given_a_row_of_its_own() {
     assert_eq!(routed("weathers"), "QueryCustom");
     let clash = Operations::federation().with([operation::<QueryAnything>()]);
     assert!(clash.unwrap_err().to_string().contains("QueryAnything"));
+}
+
+#[tokio::test]
+async fn a_query_reaches_the_same_operation_by_value_as_on_a_wire() {
+    use comity_core::transport::{MemoryMode, MemoryTransport};
+    let operations = Operations::federation()
+        .with([operation::<QueryWeather>()])
+        .unwrap();
+    for mode in [MemoryMode::ByValue, MemoryMode::ThroughCodec] {
+        let service = CallService::new(tower::service_fn(|call: Call| async move {
+            let reached = format!(r#"{{"reached":"{}"}}"#, call.spec().name);
+            Ok(Reply::Message(Message::from_content(object(&reached))))
+        }));
+        let transport = MemoryTransport::new(operations.clone(), service, mode);
+        let client = Client::new(std::sync::Arc::new(transport));
+        for (query_type, reached) in [
+            ("profile", "QueryProfile"),
+            ("weather", "QueryWeather"),
+            ("org.example.x", "QueryCustom"),
+        ] {
+            let request = QueryCustom {
+                query_type: query_type.to_owned(),
+                parameters: Query::parse("user_id=%40a%3Ab").unwrap(),
+            };
+            let reply = client.query_custom(&name("b.example"), request).await;
+            let reply = format!("{:?}", reply.unwrap());
+            assert!(reply.contains(reached), "{mode:?} {query_type}: {reply}");
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,6 @@ mod authentication;
 mod counts;
 mod fallback;
 mod fallback_table;
-mod first_versions;
 mod homeserver;
 mod key_ring;
 mod layers;

@@ -6,7 +6,6 @@ use comity_core::{
     error::{CallError, Delivery, FederationError, TransportErrorKind},
     event::{
         Pdu,
-        edu::is_user_of,
         room_version::{RoomVersion, RoomVersions},
     },
     json::{Json, Members, Object, Value},
@@ -155,7 +154,7 @@ fn a_user_is_of_the_server_whose_name_stands_behind_the_first_colon() {
         ("", "a.example", false),
         ("@a:b:c", "b", false),
     ] {
-        assert_eq!(is_user_of(user, &name(server)), is, "{user} of {server}");
+        assert_eq!(name(server).has_user(user), is, "{user} of {server}");
     }
     let error = make_join().check_user(&name("c.example")).unwrap_err();
     assert_eq!(
@@ -372,4 +371,45 @@ fn knocks_leaves_and_the_first_versions_are_checked_alike() {
     ] {
         assert_eq!(result.unwrap_err().http_status(), 403);
     }
+}
+
+#[test]
+fn an_invite_that_is_exchanged_is_of_a_user_of_the_caller() {
+    let origin = name("a.example:8448");
+    let check = |change: &dyn Fn(&mut ExchangeThirdPartyInvite)| {
+        let content = br#"{"membership":"invite","third_party_invite":{}}"#;
+        let content = Object::parse(content[..].into(), 1 << 10).unwrap();
+        let mut request = ExchangeThirdPartyInvite {
+            room_id: ROOM.to_owned(),
+            event_type: "m.room.member".to_owned(),
+            event_room_id: Some(ROOM.to_owned()),
+            sender: "@v:b.example".to_owned(),
+            state_key: "@u:a.example:8448".to_owned(),
+            content: comity_core::json::Json::from_value(content.to_value()),
+            extra: Members::new(),
+            extra_query: Default::default(),
+        };
+        change(&mut request);
+        request.check(&origin)
+    };
+    check(&|_| {}).unwrap();
+    check(&|it| it.event_room_id = None).unwrap();
+    for user in ["@u:a.example", "@v:b.example", "a.example:8448", ""] {
+        let fault = check(&|it| it.state_key = user.to_owned()).unwrap_err();
+        assert_eq!(fault, MemberFault::Invited(origin.clone()), "{user}");
+    }
+    let join = Object::parse(br#"{"membership":"join"}"#[..].into(), 1 << 10).unwrap();
+    let join = comity_core::json::Json::from_value(join.to_value());
+    assert_names(
+        check(&|it| it.event_type = "m.room.name".to_owned()).unwrap_err(),
+        "type",
+    );
+    assert_names(
+        check(&|it| it.event_room_id = Some("!other:b.example".to_owned())).unwrap_err(),
+        "room_id",
+    );
+    assert_names(
+        check(&|it| it.content = join.clone()).unwrap_err(),
+        "membership",
+    );
 }

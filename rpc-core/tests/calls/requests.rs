@@ -2,7 +2,7 @@
 
 use comity_core::{
     api::*,
-    call::{AnyRequest, Call, Endpoint, MessageForm},
+    call::{AnyRequest, Blob, BlobSource, Call, Endpoint, MessageForm},
     endpoint::{Content, EndpointParts},
     error::{CallError, Delivery, TransportErrorKind},
     event::{Edu, Pdu, judge_all},
@@ -161,4 +161,17 @@ async fn a_transaction_over_its_limits_is_neither_sent_nor_taken() {
             assert!(refused.message().contains(part), "{refused}");
         }
     }
+}
+
+#[test]
+fn the_query_of_a_location_is_shown_nowhere() {
+    let url = "https://cdn.example/m?signature=SomeT0kenHere".to_owned();
+    let blob = Blob {
+        metadata: Object::empty(),
+        source: BlobSource::Location(url),
+        bytes: Box::pin(futures_util::stream::empty()),
+    };
+    let shown = format!("{blob:?} {:?} {:#?}", blob.source, blob.source);
+    assert!(shown.contains("https://cdn.example/m"), "{shown}");
+    assert!(!shown.contains("SomeT0kenHere"), "{shown}");
 }

@@ -343,6 +343,8 @@ fn a_server_of_one_edition_does_not_recognize_what_lies_outside() {
     let ietf = all.clone().in_edition(Edition::Ietf);
     assert!(ietf.by_name("SendTransaction").is_some());
     assert!(ietf.by_name("QueryProfile").is_none());
+    // Without it nobody can check what such a server signs.
+    assert!(ietf.by_name("GetServerKeys").is_some());
     // What is taken in beside the rows stays so.
     let open = all.with_unregistered().in_edition(Edition::Ietf);
     let (op, _) = open

@@ -3,17 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use comity_core::{
-    Client, Router, ServerName,
+    Client, Operations, Router, ServerName,
     api::{
         Calls, DownloadMedia, GetVersion, GetVersionReply, Media, Membership, SendJoin,
         SendJoinMembers, SendJoinReply, SendTransaction, SendTransactionReply, Server,
         Transactions, media, membership, server, transactions,
     },
     auth::{KeyFault, KeyId, KeySource, Sign, SigningKey, Verify, VerifyKey, XMatrixAuthenticator},
-    call::{Arrival, Authenticated, Blob, BlobSource, CallContext, Message, Reply},
+    call::{Arrival, Authenticated, Blob, BlobSource, CallContext, Message, Reply, TraceContext},
     error::FederationError,
     json::{Members, Value},
 };
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions};
 use comity_net::ConnectionInfo;
 use futures_util::{StreamExt, stream};
 
@@ -265,7 +266,7 @@ async fn a_blob_elsewhere_crosses_as_its_url() {
 
 #[tokio::test]
 async fn the_context_crosses() {
-    let serving = Serving::start(handler(|call| async move {
+    let service = handler(|call: comity_core::call::Call| async move {
         let cx = call.context();
         assert_eq!(cx.via, ["one", "two"]);
         assert_eq!(cx.trace.parent.as_deref(), Some("00-trace"));
@@ -288,8 +289,14 @@ async fn the_context_crosses() {
                 .is_some()
         );
         Ok(Reply::Message(Message::from_content(object("{}"))))
-    }))
-    .await;
+    });
+    let server = GrpcServer::new(
+        Operations::federation(),
+        Codecs::federation(),
+        service,
+        GrpcServerOptions::default().with_trace(),
+    );
+    let serving = Serving::http(server.into_service()).await;
     let mut call = comity_core::call::Call::new(destination(), GetVersion::default());
     let cx = call.context_mut();
     cx.via = vec!["one".to_owned(), "two".to_owned()];
@@ -299,4 +306,19 @@ async fn the_context_crosses() {
     cx.credentials.push("Other b".to_owned());
     cx.limit_deadline(tokio::time::Instant::now() + Duration::from_secs(60));
     serving.client().send(call).await.unwrap();
+}
+
+#[tokio::test]
+async fn trace_context_of_anybody_is_dropped() {
+    let serving = Serving::start(handler(|call| async move {
+        assert_eq!(call.context().trace, TraceContext::default());
+        Ok(Reply::Message(Message::from_content(object("{}"))))
+    }))
+    .await;
+    for client in [serving.client(), serving.invoking_client()] {
+        let mut call = comity_core::call::Call::new(destination(), GetVersion::default());
+        call.context_mut().trace.parent = Some("00-trace".to_owned());
+        call.context_mut().trace.state = Some("state".to_owned());
+        client.send(call).await.unwrap();
+    }
 }

@@ -8,6 +8,7 @@ mod elements;
 mod errors;
 mod interop;
 mod limits;
+mod literal_paths;
 mod older;
 mod screen;
 mod setting;

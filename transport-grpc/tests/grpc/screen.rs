@@ -12,7 +12,10 @@ use comity_core::{
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions};
 
-use crate::setting::{Serving, destination, handler};
+use crate::{
+    setting::{Serving, destination, handler, nobody},
+    wire::{detail, framed, send, target},
+};
 
 /// Lets nothing through that comes without credentials.
 #[derive(Debug)]
@@ -64,5 +67,44 @@ async fn a_call_that_can_prove_nothing_is_refused_before_it_is_read() {
             .get_version(&destination(), GetVersion::default())
             .await
             .unwrap();
+    }
+}
+
+/// A server that screens, before `nobody`.
+async fn screening() -> Serving {
+    let (operations, codecs) = (Operations::federation(), Codecs::federation());
+    let options = GrpcServerOptions::default();
+    let server = GrpcServer::new(operations, codecs, nobody(), options);
+    Serving::http(server.with_screen(Arc::new(Asking)).into_service()).await
+}
+
+/// Had any of these been read, it would have been refused for what it is: no message.
+#[tokio::test]
+async fn the_screen_is_not_passed_by_metadata_that_says_nothing() {
+    let serving = screening().await;
+    let garbage = framed(&[vec![0xff; 1 << 20].into()]);
+    let nowhere = target("/nowhere");
+    let version = target("/_matrix/federation/v1/version");
+    let named = |method: &'static str, uri: &str| {
+        let uri = uri.to_owned();
+        vec![
+            ("x-matrix-method", method.to_owned()),
+            ("x-matrix-uri-bin", uri),
+        ]
+    };
+    for (metadata, errcode, status) in [
+        (vec![], "M_UNAUTHORIZED", 401),
+        (named("GET", &nowhere), "M_UNRECOGNIZED", 404),
+        (named("PUT", &version), "M_UNRECOGNIZED", 405),
+        // The row of `GetVersion` allows 64 KiB.
+        (named("GET", &version), "M_TOO_LARGE", 413),
+    ] {
+        let metadata: Vec<_> = metadata
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let answer = send(&serving, "Invocation/Invoke", &metadata, garbage.clone()).await;
+        let expected = Some((errcode.to_owned(), status));
+        assert_eq!(detail(&answer), expected, "{metadata:?}: {answer:?}");
     }
 }

@@ -12,7 +12,7 @@ use crate::setting::{Api, BINDINGS, Town};
 
 #[test]
 fn the_profile_is_three_groups_and_the_keys() {
-    let profile = operations().unwrap();
+    let profile = operations();
     let keys = operation::<GetServerKeys>();
     for taken in profile.iter().filter(|taken| *taken != keys) {
         let spec = taken.spec();

@@ -129,10 +129,7 @@ impl Town {
             Homeserver::new(name.clone(), key, client.clone(), ring.clone()).speaking(versions);
         let authenticator = Arc::new(XMatrixAuthenticator::new(name.clone(), ring));
         let dispatch = match api {
-            Api::Profile => bindings(
-                operations().unwrap(),
-                service(server.clone(), authenticator),
-            ),
+            Api::Profile => bindings(operations(), service(server.clone(), authenticator)),
             Api::Full => {
                 let service = Arc::new(server.clone());
                 let router = Router::new()

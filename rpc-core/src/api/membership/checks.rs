@@ -1,21 +1,20 @@
 //! What both sides check in a change of membership before anything is signed or taken (SS "Joining Rooms" and the like, since v1.18).
 //!
 //! A server that asks for a template signs nothing unseen: [`MakeJoin::check`]. A server that is handed the event takes none that is another's, or
-//! something else than it is called: [`SendJoin::check`]. These look at the request or reply alone; signatures are
+//! something else than it is called: [`SendJoin::check`]; [`ExchangeThirdPartyInvite::check`] is the same for an invite that has yet to become one. These look at the request or reply alone; signatures are
 //! [`check_event`](crate::event::check_event)'s, and whether the room allows it is a homeserver's to say.
 
 use thiserror::Error;
 
 use super::{
-    Invite, InviteV1, MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply, MakeLeave,
-    MakeLeaveReply, SendJoin, SendJoinV1, SendKnock, SendLeave, SendLeaveV1,
+    ExchangeThirdPartyInvite, Invite, InviteV1, MakeJoin, MakeJoinReply, MakeKnock, MakeKnockReply,
+    MakeLeave, MakeLeaveReply, SendJoin, SendJoinV1, SendKnock, SendLeave, SendLeaveV1,
 };
 use crate::{
     ServerName,
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     event::{
         Pdu,
-        edu::is_user_of,
         room_version::{EventError, RoomVersion},
     },
     json::{Json, Object, Value},
@@ -101,7 +100,7 @@ impl From<MemberFault> for FederationError {
 
 /// Refuses a user who is not of the calling server.
 fn check_user(user_id: &str, origin: &ServerName) -> Result<(), FederationError> {
-    match is_user_of(user_id, origin) {
+    match origin.has_user(user_id) {
         true => Ok(()),
         false => Err(FederationError::forbidden(format!(
             "{user_id} is not a user of {origin}"
@@ -185,7 +184,7 @@ impl Handed<'_> {
             });
         }
         let sender = self.event.sender();
-        if !sender.is_some_and(|sender| is_user_of(&sender, origin)) {
+        if !sender.is_some_and(|sender| origin.has_user(&sender)) {
             return Err(MemberFault::Sender(origin.clone()));
         }
         if let Some(version) = version {
@@ -218,7 +217,7 @@ impl Handed<'_> {
         version: Option<&dyn RoomVersion>,
     ) -> Result<(), MemberFault> {
         match self.check(origin, version)? {
-            Some(user) if is_user_of(&user, receiver) => Ok(()),
+            Some(user) if receiver.has_user(&user) => Ok(()),
             _ => Err(MemberFault::Invited(receiver.clone())),
         }
     }
@@ -365,3 +364,32 @@ macro_rules! invites {
 }
 
 invites!(Invite InviteV1);
+
+impl ExchangeThirdPartyInvite {
+    /// The receiver's check: this is to become the invite of a user of `origin`, as whose server the caller asks, to the room that the call says. The
+    /// sender is no user of the caller's: it invited by the third-party identifier, on the receiver's side.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(&self, origin: &ServerName) -> Result<(), MemberFault> {
+        let is = |member, expected: &str, found: Option<&str>| match found {
+            Some(found) if found == expected => Ok(()),
+            _ => Err(MemberFault::Member {
+                member,
+                expected: expected.to_owned(),
+            }),
+        };
+        is("type", "m.room.member", Some(&self.event_type))?;
+        if let Some(room_id) = &self.event_room_id {
+            is("room_id", &self.room_id, Some(room_id))?;
+        }
+        let content = Object::from_value(self.content.value());
+        let membership = content.as_ref().and_then(|it| it.get("membership"));
+        let membership = membership.as_ref().and_then(Value::as_str);
+        is("content.membership", "invite", membership.as_deref())?;
+        match origin.has_user(&self.state_key) {
+            true => Ok(()),
+            false => Err(MemberFault::Invited(origin.clone())),
+        }
+    }
+}

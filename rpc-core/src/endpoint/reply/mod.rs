@@ -11,7 +11,7 @@ use std::fmt;
 use bytes::Bytes;
 
 pub use read::check_counts;
-pub use read::read_reply;
+pub use read::{read_error_body, read_reply};
 pub use write::{federation_error, write_error, write_reply};
 
 use super::form::JSON;

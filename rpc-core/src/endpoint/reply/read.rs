@@ -21,7 +21,7 @@ use crate::{
         ReplyShape,
     },
     endpoint::multipart::MultipartReader,
-    error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
+    error::{BODY_LIMIT, CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     json::{Object, StreamLimits, StreamPart, StreamReader},
 };
 
@@ -140,14 +140,15 @@ pub(super) fn over_limit(what: &str, limit: u64, setting: &str) -> CallError {
     .into()
 }
 
-/// As much of an error's body as is kept. A body that breaks off is an answer all the same.
-async fn read_error_body(body: &mut ByteStream) -> Bytes {
-    const KEPT: usize = 64 << 10;
+/// As much of an error's body as is kept, [`BODY_LIMIT`] bytes. A body that breaks off is an answer all the same.
+///
+/// Dropping the future loses what was read.
+pub async fn read_error_body(body: &mut ByteStream) -> Bytes {
     let mut kept = BytesMut::new();
     while let Some(Ok(chunk)) = body.next().await {
-        let room = KEPT - kept.len();
+        let room = BODY_LIMIT - kept.len();
         kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if kept.len() == KEPT {
+        if kept.len() == BODY_LIMIT {
             break;
         }
     }

@@ -43,7 +43,7 @@ pub trait EduContent: Sized {
     /// # Errors
     /// [`EduError::NotOfOrigin`] with the first who is not.
     fn check_origin(&self, origin: &ServerName) -> Result<(), EduError> {
-        match self.users().find(|user| !is_user_of(user, origin)) {
+        match self.users().find(|user| !origin.has_user(user)) {
             Some(user) => Err(EduError::NotOfOrigin {
                 user: user.to_owned(),
                 origin: origin.clone(),
@@ -51,13 +51,6 @@ pub trait EduContent: Sized {
             None => Ok(()),
         }
     }
-}
-
-/// Whether this is the ID of a user of the server: `@`, a local part, `:` and exactly its name.
-pub fn is_user_of(user_id: &str, server: &ServerName) -> bool {
-    let name = user_id.strip_prefix('@');
-    let name = name.and_then(|name| name.split_once(':'));
-    name.is_some_and(|(_, of)| of == server.as_str())
 }
 
 /// Why an EDU is not what its type says, or may not be sent or taken.

@@ -16,7 +16,7 @@ mod presence;
 mod reading;
 mod rooms;
 
-pub use content::{EduContent, EduError, KnownEdu, MAX_ENTRIES, is_user_of};
+pub use content::{EduContent, EduError, KnownEdu, MAX_ENTRIES};
 pub use devices::{DeviceListUpdate, DirectToDevice, SigningKeyUpdate};
 pub use presence::{Presence, PresenceState, UserPresence};
 pub use rooms::{ReceiptData, Receipts, RoomReceipts, Typing, UserReceipt};
