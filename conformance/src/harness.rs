@@ -17,7 +17,7 @@ pub trait Harness: Send + Sync + 'static {
     fn name(&self) -> String;
 
     /// Serves `service`, decoding `operations`, and gives the transport that leads to it. `server` is the destination of every call that
-    /// is sent by it.
+    /// is sent by it. It runs on the kit's own tokio runtime, on which the server's tasks have to be spawned: it outlives every trial.
     ///
     /// # Errors
     /// Whatever prevents it; every trial that needs the server fails with these words.

@@ -66,7 +66,8 @@
 //!
 //! What your transport's [`Capabilities`](comity_core::transport::Capabilities) do not declare is not asked of it, nor is what the harness gives
 //! no means to try. Such trials are reported as ignored, with the reason; none is left out in silence. [`Declared`] says what else differs
-//! between bindings in order.
+//! between bindings in order. Two trials are smaller for some, and pass: a binding that [reads](Declared::reads) nothing is sent no content
+//! that cannot be read, and the largest request and reply are no larger than the transport's `max_message`.
 //!
 //! # Your operations
 //!
@@ -139,7 +140,7 @@ pub use harness::{Declared, Harness, HarnessError, Served};
 pub use identifiers::{extra_query, identifier};
 pub use lists::{Elements, List, Lists, ReplyLists, Streamed};
 pub use parameter::{Kind, Parameter, Place};
-pub use reply::{BlobSample, BodySample, Failure, Outcome, ReplySample};
+pub use reply::{BlobSample, BodySample, Failure, Outcome, ReplySample, written};
 pub use sample::{AnyList, AnySample, Sample};
 pub use server::no_body;
 pub use suite::{Case, Verdict, cases, equivalence, equivalence_cases, suite};

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use comity_core::{
-    call::{Blob, BlobSource, Body, ByteStream, EventStream, Message, Part, Reply, ReplyShape},
+    call::{Blob, BlobSource, Body, ByteStream, EventStream, Message, Op, Part, Reply, ReplyShape},
+    endpoint::{ReplyHead, WireBody, write_reply},
     error::{CallError, Delivery, ErrorKind, TransportErrorKind},
     json::{Members, Object, Value},
 };
@@ -204,6 +205,25 @@ impl ReplySample {
             _ => false,
         }
     }
+}
+
+/// A reply as HTTP sends it, in one piece.
+///
+/// # Errors
+/// It breaks off.
+pub async fn written(op: Op, reply: Reply) -> Result<(ReplyHead, Bytes), CallError> {
+    let wire = write_reply(op, Ok(reply));
+    let body = match wire.body {
+        WireBody::Whole(bytes) => bytes,
+        WireBody::Stream(mut pieces) => {
+            let mut bytes = BytesMut::new();
+            while let Some(piece) = pieces.next().await {
+                bytes.extend_from_slice(&piece?);
+            }
+            bytes.freeze()
+        }
+    };
+    Ok((wire.head, body))
 }
 
 /// How a call ended, as a value that can be compared across bindings.

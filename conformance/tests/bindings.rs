@@ -1,7 +1,11 @@
 //! The kit over the bindings of this workspace: `cargo test -p comity-conformance --test bindings -- "grpc/1: "`.
+//!
+//! With `COMITY_CONFORMANCE_RESULTS=path`, what is printed is written to that file as well, for `cargo xtask ci`.
 
 #[path = "harnesses/mod.rs"]
 mod harnesses;
+
+use std::{env, fs};
 
 use comity_conformance::{equivalence, samples, suite};
 use comity_core::transport::MemoryMode;
@@ -26,5 +30,16 @@ fn main() {
         trials.extend(suite(network, &samples));
         trials.extend(equivalence(plain, network, &samples));
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    let mut arguments = Arguments::from_args();
+    if let Ok(path) = env::var("COMITY_CONFORMANCE_RESULTS") {
+        arguments.logfile = Some(path);
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(path) = &arguments.logfile {
+        print!(
+            "{}",
+            fs::read_to_string(path).expect("the log file was written")
+        );
+    }
+    conclusion.exit();
 }

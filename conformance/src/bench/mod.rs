@@ -39,6 +39,7 @@ pub struct Bench {
     recorder: Recorder,
     signing: Client,
     bare: Client,
+    unclocked: Client,
     served: Served,
     _callers: Vec<Served>,
 }
@@ -88,13 +89,14 @@ impl Bench {
                 Flow::layer(Duration::from_secs(10)),
             )
         };
-        let sign = Sign::layer(name(ORIGIN), key());
+        let sign = || Sign::layer(name(ORIGIN), key());
         Ok(Self {
             name: harness.name(),
             declared: harness.declared(),
             recorder,
-            signing: Client::layered(transport(), (layers(), sign)),
+            signing: Client::layered(transport(), (layers(), sign())),
             bare: Client::layered(transport(), layers()),
+            unclocked: Client::layered(transport(), sign()),
             served,
             _callers: callers,
         })
@@ -129,6 +131,12 @@ impl Bench {
     pub fn client(&self, answer: Answer) -> &Client {
         self.recorder.prepare(answer);
         &self.signing
+    }
+
+    /// A client that signs and watches no clock: that a call ends at its deadline is the binding's doing, or the server's.
+    pub(crate) fn unclocked(&self, answer: Answer) -> &Client {
+        self.recorder.prepare(answer);
+        &self.unclocked
     }
 
     /// Kills the server; `false` if the harness gives no way to.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use comity_core::{
-    call::Idempotency,
+    call::{Idempotency, Part, ReplyShape},
     endpoint::Content,
     error::{FederationError, TransportErrorKind},
     json::{Object, Value},
@@ -12,8 +12,8 @@ use futures_util::future::join_all;
 use tokio::sync::Barrier;
 
 use super::{
-    Checked, OfBinding, OfOperation, any_call, any_parts, any_reply, call_of, crossing::came_back,
-    ensure, is_message, of_binding, pick, shown, with_content, with_member,
+    Checked, OfBinding, OfOperation, Stop, any_call, any_parts, any_reply, arrays, call_of,
+    crossing::came_back, ensure, is_message, of_binding, pick, shown, with_content, with_member,
 };
 use crate::{
     AnySample, Bench, Failure, ReplySample,
@@ -21,8 +21,11 @@ use crate::{
     json::parse,
 };
 
-/// How long a second delivery is waited for.
+/// How long a second delivery is waited for, of each operation.
 const REPETITION: Duration = Duration::from_millis(30);
+
+/// The same of one operation: over the first wait of an ordinary backoff.
+const BACKOFF: Duration = Duration::from_millis(1_500);
 
 /// A list that nobody knows.
 pub(super) const LIST: &str = "org.example.list";
@@ -46,8 +49,17 @@ pub(super) fn of(sample: &AnySample) -> Vec<OfOperation> {
     cases
 }
 
-pub(super) const OF_BINDING: &[OfBinding] =
-    &[of_binding("replies at once are not crossed", not_crossed)];
+pub(super) const OF_BINDING: &[OfBinding] = &[
+    of_binding("replies at once are not crossed", |bench, samples| {
+        let sample = at_once(samples, "replies with a message", is_message)?;
+        not_crossed(bench, sample)
+    }),
+    of_binding("streams at once are not crossed", |bench, samples| {
+        let streams = |sample: &AnySample| !arrays(sample).is_empty();
+        not_crossed(bench, at_once(samples, "streams events", streams)?)
+    }),
+    of_binding("not repeated after a while", not_repeated),
+];
 
 /// A transport does not call again by itself, whatever the answer says, not even where there was no good one.
 fn once(bench: &Bench, sample: &AnySample) -> Checked {
@@ -76,6 +88,24 @@ fn once(bench: &Bench, sample: &AnySample) -> Checked {
         tokio::time::sleep(REPETITION).await;
         let more = bench.recorder().count();
         ensure!(more == 0, "the call came again {more} times");
+        Ok(())
+    })
+}
+
+/// A repetition that is put off, in the background or while the caller waits, is one as well.
+fn not_repeated(bench: &Bench, samples: &[AnySample]) -> Checked {
+    let sample = pick(samples, "consumes", |sample| {
+        sample.operation().spec().idempotency == Idempotency::None
+    })?;
+    runtime().block_on(async {
+        for status in [429, 503] {
+            let error = FederationError::new(status, "M_UNKNOWN", "again?");
+            let exchange = bench.exchange(any_call(sample)?, Answer::Error(error));
+            ensure!(exchange.await?.seen.is_some(), "the call did not arrive");
+            tokio::time::sleep(BACKOFF).await;
+            let more = bench.recorder().count();
+            ensure!(more == 0, "the call came again {more} times");
+        }
         Ok(())
     })
 }
@@ -115,16 +145,20 @@ async fn same_key(bench: &Bench, sample: &AnySample, another_body: bool) -> Chec
     Ok(())
 }
 
+fn at_once<'s>(
+    samples: &'s [AnySample],
+    what: &str,
+    suits: impl Fn(&AnySample) -> bool,
+) -> Result<&'s AnySample, Stop> {
+    let what = format!("{what} and may be called at once");
+    pick(samples, &what, |sample| {
+        sample.operation().spec().idempotency == Idempotency::Safe && suits(sample)
+    })
+}
+
 /// Calls that are all under way at once; the first is answered last.
-fn not_crossed(bench: &Bench, samples: &[AnySample]) -> Checked {
-    let sample = pick(
-        samples,
-        "replies with a message and may be called at once",
-        |sample| {
-            let spec = sample.operation().spec();
-            is_message(sample) && spec.idempotency == Idempotency::Safe
-        },
-    )?;
+fn not_crossed(bench: &Bench, sample: &AnySample) -> Checked {
+    let shape = sample.operation().spec().reply;
     runtime().block_on(async {
         let all = Arc::new(Barrier::new(AT_ONCE));
         let client = bench.client(Answer::by(move |seen| {
@@ -136,7 +170,7 @@ fn not_crossed(bench: &Bench, samples: &[AnySample]) -> Checked {
                 let _ = tokio::time::timeout(Duration::from_millis(500), all.wait()).await;
                 let place: u64 = number.parse().unwrap_or_default();
                 tokio::time::sleep(Duration::from_millis(40 - 5 * place.min(8))).await;
-                Ok(numbered(&number).to_reply(None))
+                Ok(numbered(shape, &number).to_reply(None))
             }
         }));
         let mut calls = Vec::new();
@@ -152,9 +186,9 @@ fn not_crossed(bench: &Bench, samples: &[AnySample]) -> Checked {
             .map_err(|_| format!("there were not {AT_ONCE} replies within {patience:?}"))?;
         for (number, reply) in replies {
             let reply = reply.map_err(|error| format!("call {number}: {error}"))?;
-            let (reply, _) = ReplySample::read(reply).await;
+            let (reply, broken) = ReplySample::read(reply).await;
             ensure!(
-                reply == numbered(&number.to_string()),
+                broken.is_none() && reply == numbered(shape, &number.to_string()),
                 "call {number} got {}",
                 shown(&reply)
             );
@@ -163,7 +197,21 @@ fn not_crossed(bench: &Bench, samples: &[AnySample]) -> Checked {
     })
 }
 
-fn numbered(number: &str) -> ReplySample {
+/// A reply that says which it is; a stream in its elements, as many as come in several pieces.
+fn numbered(shape: ReplyShape, number: &str) -> ReplySample {
+    const ITEMS: u64 = 64;
+    if let ReplyShape::Events {
+        arrays: &[array, ..],
+    } = shape
+    {
+        let item = |index| Part::Item {
+            array,
+            index,
+            value: Value::string(&format!("${number}.{index:01000}")),
+        };
+        let items = (0..ITEMS).map(item);
+        return ReplySample::Events(std::iter::once(Part::Array(array)).chain(items).collect());
+    }
     let number = Value::string(number);
     ReplySample::Message(with_member(
         &Object::empty(),

@@ -78,7 +78,7 @@ async fn bad_reply(bench: &Bench, sample: &AnySample, elements: Elements) -> Che
 
 /// It is skipped, and its size told. A gateway cannot pass on what it skipped: its reply breaks off, and never ends as if nothing was missing.
 async fn oversized_reply(bench: &Bench, sample: &AnySample, elements: Elements) -> Checked {
-    let case = oversized(elements);
+    let case = oversized(elements, sample.operation().spec().limits.item + 1);
     if !bench.declared().relays {
         return comes_judged(bench, sample, &case).await;
     }
@@ -117,9 +117,6 @@ async fn comes_judged(bench: &Bench, sample: &AnySample, case: &Case) -> Checked
     }
     Ok(())
 }
-
-/// Bytes of an element that is over the limit for one element of a stream.
-const OVERSIZED: usize = 1_500_000;
 
 /// An object nested `depth` levels.
 fn nested(depth: usize) -> Value {
@@ -227,16 +224,15 @@ fn cases(elements: Elements) -> Vec<Case> {
     cases
 }
 
-/// An element over the limit for one of a stream.
-fn oversized(elements: Elements) -> Case {
+/// An element of so many bytes, over the limit for one of a stream. That one at the limit arrives is said by the case `largest reply`.
+fn oversized(elements: Elements, size: usize) -> Case {
     let good = good(elements);
-    let size = OVERSIZED;
     let (value, fault) = match elements {
         Elements::Ids => (
-            Value::string(&"x".repeat(OVERSIZED - 2)),
+            Value::string(&"x".repeat(size - 2)),
             EventFault::IdTooLong { size },
         ),
-        _ => (sized(OVERSIZED), EventFault::TooLarge { size }),
+        _ => (sized(size), EventFault::TooLarge { size }),
     };
     Case {
         place: good.len(),

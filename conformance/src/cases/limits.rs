@@ -1,20 +1,20 @@
 //! Limits: one under and at each of them all is well; one over it the error names it, and the next call is served.
 //!
-//! Of the row's limits: the bytes of a request, the elements of its lists, the bytes and elements of a reply that is one message. An
+//! The bytes of a target, for which there is one limit. Of the row's limits: the bytes of a request, the elements of its lists, the bytes and elements of a reply that is one message. An
 //! element of a stream over its limit is each stream's own case. The 1 GiB of a whole stream are not sent.
 
 use comity_core::{
     call::{Call, Idempotency},
-    endpoint::{Content, EndpointForm},
+    endpoint::{Content, EndpointForm, EndpointParts, target::TARGET_LIMIT},
     json::Object,
 };
 
 use super::{
-    Checked, OfBinding, Stop, any_call, any_parts, any_reply,
+    Checked, OfBinding, Stop, any_call, any_parts, any_reply, any_request,
     crossing::{came_back, parts_cross},
     delivery::{LIST, is_over_limit, zeros},
-    ensure, is_message, needs_reading, of_binding, pick, shown,
-    sizes::{MOST, filled},
+    ensure, form_of, is_message, needs_reading, of_binding, pick, shown,
+    sizes::{MOST, filled, with_target},
     with_content, with_member,
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub(super) const OF_BINDING: &[OfBinding] = &[
+    of_binding("limit: bytes of a target", bytes_of_target),
     of_binding("limit: bytes of a request", bytes_of_request),
     of_binding("limit: elements of a request", elements_of_request),
     of_binding("limit: bytes of a reply", bytes_of_reply),
@@ -59,13 +60,24 @@ async fn is_refused(
     answer: (u16, &str),
     names: &[&str],
 ) -> Checked {
+    let form = form_of(&*any_request(sample))?;
+    let (target, parts) = (form.target().to_owned(), form.parts());
+    let parts = with_content(parts, content);
+    is_refused_as(bench, sample, target, parts, answer, names).await
+}
+
+/// The same of a call with this target and these parts.
+async fn is_refused_as(
+    bench: &Bench,
+    sample: &AnySample,
+    target: String,
+    parts: EndpointParts,
+    answer: (u16, &str),
+    names: &[&str],
+) -> Checked {
     let good = any_call(sample)?;
-    let form = good.form().ok_or("the call has no form")?;
-    let form = EndpointForm::received(
-        form.method().to_owned().into(),
-        form.target().to_owned(),
-        with_content(form.parts(), content),
-    );
+    let method = sample.operation().method().into();
+    let form = EndpointForm::received(method, target, parts);
     let request = good.request().clone_box();
     let call = Call::received(request, form, good.context().clone());
     let exchange = bench
@@ -93,6 +105,28 @@ async fn is_refused(
     let reply = any_reply(sample);
     let exchange = bench.exchange(good, Answer::Reply(reply.clone())).await?;
     came_back(&exchange, &reply)
+}
+
+/// 8 KiB, whatever the operation.
+fn bytes_of_target(bench: &Bench, samples: &[AnySample]) -> Checked {
+    needs_reading(bench)?;
+    let sample = pick(samples, "is safe", |sample| {
+        sample.operation().spec().idempotency == Idempotency::Safe
+    })?;
+    let reply = any_reply(sample);
+    runtime().block_on(async {
+        for bytes in [TARGET_LIMIT - 1, TARGET_LIMIT] {
+            let (_, parts) = with_target(sample, bytes)?;
+            parts_cross(bench, sample, parts, &reply).await?;
+        }
+        let number = TARGET_LIMIT.to_string();
+        for bytes in [TARGET_LIMIT + 1, 2 * TARGET_LIMIT] {
+            let (target, parts) = with_target(sample, bytes)?;
+            let answer = (414, "M_INVALID_PARAM");
+            is_refused_as(bench, sample, target, parts, answer, &[&number]).await?;
+        }
+        Ok(())
+    })
 }
 
 fn bytes_of_request(bench: &Bench, samples: &[AnySample]) -> Checked {

@@ -2,7 +2,7 @@
 //!
 //! Largest is what the row allows, up to [`MOST`]: a target of 8 KiB; content at the row's limit, or the 65,536 bytes of an event where the
 //! content is one; a message at its limit; an element of a stream at its limit, among hundreds; bytes over [`MOST`]. That is over
-//! the 4 MiB at which carriers like to stop by default. What a stream may have in all (1 GiB) is not tried.
+//! the 4 MiB at which carriers like to stop by default. A transport that declares a smaller `max_message` gets no larger message. What a stream may have in all (1 GiB) is not tried.
 
 use bytes::Bytes;
 use comity_core::{
@@ -58,18 +58,25 @@ pub(super) fn filled(object: &Object, bytes: usize) -> Option<Object> {
     Some(with(room))
 }
 
-fn largest_parts(bench: &Bench, sample: &AnySample) -> Result<EndpointParts, String> {
+/// A target of so many bytes, and the parts that it says.
+pub(super) fn with_target(
+    sample: &AnySample,
+    bytes: usize,
+) -> Result<(String, EndpointParts), String> {
     let operation = sample.operation();
     let mut parts = any_parts(sample)?;
-    let target = |parts: &EndpointParts| {
-        let form = EndpointForm::from_parts(operation.method(), operation.path(), parts.clone());
-        form.map(|form| form.target().len())
-            .map_err(|error| error.to_string())
-    };
-    parts.query.push(FILLER, "");
-    let room = TARGET_LIMIT.saturating_sub(target(&parts)?);
+    parts.query.push(FILLER, "x");
+    let form = EndpointForm::from_parts(operation.method(), operation.path(), parts.clone());
+    let form = form.map_err(|error| error.to_string())?;
+    let filler = "x".repeat(bytes.saturating_sub(form.target().len()));
     parts.query.take(FILLER);
-    parts.query.push(FILLER, "x".repeat(room));
+    parts.query.push(FILLER, format!("x{filler}"));
+    Ok((form.target().to_owned() + &filler, parts))
+}
+
+fn largest_parts(bench: &Bench, sample: &AnySample) -> Result<EndpointParts, String> {
+    let operation = sample.operation();
+    let (_, parts) = with_target(sample, TARGET_LIMIT)?;
     if let Content::Json(content) = &parts.content {
         const EVENT: usize = 65_536;
         let limit = most(bench, operation.spec().limits.request);

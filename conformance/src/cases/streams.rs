@@ -8,18 +8,18 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use comity_core::{
-    call::{Blob, BlobSource, Body, EventStream, Part, Reply, ReplyShape},
-    error::{CallError, Delivery},
+    call::{Blob, BlobSource, Body, EventStream, Idempotency, Part, Reply, ReplyShape},
+    error::{CallError, Delivery, FederationError},
     json::{Object, Value},
 };
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, future::try_join, stream};
 use tokio::sync::{Notify, Semaphore};
 
 use super::{
     Checked, OfBinding, OfOperation, Server, Stop, any_call, crossing::call_by_value, ensure,
-    is_message, needs, of_binding, pick_safe, random, shown,
+    is_message, needs, of_binding, pick, pick_safe, random, shown,
 };
 use crate::{
     AnySample, Bench, BlobSample, Failure, ReplySample,
@@ -73,7 +73,17 @@ pub(super) const OF_BINDING: &[OfBinding] = &[
     killing("peer gone in the midst of bytes", |bench, samples| {
         gone_half_way(bench, of_bytes(samples)?)
     }),
-    killing("peer gone before the reply", gone_before_reply),
+    killing("peer gone before the reply", |bench, samples| {
+        gone_before_reply(bench, pick_safe(samples, "may be dropped", |_| true)?)
+    }),
+    killing(
+        "peer gone before the reply to a call that consumes",
+        |bench, samples| {
+            let consumes =
+                |sample: &AnySample| sample.operation().spec().idempotency == Idempotency::None;
+            gone_before_reply(bench, pick(samples, "consumes", consumes)?)
+        },
+    ),
     killing("nobody there", nobody_there),
 ];
 
@@ -144,7 +154,7 @@ fn reply_of(shape: ReplyShape, pieces: impl Stream<Item = u64> + Send + 'static)
             let items = pieces.map(move |index| Part::Item {
                 array,
                 index,
-                value: Value::string(&format!("${index} {text}")),
+                value: text_of(index, &text),
             });
             let parts = stream::iter([Part::Array(array)]).chain(items);
             Reply::Events(EventStream {
@@ -152,8 +162,7 @@ fn reply_of(shape: ReplyShape, pieces: impl Stream<Item = u64> + Send + 'static)
             })
         }
         _ => {
-            let bytes = Bytes::from(text);
-            let bytes = pieces.map(move |_| Ok(bytes.clone())).boxed();
+            let bytes = pieces.map(|index| Ok(bytes_of(index))).boxed();
             if shape == ReplyShape::Body {
                 return Reply::Body(Body {
                     status: 200,
@@ -174,18 +183,46 @@ fn reply_of(shape: ReplyShape, pieces: impl Stream<Item = u64> + Send + 'static)
     }
 }
 
-/// The bytes of the next piece of a reply, or what it broke off with; `None` at its end.
+/// What [`reply_of`] makes of a piece of an event stream.
+fn text_of(index: u64, filler: &str) -> Value {
+    Value::string(&format!("${index} {filler}"))
+}
+
+/// And of a piece of a blob: [`PIECE`] bytes that no other piece has.
+fn bytes_of(index: u64) -> Bytes {
+    Bytes::from(index.to_be_bytes().repeat(PIECE / 8))
+}
+
+/// A piece of a reply as it came.
+#[derive(Debug)]
+enum Piece {
+    Item(u64, Value),
+    Bytes(Bytes),
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Item(_, value) => value.as_bytes().len(),
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+}
+
+/// The next piece of a reply, or what it broke off with; `None` at its end.
 async fn next(
     bench: &Bench,
     reply: &mut Reply,
-) -> Result<Option<Result<usize, CallError>>, String> {
+) -> Result<Option<Result<Piece, CallError>>, String> {
     let patience = bench.declared().patience;
     let late = |_| format!("no more of the reply came within {patience:?}");
     match reply {
         Reply::Events(events) => loop {
             let part = tokio::time::timeout(patience, events.parts.next()).await;
             match part.map_err(late)? {
-                Some(Ok(Part::Item { value, .. })) => return Ok(Some(Ok(value.as_bytes().len()))),
+                Some(Ok(Part::Item { index, value, .. })) => {
+                    return Ok(Some(Ok(Piece::Item(index, value))));
+                }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Ok(Some(Err(error))),
                 None => return Ok(None),
@@ -193,16 +230,14 @@ async fn next(
         },
         Reply::Blob(Blob { bytes, .. }) | Reply::Body(Body { bytes, .. }) => {
             let piece = tokio::time::timeout(patience, bytes.next()).await;
-            Ok(piece
-                .map_err(late)?
-                .map(|piece| piece.map(|piece| piece.len())))
+            Ok(piece.map_err(late)?.map(|piece| piece.map(Piece::Bytes)))
         }
         Reply::Message(_) => Err(format!("the caller got {reply:?}")),
     }
 }
 
 /// The same of a reply that does not break off.
-async fn next_good(bench: &Bench, reply: &mut Reply) -> Result<Option<usize>, String> {
+async fn next_good(bench: &Bench, reply: &mut Reply) -> Result<Option<Piece>, String> {
     let piece = next(bench, reply).await?.transpose();
     piece.map_err(|error| format!("the reply broke off: {error}"))
 }
@@ -241,7 +276,7 @@ fn arrives_early(bench: &Bench, sample: &AnySample) -> Checked {
         let mut reply = begin(bench, sample, answer).await?;
         let mut bytes = 0;
         while let Some(piece) = next_good(bench, &mut reply).await? {
-            bytes += piece;
+            bytes += piece.len();
             read.add_permits(1);
         }
         ensure!(
@@ -292,21 +327,44 @@ fn back_pressure(bench: &Bench, sample: &AnySample) -> Checked {
     })
 }
 
+/// Every piece of a reply of [`LARGE`] comes, as it is, in its place.
 fn large(bench: &Bench, sample: &AnySample) -> Checked {
     let shape = sample.operation().spec().reply;
     let answer =
         Answer::by(move |_| std::future::ready(Ok(reply_of(shape, stream::iter(0..LARGE)))));
     runtime().block_on(async {
         let mut reply = begin(bench, sample, answer).await?;
-        let (mut pieces, mut bytes) = (0, 0);
+        let filler = "x".repeat(PIECE);
+        // Bytes come in pieces of any size.
+        let (mut items, mut bytes) = (0, BytesMut::new());
         while let Some(piece) = next_good(bench, &mut reply).await? {
-            pieces += 1;
-            bytes += piece;
+            match piece {
+                Piece::Item(index, value) => {
+                    ensure!(
+                        index == items && value == text_of(index, &filler),
+                        "in place of element {items} came {index}: {}",
+                        shown(&value)
+                    );
+                    items += 1;
+                }
+                Piece::Bytes(piece) => bytes.extend_from_slice(&piece),
+            }
         }
-        let events = matches!(shape, ReplyShape::Events { .. });
+        if matches!(shape, ReplyShape::Events { .. }) {
+            ensure!(items == LARGE, "of {LARGE} elements {items} came");
+            return Ok(());
+        }
+        let whole = (0..LARGE).map(bytes_of).collect::<Vec<_>>().concat();
+        let same = bytes
+            .iter()
+            .zip(&whole)
+            .take_while(|(one, other)| one == other);
+        let same = same.count();
         ensure!(
-            bytes >= LARGE as usize * PIECE && (!events || pieces == LARGE),
-            "of {LARGE} pieces of {PIECE} bytes {pieces} came with {bytes}"
+            bytes.len() == whole.len() && same == whole.len(),
+            "of {} bytes {} came, and only the first {same} as they were",
+            whole.len(),
+            bytes.len()
         );
         Ok(())
     })
@@ -351,27 +409,27 @@ fn is_gone(bench: &Bench, error: &CallError, deliveries: &[Delivery]) -> bool {
     }
 }
 
-fn gone_before_reply(bench: &Bench, samples: &[AnySample]) -> Checked {
-    let sample = pick_safe(samples, "may be dropped", |_| true)?;
+/// Whoever repeated the call would find nobody, and take it for one that was never sent.
+fn gone_before_reply(bench: &Bench, sample: &AnySample) -> Checked {
+    let patience = bench.declared().patience;
     runtime().block_on(async {
         let arrived = Arc::new(Notify::new());
         let told = arrived.clone();
         let client = bench.client(Answer::by(move |_| {
             told.notify_one();
-            std::future::pending()
+            // Not for ever: what must not be broken off runs to its end without a caller.
+            async move {
+                tokio::time::sleep(patience).await;
+                Err(FederationError::internal("nobody waits any more").into())
+            }
         }));
-        let patience = bench.declared().patience;
         let late = |_| format!("the caller was told nothing within {patience:?}");
         let killer = async {
             arrived.notified().await;
             cut(bench)
         };
-        let both = async {
-            let call = client.send(any_call(sample)?);
-            let (reply, killed) = tokio::join!(call, killer);
-            killed?;
-            Ok::<_, Stop>(reply)
-        };
+        let call = async { Ok(client.send(any_call(sample)?).await) };
+        let both = async { Ok::<_, Stop>(try_join(call, killer).await?.0) };
         match tokio::time::timeout(patience, both).await.map_err(late)?? {
             Ok(reply) => Err(format!("the caller got {reply:?}").into()),
             Err(error) => {
@@ -379,6 +437,8 @@ fn gone_before_reply(bench: &Bench, samples: &[AnySample]) -> Checked {
                     is_gone(bench, &error, &[Delivery::MaybeProcessed]),
                     "the caller got {error:?}"
                 );
+                let delivered = bench.recorder().count();
+                ensure!(delivered == 1, "the call was delivered {delivered} times");
                 Ok(())
             }
         }

@@ -1,11 +1,11 @@
 //! Replies.
 
-use bytes::{Bytes, BytesMut};
-use comity_conformance::ReplySample;
+use bytes::Bytes;
+use comity_conformance::{ReplySample, written};
 use comity_core::{
     Operations,
     call::{Op, Reply},
-    endpoint::{ReplyHead, WireBody, read_reply, write_reply},
+    endpoint::{ReplyHead, read_reply},
     error::{CallError, FederationError},
     json::Value,
 };
@@ -27,22 +27,6 @@ async fn read(op: Op, head: ReplyHead, body: &Bytes) -> Result<Reply, CallError>
         .collect();
     let reply = read_reply(op, head, stream::iter(pieces).boxed()).await;
     reply.and_then(retype(op))
-}
-
-/// A reply as HTTP sends it.
-async fn written(op: Op, reply: Reply) -> (ReplyHead, Bytes) {
-    let wire = write_reply(op, Ok(reply));
-    let body = match wire.body {
-        WireBody::Whole(bytes) => bytes,
-        WireBody::Stream(mut pieces) => {
-            let mut bytes = BytesMut::new();
-            while let Some(piece) = pieces.next().await {
-                bytes.extend_from_slice(&piece.unwrap());
-            }
-            bytes.freeze()
-        }
-    };
-    (wire.head, body)
 }
 
 fn canonical(body: &Bytes) -> Value {
@@ -76,7 +60,7 @@ async fn every_reply_is_the_same_when_it_is_written_again_and_when_it_crossed_gr
         let crossed = whole(crossed).await;
         assert_eq!(crossed, first, "{name}");
         for reply in [&first, &crossed] {
-            let (head, body) = written(op, reply.to_reply(None)).await;
+            let (head, body) = written(op, reply.to_reply(None)).await.unwrap();
             assert_eq!(head.status, exchange.reply.status);
             if let ReplySample::Blob(_) = reply {
                 // The boundary is another one each time: what is between is compared.

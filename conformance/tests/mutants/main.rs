@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use comity_conformance::{AnySample, Case, Verdict, cases, samples};
+use comity_conformance::{AnySample, Case, Verdict, cases, equivalence_cases, samples};
 use comity_core::{
     call::{Call, Message, Reply},
     error::CallError,
@@ -48,13 +48,19 @@ struct Mutant {
     fault: Fault,
 }
 
-/// The cases that killed each mutant.
+/// Most characters of a case's words in the table.
+const WORDS: usize = 90;
+
+/// The cases that killed each mutant, the first with what it said.
 type Table = Mutex<BTreeMap<&'static str, Vec<String>>>;
 
 fn main() {
     let table: Arc<Table> = Arc::default();
     let mutants = [requests::MUTANTS, replies::MUTANTS].concat();
     let mut trials = vec![Trial::test("the binding that is in order passes", in_order)];
+    trials.push(Trial::test("the comparison notices a difference", || {
+        is_different("drops unknown members of a reply")
+    }));
     trials.extend(mutants.into_iter().map(|mutant| {
         let table = table.clone();
         Trial::test(mutant.name, move || is_killed(mutant, &table))
@@ -106,14 +112,54 @@ fn in_order() -> Result<(), Failed> {
     Err(failed.join("\n").into())
 }
 
+/// What the case found wrong with a call. That it panicked, or had no server, says nothing of one.
+fn found(case: Case) -> Option<String> {
+    let Verdict::Failed(why) = case.run() else {
+        return None;
+    };
+    let of_the_kit = ["it panicked", "no server was set up"];
+    let found = !of_the_kit.iter().any(|words| why.starts_with(words));
+    found.then_some(why)
+}
+
+/// One line that a table can hold.
+fn in_short(why: &str) -> String {
+    let line = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    let short: String = line.replace('|', "/").chars().take(WORDS).collect();
+    if short.len() < line.len() {
+        return format!("{short} ..");
+    }
+    short
+}
+
+/// A mutant beside the binding in order: a comparison that always says equal is none.
+fn is_different(name: &'static str) -> Result<(), Failed> {
+    let fault = Fault::Nothing;
+    let right = Mutated {
+        name: "in order",
+        fault,
+    };
+    let mutants = [requests::MUTANTS, replies::MUTANTS].concat();
+    let mutant = mutants.into_iter().find(|mutant| mutant.name == name);
+    let fault = mutant.ok_or("there is no such mutant")?.fault;
+    let cases = equivalence_cases(right, Mutated { name, fault }, &of_mutants());
+    if cases.into_iter().any(|case| found(case).is_some()) {
+        return Ok(());
+    }
+    Err("the two are said to be the same".into())
+}
+
 fn is_killed(mutant: Mutant, table: &Table) -> Result<(), Failed> {
     let mut killers = Vec::new();
     let mut more = MORE;
     for case in in_turn(mutant.name, mutant.fault) {
         let prefix = format!("{}: ", mutant.name);
         let name = case.name().trim_start_matches(&prefix).to_owned();
-        if let Verdict::Failed(_) = case.run() {
-            killers.push(name);
+        if let Some(why) = found(case) {
+            killers.push(match killers.is_empty() {
+                true => format!("{name} ({})", in_short(&why)),
+                false => name,
+            });
         }
         if killers.len() == ENOUGH || more == 0 {
             break;

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use comity_conformance::{Declared, Harness, HarnessError, Served, async_trait};
+use comity_conformance::{
+    Declared, Harness, HarnessError, Served, async_trait,
+    bench::credentials::{DESTINATION, name},
+};
 use comity_core::{
     Boxed, CallService, Operations, ServerName,
     call::{Blob, Body, ByteStream, Call, EventStream, PartStream, Reply},
@@ -43,11 +46,16 @@ impl Harness for Mutated {
 
     async fn serve(
         &self,
-        _: &ServerName,
+        server: &ServerName,
         operations: Operations,
         service: CallService,
     ) -> Result<Served, HarnessError> {
-        let service = match self.fault {
+        // The callers' keys are fetched by a way in order: a fault there would answer every signed call with 401, and so be found by all cases.
+        let fault = match *server == name(DESTINATION) {
+            true => self.fault,
+            false => Fault::Nothing,
+        };
+        let service = match fault {
             Fault::Server(alter) => BoxCloneSyncService::new(service_fn(move |call| {
                 let mut service = service.clone();
                 async move { tower::Service::call(&mut service, alter(call)).await }
@@ -57,7 +65,7 @@ impl Harness for Mutated {
         let memory = MemoryTransport::new(operations, service, MemoryMode::ThroughCodec);
         let (power, on) = watch::channel(true);
         let memory: Arc<dyn Transport> = Arc::new(Cable { memory, on });
-        let transport = match self.fault {
+        let transport = match fault {
             Fault::Client(act) => Arc::new(Faulty {
                 inner: memory,
                 act: act(),

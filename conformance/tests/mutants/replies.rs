@@ -194,7 +194,15 @@ pub(crate) const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "crosses replies",
-        fault: Fault::Client(crossing),
+        fault: Fault::Client(|| crossing(|_| true)),
+    },
+    Mutant {
+        name: "crosses streams",
+        fault: Fault::Client(|| crossing(|reply| matches!(reply, Reply::Events(_)))),
+    },
+    Mutant {
+        name: "repeats an element of a long stream",
+        fault: Fault::Client(|| changed(|reply| parts(reply, repeating))),
     },
     Mutant {
         name: "ignores cancellation of a call",
@@ -391,6 +399,20 @@ fn sorted(parts: PartStream) -> PartStream {
     .boxed()
 }
 
+/// One element far behind the first is the one before it.
+fn repeating(parts: PartStream) -> PartStream {
+    let repeated = parts.scan(Value::null(), |before, mut part| {
+        if let Ok(Part::Item { index, value, .. }) = &mut part {
+            if *index == 500 {
+                *value = before.clone();
+            }
+            *before = value.clone();
+        }
+        std::future::ready(Some(part))
+    });
+    repeated.boxed()
+}
+
 /// A task that reads for the reader, as fast as it can.
 fn ahead<T: Send + 'static>(
     mut stream: futures_util::stream::BoxStream<'static, T>,
@@ -412,12 +434,15 @@ fn ahead<T: Send + 'static>(
 }
 
 /// Of replies that come at about the same time each call gets another's.
-fn crossing() -> Act {
+fn crossing(concerns: fn(&Reply) -> bool) -> Act {
     let slot: Arc<Mutex<Option<Reply>>> = Arc::default();
     Arc::new(move |way, call| {
         let slot = slot.clone();
         Box::pin(async move {
             let own = way.send(call).await?;
+            if !concerns(&own) {
+                return Ok(own);
+            }
             let earlier = slot.lock().await.replace(own);
             if let Some(earlier) = earlier {
                 return Ok(earlier);

@@ -1,13 +1,13 @@
 //! Faults in how a call is passed on.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use comity_conformance::bench::credentials::{DESTINATION, ORIGIN, credential, key};
 use comity_core::{
     auth::{Parsed, XMatrix},
     call::{Call, Credentials, Idempotency},
-    endpoint::{Content, EndpointForm, EndpointParts, Query},
-    error::FederationError,
+    endpoint::{Content, EndpointForm, EndpointParts, Query, target::TARGET_LIMIT},
+    error::{CallError, FederationError, TransportErrorKind},
     json::{Members, Object, Value},
 };
 use tokio::sync::Mutex;
@@ -154,6 +154,45 @@ pub(crate) const MUTANTS: &[Mutant] = &[
         }),
     },
     Mutant {
+        name: "repeats a consuming call when the connection is lost",
+        fault: Fault::Client(|| {
+            Arc::new(|way, call| {
+                Box::pin(async move {
+                    let consuming = call.spec().idempotency == Idempotency::None;
+                    let second = call.duplicate();
+                    match way.send(call).await {
+                        Err(CallError::Transport(error))
+                            if consuming && error.kind() == TransportErrorKind::Closed =>
+                        {
+                            way.send(second).await
+                        }
+                        reply => reply,
+                    }
+                })
+            })
+        }),
+    },
+    Mutant {
+        name: "repeats a refused call after a while",
+        fault: Fault::Client(|| {
+            Arc::new(|way, call| {
+                Box::pin(async move {
+                    let second = call.duplicate();
+                    let reply = way.send(call).await;
+                    if let Err(CallError::Federation(error)) = &reply
+                        && error.http_status() == 503
+                    {
+                        tokio::spawn(async move {
+                            tokio::time::sleep(Duration::from_millis(800)).await;
+                            way.send(second).await.is_ok()
+                        });
+                    }
+                    reply
+                })
+            })
+        }),
+    },
+    Mutant {
         name: "deduplicates by key",
         fault: Fault::Client(|| {
             remembering(|call| matches!(call.spec().idempotency, Idempotency::Keyed { .. }))
@@ -174,6 +213,16 @@ pub(crate) const MUTANTS: &[Mutant] = &[
                         return Err(FederationError::new(413, "M_TOO_LARGE", "too large").into());
                     }
                     way.send(call).await
+                })
+            })
+        }),
+    },
+    Mutant {
+        name: "cuts a target over its limit",
+        fault: Fault::Client(|| {
+            client(|call| {
+                retargeted(call, |target| {
+                    target[..target.len().min(TARGET_LIMIT)].to_owned()
                 })
             })
         }),

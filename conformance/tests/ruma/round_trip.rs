@@ -2,18 +2,15 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use bytes::{Bytes, BytesMut};
-use comity_conformance::ReplySample;
+use bytes::Bytes;
+use comity_conformance::{ReplySample, written};
 use comity_core::{
     Boxed, Operations,
     auth::{Authenticator, SignedRequest, XMatrixAuthenticator},
     call::{
         Authentication, Call, CallContext, Credentials, Endpoint, Op, Reply, ReplyForm, operation,
     },
-    endpoint::{
-        Content, EndpointForm, EndpointParts, ReplyHead, WireBody, read_content, read_reply,
-        write_reply,
-    },
+    endpoint::{Content, EndpointForm, EndpointParts, ReplyHead, read_content, read_reply},
     json::{Object, Value},
 };
 use futures_util::{StreamExt, stream};
@@ -139,7 +136,7 @@ impl Exchange {
             }
             ReplyBody::Blob(sample) => sample.clone(),
         };
-        let (head, body) = written(self.op, sample.to_reply(None)).await;
+        let (head, body) = written(self.op, sample.to_reply(None)).await.unwrap();
         let back = match (self.reply)(head, body.clone()) {
             Ok((head, back)) => self.read_reply(head, back).await,
             Err(error) => Err(error),
@@ -151,7 +148,7 @@ impl Exchange {
                 false => vec![format!("{sample:?} became {back:?}")],
             },
             (Ok(back), _) => {
-                let (_, back) = written(self.op, back.to_reply(None)).await;
+                let (_, back) = written(self.op, back.to_reply(None)).await.unwrap();
                 members(&value(&body), &value(&back))
             }
         }
@@ -268,22 +265,6 @@ where
         retry_after: header("retry-after"),
     };
     Ok((head, body.into()))
-}
-
-/// A reply as HTTP sends it.
-async fn written(op: Op, reply: Reply) -> (ReplyHead, Bytes) {
-    let wire = write_reply(op, Ok(reply));
-    let body = match wire.body {
-        WireBody::Whole(bytes) => bytes,
-        WireBody::Stream(mut pieces) => {
-            let mut bytes = BytesMut::new();
-            while let Some(piece) = pieces.next().await {
-                bytes.extend_from_slice(&piece.unwrap());
-            }
-            bytes.freeze()
-        }
-    };
-    (wire.head, body)
 }
 
 fn value(body: &Bytes) -> Value {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
-use comity_conformance::{AnySample, ReplySample, samples};
+use bytes::Bytes;
+use comity_conformance::{AnySample, ReplySample, samples, written};
 use comity_core::{
     call::{AnyRequest, Op, Reply},
     endpoint::{
-        Content, EndpointForm, EndpointParts, Query, ReplyHead, WireBody, read_content, read_reply,
-        target::Segment, write_reply,
+        Content, EndpointForm, EndpointParts, Query, ReplyHead, read_content, read_reply,
+        target::Segment,
     },
     json::Value,
 };
@@ -181,7 +181,7 @@ async fn reply(
         let reply = reply.and_then(row.retype);
         reply.map_err(|error| format!("refused: {error}"))
     };
-    let again = written(row.op, read(body.clone()).await?).await?;
+    let again = body_of(row.op, read(body.clone()).await?).await?;
     same_text("JSON", &again, &expected)?;
     let (answer, broken) = ReplySample::read(read(body).await?).await;
     if let Some(error) = broken {
@@ -189,7 +189,7 @@ async fn reply(
     }
     let arrived = loopback.reply(any_request(sample)?, answer).await?;
     let arrived = (row.retype)(arrived).map_err(|error| format!("refused: {error}"))?;
-    same_text("gRPC", &written(row.op, arrived).await?, &expected)
+    same_text("gRPC", &body_of(row.op, arrived).await?, &expected)
 }
 
 /// A request of the operation, the same one each time.
@@ -198,18 +198,10 @@ fn any_request(sample: &AnySample) -> Result<Box<dyn AnyRequest>, String> {
     Ok(tree.map_err(|reason| reason.to_string())?.current())
 }
 
-/// A reply as HTTP sends it.
-async fn written(op: Op, reply: Reply) -> Result<Value, String> {
-    let bytes = match write_reply(op, Ok(reply)).body {
-        WireBody::Whole(bytes) => bytes,
-        WireBody::Stream(mut pieces) => {
-            let mut bytes = BytesMut::new();
-            while let Some(piece) = pieces.next().await {
-                bytes.extend_from_slice(&piece.map_err(|error| format!("breaks off: {error}"))?);
-            }
-            bytes.freeze()
-        }
-    };
+/// A reply's body as HTTP sends it.
+async fn body_of(op: Op, reply: Reply) -> Result<Value, String> {
+    let written = written(op, reply).await;
+    let (_, bytes) = written.map_err(|error| format!("breaks off: {error}"))?;
     let length = bytes.len();
     Value::parse(bytes, length).map_err(|error| format!("written as no JSON: {error}"))
 }
