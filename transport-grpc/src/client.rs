@@ -147,6 +147,7 @@ impl GrpcTransport {
     async fn deliver(&self, mut call: Call) -> Result<Reply, CallError> {
         let (spec, operation, deadline) = (call.spec(), call.operation(), call.context().deadline);
         call.make_form()?;
+        call.check_method()?;
         let destination = call.context().destination.clone().ok_or_else(|| {
             TransportError::new(
                 TransportErrorKind::Unsupported,

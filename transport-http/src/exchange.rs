@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use comity_core::{
-    call::{ByteStream, Call, Op, Reply, ReplyShape},
+    call::{ByteStream, Call, Op, Reply},
     endpoint::{read_error_body, read_reply},
-    error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
+    error::{CallError, Delivery, TransportError, TransportErrorKind},
 };
 use comity_net::{Body, body};
 use futures_util::{StreamExt, TryStreamExt};
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
 
 use crate::{
@@ -42,15 +42,9 @@ pub(crate) fn write_request(
     call: &mut Call,
     options: &HttpTransportOptions,
 ) -> Result<Request<Body>, CallError> {
+    call.make_form()?;
+    call.check_method()?;
     let mut request = to_request(call, &options.peer)?.map(body::full);
-    let spec = call.spec();
-    if request.method() == Method::HEAD && spec.reply != ReplyShape::Body {
-        let message = format!(
-            "HEAD of {} is not passed on: its reply has no body to be read from",
-            spec.name
-        );
-        return Err(FederationError::new(405, "M_UNRECOGNIZED", message).into());
-    }
     let headers = request.headers_mut();
     headers.insert(header::USER_AGENT, options.user_agent.clone());
     // Without it any encoding would be welcome (RFC 9110 §12.5.3).

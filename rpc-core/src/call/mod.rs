@@ -149,6 +149,23 @@ impl Call {
         Ok(())
     }
 
+    /// Refuses to pass on a HEAD, which a server answers as the operation's GET: a reply that is read from its body would have none.
+    ///
+    /// # Errors
+    /// 405 `M_UNRECOGNIZED`; nothing was sent. Replies that are bytes ([`ReplyShape::Body`]) pass.
+    pub fn check_method(&self) -> Result<(), FederationError> {
+        let spec = self.spec();
+        let is_head = self.form().is_some_and(|form| form.method() == "HEAD");
+        if is_head && spec.reply != ReplyShape::Body {
+            let message = format!(
+                "HEAD of {} is not passed on: its reply has no body to be read from",
+                spec.name
+            );
+            return Err(FederationError::new(405, "M_UNRECOGNIZED", message));
+        }
+        Ok(())
+    }
+
     /// What travels beside the request.
     pub fn context(&self) -> &CallContext {
         &self.context

@@ -10,8 +10,12 @@ use comity_core::{
         Transactions, media, membership, server, transactions,
     },
     auth::{KeyFault, KeyId, KeySource, Sign, SigningKey, Verify, VerifyKey, XMatrixAuthenticator},
-    call::{Arrival, Authenticated, Blob, BlobSource, CallContext, Message, Reply, TraceContext},
-    error::FederationError,
+    call::{
+        AnyRequest, Arrival, Authenticated, Blob, BlobSource, Call, CallContext, Message, Reply,
+        TraceContext,
+    },
+    endpoint::EndpointForm,
+    error::{CallError, FederationError},
     json::{Members, Value},
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions};
@@ -321,4 +325,24 @@ async fn trace_context_of_anybody_is_dropped() {
         call.context_mut().trace.state = Some("state".to_owned());
         client.send(call).await.unwrap();
     }
+}
+
+/// A gateway's HTTP side gives it so. Its reply has no body, and gRPC has nothing that says so.
+#[tokio::test]
+async fn a_head_is_not_passed_on() {
+    let serving = Serving::start(handler(|_| async { panic!("nothing is sent") })).await;
+    let request = GetVersion::default();
+    let form = AnyRequest::write(&request).unwrap();
+    let form = EndpointForm::received(
+        "HEAD".into(),
+        form.target().to_owned(),
+        form.parts().clone(),
+    );
+    let call = Call::received(Box::new(request), form, CallContext::to(destination()));
+    let error = serving.client().send(call).await.unwrap_err();
+    let CallError::Federation(error) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(error.http_status(), 405);
+    assert!(error.to_string().contains("GetVersion"), "{error}");
 }
