@@ -101,7 +101,7 @@
 //!
 //! # Trials of your own
 //!
-//! [`bench`] is what the cases stand on: a server and clients that a harness set up, and a recorder behind the server. [`Case`]s can be run
+//! [`bench`](mod@bench) is what the cases stand on: a server and clients that a harness set up, and a recorder behind the server. [`Case`]s can be run
 //! without `libtest-mimic`. What is tried below a transport, with bytes on a socket, is a binding's own business; for ours that is
 //! `tests/laws` of this crate. `tests/mutants` is the test of the kit: transports with a fault each, all of which it has to find.
 //!
