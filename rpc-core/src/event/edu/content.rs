@@ -130,6 +130,13 @@ macro_rules! known {
                     $( Self::$Content(content) => content.check_origin(origin), )*
                 }
             }
+
+            /// As [`EduContent::write`].
+            pub fn write(&self) -> Object {
+                match self {
+                    $( Self::$Content(content) => content.write(), )*
+                }
+            }
         }
     };
 }
