@@ -13,7 +13,7 @@ use comity_core::{
     call::{Call, EventStream, Message, Reply, ReplyShape},
     endpoint::check_counts,
     error::{CallError, Delivery, TransportError, TransportErrorKind},
-    transport::{Capabilities, Resolve, Route, Transport},
+    transport::{Capabilities, Resolve, Route, Transport, route_of},
 };
 use comity_net::Pool;
 use http::{
@@ -155,7 +155,7 @@ impl GrpcTransport {
                 "the call has no destination",
             )
         })?;
-        let route = self.resolver.resolve(&destination).await?;
+        let route = route_of(&*self.resolver, call.context()).await?;
         let form = call.form().expect("made above");
         let mut headers = metadata::write(call.context(), &destination, form)?;
         headers.insert(

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use comity_core::{
     call::{Call, Reply},
-    error::{CallError, Delivery, TransportError, TransportErrorKind},
-    transport::{Capabilities, Resolve, Transport},
+    error::CallError,
+    transport::{Capabilities, Resolve, Transport, route_of},
 };
 use comity_net::Pool;
 
@@ -61,14 +61,7 @@ impl Transport for HttpTransport {
     async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
         let operation = call.operation();
         let request = write_request(&mut call, &self.options)?;
-        let destination = call.context().destination.as_ref().ok_or_else(|| {
-            TransportError::new(
-                TransportErrorKind::Resolve,
-                Delivery::NotSent,
-                "the call has no destination",
-            )
-        })?;
-        let route = self.resolve.resolve(destination).await?;
+        let route = route_of(&*self.resolve, call.context()).await?;
         let response = self.pool.send(&route, request).await?;
         read_response(operation, response).await
     }

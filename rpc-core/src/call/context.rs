@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     ServerName, auth::Origin, call::Authentication, endpoint::EndpointForm, error::FederationError,
+    transport::ConnectTo,
 };
 
 /// What travels beside a request: to whom, from whom, until when, over what.
@@ -14,6 +15,8 @@ use crate::{
 pub struct CallContext {
     /// The server that the call is for. A binding's server sets it if the wire says so; verification fills it in.
     pub destination: Option<ServerName>,
+    /// Where to connect instead of where the destination's name leads.
+    pub connect_to: Option<ConnectTo>,
     /// Credentials as they arrived or as the sign layer made them.
     pub credentials: Credentials,
     /// Who the caller says it is, where its family of calls says so beside the credentials (`From`, RFC 9110 §10.1.2; MIMI). It proves nothing.
@@ -81,6 +84,7 @@ impl fmt::Debug for CallContext {
         // A target can hold an access token, so the form is left out.
         f.debug_struct("CallContext")
             .field("destination", &self.destination)
+            .field("connect_to", &self.connect_to)
             .field("origin", &self.origin)
             .field("credentials", &self.credentials)
             .field("from", &self.from)

@@ -1,18 +1,22 @@
 //! What a binding's author writes, and what stands between a binding and the network.
 
 mod memory;
+mod offer;
+mod route;
 
-use std::{collections::HashMap, fmt::Debug, net::SocketAddr, sync::Arc, task::Poll};
+use std::{fmt::Debug, sync::Arc, task::Poll};
 
 use async_trait::async_trait;
 use tower::Service;
 
 pub use memory::{MemoryMode, MemoryTransport};
+pub use offer::{BINDINGS_MEMBER, MAX_OFFERS, Offer, Offered, Offers};
+pub use route::{BadConnectTo, ConnectTo, FixedRoutes, Resolve, Route, route_of};
 
 use crate::{
-    Boxed, ServerName,
+    Boxed,
     call::{Call, Reply},
-    error::{CallError, Delivery, TransportError, TransportErrorKind},
+    error::CallError,
 };
 
 /// A binding's client: sends a call and gives its reply.
@@ -137,57 +141,5 @@ impl Service<Call> for TransportService {
     fn call(&mut self, call: Call) -> Self::Future {
         let transport = self.0.clone();
         Box::pin(async move { transport.send(call).await })
-    }
-}
-
-/// Where and how to connect for a destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// Addresses to try, in order.
-    pub addresses: Vec<SocketAddr>,
-    /// Value of `Host` or `:authority`.
-    pub host: String,
-    /// DNS name, or IP literal without brackets, that the certificate has to be for.
-    pub certificate_name: String,
-}
-
-/// Finds out where to connect for a server name.
-#[async_trait]
-pub trait Resolve: Send + Sync + Debug + 'static {
-    /// Resolves `destination`.
-    ///
-    /// # Errors
-    /// The name cannot be resolved; nothing was sent.
-    async fn resolve(&self, destination: &ServerName) -> Result<Route, TransportError>;
-}
-
-/// Routes that the operator wrote down. Any other name is refused.
-#[derive(Clone, Debug, Default)]
-pub struct FixedRoutes(HashMap<ServerName, Route>);
-
-impl FixedRoutes {
-    /// No route.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a route. An earlier one for the same name is replaced.
-    #[must_use]
-    pub fn with(mut self, destination: ServerName, route: Route) -> Self {
-        self.0.insert(destination, route);
-        self
-    }
-}
-
-#[async_trait]
-impl Resolve for FixedRoutes {
-    async fn resolve(&self, destination: &ServerName) -> Result<Route, TransportError> {
-        self.0.get(destination).cloned().ok_or_else(|| {
-            TransportError::new(
-                TransportErrorKind::Resolve,
-                Delivery::NotSent,
-                format!("no route to {destination} is configured"),
-            )
-        })
     }
 }

@@ -14,10 +14,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("comity-net", &["comity-core"]),
     ("comity-envelope", &["comity-core"]),
     ("comity-discovery", &["comity-core", "comity-net"]),
+    ("comity-store", &["comity-core"]),
     ("comity-http", &["comity-core", "comity-net"]),
     (
         "comity-grpc",
         &["comity-core", "comity-net", "comity-proto"],
+    ),
+    (
+        "comity-gateway",
+        &[
+            "comity-core",
+            "comity-net",
+            "comity-discovery",
+            "comity-http",
+            "comity-grpc",
+        ],
     ),
     ("comity-conformance", &["comity-core"]),
 ];
