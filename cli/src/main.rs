@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod gateway;
 
 use std::process::ExitCode;
 
@@ -20,10 +21,13 @@ struct Arguments {
 enum Command {
     /// Shows one implementation of the Federation API behind each transport, on loopback, and checks what arrives
     Demo(demo::Options),
+    /// Stands beside a homeserver and changes the wire between it and others
+    Gateway(gateway::Options),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(options) => demo::main(&options),
+        Command::Gateway(options) => gateway::main(&options),
     }
 }

@@ -58,6 +58,8 @@ pub struct GrpcServerOptions {
     pub read_timeout: Duration,
     /// Whether W3C trace context is believed: for servers whose callers are configured peers. Not unless set.
     pub trace: bool,
+    /// Name of the gateway that the server belongs to, if it does: what it answers by itself says so ([`FederationError::by_gateway`]).
+    pub gateway: Option<Arc<str>>,
 }
 
 impl Default for GrpcServerOptions {
@@ -65,6 +67,7 @@ impl Default for GrpcServerOptions {
         Self {
             read_timeout: Duration::from_secs(60),
             trace: false,
+            gateway: None,
         }
     }
 }
@@ -74,6 +77,13 @@ impl GrpcServerOptions {
     #[must_use]
     pub fn with_read_timeout(mut self, limit: Duration) -> Self {
         self.read_timeout = limit;
+        self
+    }
+
+    /// Sets the name of the gateway that the server belongs to.
+    #[must_use]
+    pub fn with_gateway(mut self, name: Arc<str>) -> Self {
+        self.gateway = Some(name);
         self
     }
 
@@ -188,9 +198,9 @@ impl GrpcServer {
         if head.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED);
         }
-        match self.reply(&head, body).await {
+        match self.clone().reply(&head, body).await {
             Ok(body) => response(body),
-            Err(Refusal::Answer(error)) => status_response(&to_status(&error)),
+            Err(Refusal::Answer(error)) => status_response(&to_status(&self.said(error))),
             Err(Refusal::Lacks(what)) => status_response(&Status::unimplemented(what)),
         }
     }
@@ -209,6 +219,14 @@ impl GrpcServer {
             .copied()
             .ok_or_else(|| Refusal::Lacks(format!("there is no method `{method}`")))?;
         self.typed(&row, head, body).await
+    }
+
+    /// What is answered here and not behind the service.
+    fn said(&self, error: FederationError) -> FederationError {
+        match &self.shared.options.gateway {
+            Some(gateway) => error.by_gateway(gateway),
+            None => error,
+        }
     }
 
     fn has(&self, row: &Row) -> bool {
@@ -327,10 +345,11 @@ impl GrpcServer {
         let reply = match self.read_invoked(request, signed, context) {
             Ok(call) => {
                 let operation = call.operation();
-                let result = within(deadline, self.service.oneshot(call)).await;
-                write_reply(operation, result.unwrap_or_else(|late| Err(late.into())))
+                let result = within(deadline, self.service.clone().oneshot(call)).await;
+                let late = |late| Err(self.said(late).into());
+                write_reply(operation, result.unwrap_or_else(late))
             }
-            Err(error) => write_error(&error),
+            Err(error) => write_error(&self.said(error)),
         };
         Ok(ReplyBody::stream(invoke::write_reply(reply), deadline))
     }

@@ -29,7 +29,7 @@ mod service;
 pub use client::HttpTransport;
 pub use exchange::HttpTransportOptions;
 pub use location::{LocationOptions, Locations};
-pub use server::{HttpServer, HttpServerOptions};
+pub use server::{Addressed, HttpServer, HttpServerOptions};
 pub use service::ServiceTransport;
 
 /// Name and version of this binding.

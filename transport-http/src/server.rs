@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, task::Poll, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use comity_core::{
-    Boxed, CallService, Operations,
+    Boxed, CallService, Operations, ServerName,
     auth::Authenticator,
     call::{Authentication, Call, Reply, SizeLimits, Unregistered},
     endpoint::{WireBody, WireReply, write_error, write_reply},
@@ -34,6 +34,8 @@ pub struct HttpServerOptions {
     pub body_total: Duration,
     /// What is believed beside the specification.
     pub peer: PeerHeaders,
+    /// Name of the gateway that the server belongs to, if it does: what it answers by itself says so ([`FederationError::by_gateway`]).
+    pub gateway: Option<Arc<str>>,
 }
 
 impl Default for HttpServerOptions {
@@ -42,9 +44,15 @@ impl Default for HttpServerOptions {
             body_idle: Duration::from_secs(30),
             body_total: Duration::from_secs(300),
             peer: PeerHeaders::default(),
+            gateway: None,
         }
     }
 }
+
+/// The server that a request is for, where something in front of an [`HttpServer`] knows it (a proxy reads it in an absolute-form target): an extension of the
+/// request, which becomes the call's destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressed(pub ServerName);
 
 /// The HTTP binding's server: a tower service over [`http::Request`], for a listener of `comity-net` or any other.
 #[derive(Debug, Clone)]
@@ -161,11 +169,17 @@ impl HttpServer {
         match self.read(request).await {
             Ok(call) => {
                 let operation = call.operation();
-                let reply = self.service.oneshot(call).await;
+                let reply = self.service.clone().oneshot(call).await;
                 let foreign = matches!(reply, Ok(Reply::Body(_)));
                 (write_reply(operation, reply), foreign)
             }
-            Err(error) => (write_error(&error), false),
+            Err(error) => {
+                let error = match &self.options.gateway {
+                    Some(gateway) => error.by_gateway(gateway),
+                    None => error,
+                };
+                (write_error(&error), false)
+            }
         }
     }
 
@@ -186,6 +200,9 @@ impl HttpServer {
         let mut call = read?;
         if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
             call.context_mut().connection = Some(info.clone());
+        }
+        if let Some(Addressed(destination)) = head.extensions.get() {
+            call.context_mut().destination = Some(destination.clone());
         }
         Ok(call)
     }

@@ -230,6 +230,17 @@ impl FederationError {
             .with_string("via", gateway)
     }
 
+    /// An answer of this side as a gateway's own word: its name is the origin, and the member `via` of the body. What somebody else answered stays as it is.
+    #[must_use]
+    pub fn by_gateway(self, gateway: &str) -> Self {
+        match self.origin() {
+            ErrorOrigin::Local => self
+                .with_origin(ErrorOrigin::Gateway(gateway.to_owned()))
+                .with_string("via", gateway),
+            _ => self,
+        }
+    }
+
     /// With a wait, at most [`MAX_RETRY_AFTER`](super::MAX_RETRY_AFTER), rounded up to milliseconds.
     ///
     /// A body that we made gets `retry_after_ms`. A peer's body stays as it is: the wait is rounded
