@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod breaking;
+mod coalescing;
+mod config;
 mod crossing;
 mod egress;
+mod falling_back;
 mod inbound;
 mod setting;
+mod streams;
