@@ -24,6 +24,8 @@
 //! | the same of an accepted connection | 30 s; 20 s | – |
 //! | idle HTTP/1.1 connections kept for one origin, and how long | 16, 60 s | [`PoolOptions::max_idle`], [`PoolOptions::idle_timeout`] |
 //!
+//! What a client says of itself in `X-Forwarded-For` is believed of [`TrustedProxies`] alone.
+//!
 //! Request and response bodies are streams: their sizes, and the time of a whole call, are limited by the bindings.
 
 #![forbid(unsafe_code)]
@@ -36,6 +38,8 @@ mod guard;
 mod info;
 mod listener;
 mod pool;
+mod proxies;
+mod range;
 mod socket;
 mod stream;
 mod tls;
@@ -43,12 +47,14 @@ mod tls;
 pub use body::{Body, BoxError};
 pub use connect::{Connected, Connector};
 pub use delivery::{delivery_of, transport_error};
-pub use guard::{AddressGuard, RangeError};
+pub use guard::AddressGuard;
 pub use info::{ConnectionInfo, ExportError, TlsInfo};
 pub use listener::{
     Claims, Dispatch, Drained, HttpService, InheritedSocket, Listener, ListenerOptions, inherited,
 };
 pub use pool::{Pool, PoolOptions};
+pub use proxies::{ClientAddress, TrustedProxies};
+pub use range::RangeError;
 pub use socket::Address;
 pub use stream::{Counters, Stream};
 pub use tls::{ClientTls, ServerTls, TlsConfigError, provider};

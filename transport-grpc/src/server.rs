@@ -13,7 +13,7 @@ use comity_core::{
     },
     error::{CallError, FederationError},
 };
-use comity_net::{Body, ConnectionInfo, HttpService};
+use comity_net::{Body, ClientAddress, ConnectionInfo, HttpService};
 use comity_proto::InvokeRequest;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
@@ -162,6 +162,7 @@ impl GrpcServer {
         if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
             context.connection = Some(info.clone() as Arc<dyn Any + Send + Sync>);
         }
+        context.client = ClientAddress::of(&head.extensions);
         Ok((context, signed))
     }
 

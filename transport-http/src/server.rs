@@ -10,7 +10,7 @@ use comity_core::{
     endpoint::{WireBody, WireReply, write_error, write_reply},
     error::{CallError, FederationError},
 };
-use comity_net::{Body, ConnectionInfo, HttpService, body};
+use comity_net::{Body, ClientAddress, ConnectionInfo, HttpService, body};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    reply,
+    Addressed, reply,
     request::{PeerHeaders, Routed, route, target_of},
 };
 
@@ -186,6 +186,10 @@ impl HttpServer {
         let mut call = read?;
         if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
             call.context_mut().connection = Some(info.clone());
+        }
+        call.context_mut().client = ClientAddress::of(&head.extensions);
+        if let Some(Addressed(destination)) = head.extensions.get() {
+            call.context_mut().destination = Some(destination.clone());
         }
         Ok(call)
     }

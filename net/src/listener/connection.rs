@@ -31,7 +31,10 @@ use crate::body::empty;
 use crate::delivery::transport_error;
 use crate::socket::Socket;
 use crate::stream::Metered;
-use crate::{Address, Body, ConnectionInfo, HEADER_LIST, Protocol, Stream, http2_settings as h2};
+use crate::{
+    Address, Body, ClientAddress, ConnectionInfo, HEADER_LIST, Protocol, Stream, TrustedProxies,
+    http2_settings as h2,
+};
 
 /// How long a connection that was idle for too long may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -39,7 +42,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What all connections of a listener share.
 pub(super) struct Server {
     options: ListenerOptions,
-    dispatch: Arc<Dispatch>,
+    answering: Arc<Answering>,
     http1: http1::Builder,
     http2: http2::Builder<Supervised>,
 }
@@ -63,8 +66,11 @@ impl Server {
             .keep_alive_interval(h2::PING_INTERVAL)
             .keep_alive_timeout(h2::PING_TIMEOUT);
         Self {
+            answering: Arc::new(Answering {
+                dispatch,
+                proxies: options.trusted_proxies.clone(),
+            }),
             options,
-            dispatch: Arc::new(dispatch),
             http1,
             http2,
         }
@@ -104,11 +110,11 @@ impl Server {
         activity.ready();
         let io = TokioIo::new(stream);
         let http2 = info.version() == Version::HTTP_2;
-        let (dispatch, requests) = (Arc::clone(&self.dispatch), Arc::clone(&activity));
+        let (answering, requests) = (Arc::clone(&self.answering), Arc::clone(&activity));
         let service = service_fn(move |request| {
             answer(
                 request,
-                Arc::clone(&dispatch),
+                Arc::clone(&answering),
                 Arc::clone(&info),
                 requests.request(),
             )
@@ -179,10 +185,16 @@ async fn first_bytes_tell(socket: &mut Metered) -> io::Result<Version> {
     Ok(version)
 }
 
+/// What it takes to answer a request.
+struct Answering {
+    dispatch: Dispatch,
+    proxies: TrustedProxies,
+}
+
 /// Hands a request to its binding.
 async fn answer(
     request: Request<Incoming>,
-    dispatch: Arc<Dispatch>,
+    with: Arc<Answering>,
     info: Arc<ConnectionInfo>,
     in_flight: InFlight,
 ) -> Result<Response<Reply>, Infallible> {
@@ -190,8 +202,11 @@ async fn answer(
     let reading = Arc::clone(&in_flight);
     let answering = AssertUnwindSafe(async {
         let (mut head, body) = request.into_parts();
+        if let Some(client) = with.proxies.client(info.peer(), &head.headers) {
+            head.extensions.insert(ClientAddress(client));
+        }
         head.extensions.insert(info);
-        let mut service = dispatch.find(&head);
+        let mut service = with.dispatch.find(&head);
         let body = match http_body::Body::is_end_stream(&body) {
             true => empty(),
             false => body

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::{Address, Counters, Protocol, ServerTls};
+use crate::{Address, Counters, Protocol, ServerTls, TrustedProxies};
 pub(crate) use activity::Activity;
 use connection::Server;
 pub use dispatch::{Claims, Dispatch, HttpService};
@@ -51,6 +51,8 @@ pub struct ListenerOptions {
     pub drain_timeout: Duration,
     /// Counts the bytes of all connections.
     pub counters: Option<Counters>,
+    /// The proxies that are believed about the addresses of their clients.
+    pub trusted_proxies: TrustedProxies,
     /// Permissions of the file of a Unix socket that is bound here, `0o660` say: who may write to it may connect. Without, they are what the process's umask
     /// leaves, for its own user as a rule. They are set behind the bind: what must never be open stands in a directory that is not.
     pub unix_mode: Option<u32>,
@@ -69,6 +71,7 @@ impl Default for ListenerOptions {
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             counters: None,
+            trusted_proxies: TrustedProxies::default(),
             unix_mode: None,
         }
     }
