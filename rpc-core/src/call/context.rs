@@ -23,7 +23,7 @@ pub struct CallContext {
     pub from: Option<String>,
     /// When the caller stops waiting for the whole call.
     pub deadline: Option<Instant>,
-    /// Intermediaries that the call passed, oldest first.
+    /// Intermediaries that the call passed, oldest first, each as an element of `Via` (RFC 9110 §7.6.3); see [`received_by`](super::received_by).
     pub via: Vec<String>,
     /// Trace context, if the peer may set one.
     pub trace: TraceContext,

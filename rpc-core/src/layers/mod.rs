@@ -1,6 +1,6 @@
 //! What cuts across all operations: each concern is one file, written once over one method.
 //!
-//! Server, outermost first: [`Permits`], [`Trace`], [`Clocks`], verify, [`Acl`], [`RunToEnd`], router. Client: [`Trace`],
+//! Server, outermost first: [`Permits`], [`Trace`], [`Clocks`], [`Hops`] if it passes calls on, verify, [`Acl`], [`RunToEnd`], router. Client: [`Trace`],
 //! [`Clocks`], [`Fallback`], [`Flow`], sign, transport. tower's own request-side layers fit between them. What must cover a reply's stream
 //! (a permit, a clock, a count of bytes) is here, because tower's own end at the reply's head.
 
@@ -8,6 +8,7 @@ mod acl;
 mod clocks;
 mod fallback;
 mod flow;
+mod hops;
 mod limits;
 mod permits;
 mod run_to_end;
@@ -22,6 +23,7 @@ pub use acl::{Acl, MAX_ACL_ROOMS};
 pub use clocks::Clocks;
 pub use fallback::{Fallback, Fallbacks};
 pub use flow::Flow;
+pub use hops::Hops;
 pub use limits::Limits;
 pub use permits::Permits;
 pub use run_to_end::RunToEnd;

@@ -7,6 +7,7 @@ mod answers;
 mod bodies;
 mod framing;
 mod headers;
+mod hops;
 mod hostile;
 mod location;
 mod mapping;
