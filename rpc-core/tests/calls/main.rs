@@ -15,6 +15,7 @@ mod lookups;
 mod member_checks;
 mod membership;
 mod network;
+mod notary;
 mod published_keys;
 mod requests;
 mod routing;

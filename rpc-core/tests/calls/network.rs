@@ -249,15 +249,8 @@ pub fn options(clock: &Clock) -> KeyRingOptions {
 }
 
 /// A notary of this name, in the network.
-pub fn notary(
-    network: &Network,
-    server: &str,
-    clock: &Clock,
-    notary_options: NotaryOptions,
-) -> Arc<Notary> {
+pub fn notary(network: &Network, server: &str, clock: &Clock, notary_options: NotaryOptions) {
     let keys = published(server, &signing_key("n", 200), clock);
     let ring = KeyRing::new(network.client(), options(clock)).with_own(keys.clone());
-    let notary = Arc::new(Notary::new(keys, ring, notary_options));
-    network.add(server, notary.clone());
-    notary
+    network.add(server, Arc::new(Notary::new(keys, ring, notary_options)));
 }
