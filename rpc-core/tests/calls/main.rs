@@ -15,5 +15,6 @@ mod member_checks;
 mod membership;
 mod requests;
 mod routing;
+mod select;
 mod shapes;
 mod unregistered;
