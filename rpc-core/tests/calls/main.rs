@@ -4,6 +4,7 @@
 
 mod acl;
 mod authentication;
+mod backoff;
 mod counts;
 mod fallback;
 mod fallback_table;
@@ -13,6 +14,7 @@ mod layers;
 mod lookups;
 mod member_checks;
 mod membership;
+mod observe;
 mod requests;
 mod routing;
 mod select;
