@@ -9,6 +9,7 @@ mod counts;
 mod fallback;
 mod fallback_table;
 mod homeserver;
+mod idempotency;
 mod key_ring;
 mod layers;
 mod lookups;
