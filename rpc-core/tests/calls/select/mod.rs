@@ -2,6 +2,7 @@
 
 mod choice;
 mod falling_back;
+mod laws;
 pub mod wires;
 
 use std::sync::Arc;
