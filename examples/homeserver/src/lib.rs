@@ -55,6 +55,7 @@
 //! - Who may see what: a server in a room is given all of it, whatever `m.room.history_visibility` says; `m.room.server_acl` is not obeyed.
 //! - Room versions 1 to 5, whose events may hold numbers that are not canonical, and policy servers.
 
+mod acl;
 mod actions;
 mod authorization;
 mod countersignature;

@@ -106,12 +106,15 @@ pub(crate) struct Loaded {
 }
 
 impl Storage {
+    /// The file in the directory that holds everything.
+    pub const FILE: &str = "homeserver.redb";
+
     /// Opens the directory of the server `name`, and makes it, with a new signing key, if it is not there. Only its owner can read it.
     ///
     /// # Errors
     /// [`StorageError`]; the directory of another server is refused.
     pub fn open(directory: &Path, name: &ServerName) -> Result<Self, StorageError> {
-        let path = directory.join("homeserver.redb");
+        let path = directory.join(Self::FILE);
         let database = create(directory, &path)?;
         let key = signing_key(&database, &path, name)?;
         Ok(Self {
