@@ -7,10 +7,10 @@ use comity_core::{
     Boxed, CallService, Operations, ServerName,
     auth::Authenticator,
     call::{Authentication, Call, Reply, SizeLimits, Unregistered},
-    endpoint::{WireBody, WireReply, write_error, write_reply},
+    endpoint::{WireBody, WireReply, federation_error, write_error, write_reply},
     error::{CallError, FederationError},
 };
-use comity_net::{Body, ConnectionInfo, HttpService, body};
+use comity_net::{Body, HttpService, body};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    reply,
+    BINDING, reply,
     request::{PeerHeaders, Routed, route, target_of},
 };
 
@@ -34,8 +34,8 @@ pub struct HttpServerOptions {
     pub body_total: Duration,
     /// What is believed beside the specification.
     pub peer: PeerHeaders,
-    /// Name of the gateway that the server belongs to, if it does: what it answers by itself says so ([`FederationError::by_gateway`]).
-    pub gateway: Option<Arc<str>>,
+    /// The name of the gateway that this server is, if it answers for another: it stands in `Via` of each reply, and in errors of its own as `via`.
+    pub via: Option<ServerName>,
 }
 
 impl Default for HttpServerOptions {
@@ -44,15 +44,10 @@ impl Default for HttpServerOptions {
             body_idle: Duration::from_secs(30),
             body_total: Duration::from_secs(300),
             peer: PeerHeaders::default(),
-            gateway: None,
+            via: None,
         }
     }
 }
-
-/// The server that a request is for, where something in front of an [`HttpServer`] knows it (a proxy reads it in an absolute-form target): an extension of the
-/// request, which becomes the call's destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addressed(pub ServerName);
 
 /// The HTTP binding's server: a tower service over [`http::Request`], for a listener of `comity-net` or any other.
 #[derive(Debug, Clone)]
@@ -117,6 +112,11 @@ impl HttpServer {
                 ),
             };
         let mut response = reply::to_response(head, body);
+        if let Some(name) = &self.options.via
+            && let Ok(via) = HeaderValue::try_from(format!("{BINDING} {name}"))
+        {
+            response.headers_mut().insert(header::VIA, via);
+        }
         if foreign {
             protect(response.headers_mut());
         }
@@ -166,18 +166,21 @@ impl HttpServer {
 
     /// The answer, and whether its body is bytes of which nothing is known but what they claim to be.
     async fn answer(self, request: Request<Body>) -> (WireReply, bool) {
+        let via = self.options.via.clone();
+        let spoken = |error: CallError| match &via {
+            Some(name) => error.spoken_by(name.as_str()),
+            None => error,
+        };
         match self.read(request).await {
             Ok(call) => {
                 let operation = call.operation();
-                let reply = self.service.clone().oneshot(call).await;
+                let reply = self.service.oneshot(call).await;
+                let reply = reply.map_err(spoken);
                 let foreign = matches!(reply, Ok(Reply::Body(_)));
                 (write_reply(operation, reply), foreign)
             }
             Err(error) => {
-                let error = match &self.options.gateway {
-                    Some(gateway) => error.by_gateway(gateway),
-                    None => error,
-                };
+                let error = federation_error(spoken(error.into()));
                 (write_error(&error), false)
             }
         }
@@ -186,6 +189,7 @@ impl HttpServer {
     async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {
         let (head, mut body) = request.into_parts();
         let routed = route(&self.operations, &head, &self.options.peer)
+            .map(|routed| routed.arrived_with(&head.extensions))
             .and_then(|routed| self.screened(routed));
         let read = match routed {
             Ok(routed) => self
@@ -197,14 +201,7 @@ impl HttpServer {
         if read.is_err() && head.version < Version::HTTP_2 && !body.is_end_stream() {
             tokio::spawn(discard(body));
         }
-        let mut call = read?;
-        if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
-            call.context_mut().connection = Some(info.clone());
-        }
-        if let Some(Addressed(destination)) = head.extensions.get() {
-            call.context_mut().destination = Some(destination.clone());
-        }
-        Ok(call)
+        read
     }
 
     fn screened(&self, routed: Routed) -> Result<Routed, FederationError> {

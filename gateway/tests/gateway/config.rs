@@ -2,7 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use comity_gateway::{Address, Config, ConfigError, HomeserverAddress, PathPrefix, PeerBinding};
+use comity_gateway::{
+    Config, ConfigError, HomeserverAddress, ListenAddress, PathPrefix, PeerBinding,
+};
 use tempfile::TempDir;
 
 use crate::setting::Authority;
@@ -86,12 +88,12 @@ fn the_example_is_read() {
     assert_eq!(config.homeserver.paths, PathPrefix::DEFAULT);
     assert_eq!(
         config.egress.listen,
-        Address::Tcp("127.0.0.1:18101".parse().unwrap())
+        ListenAddress::Tcp("127.0.0.1:18101".parse().unwrap())
     );
     assert!(config.egress.secret.is(b"abc"));
     assert_eq!(
         config.listen.address,
-        Address::Tcp("127.0.0.1:18448".parse().unwrap())
+        ListenAddress::Tcp("127.0.0.1:18448".parse().unwrap())
     );
     assert!(config.listen.tls.is_some() && !config.listen.danger_deliver_unverified);
     assert!(config.bindings.grpc);
@@ -113,7 +115,7 @@ fn little_is_enough() {
 server_name = "hs1.example"
 homeserver.url = "unix:/run/hs.sock"
 egress = { listen = "unix:/run/gateway.sock", secret_file = "egress.secret" }
-listen = { address = "fd:0", tls = false, trusted_proxies = ["127.0.0.1", "10.0.0.0/8"] }
+listen = { address = "unix:/run/in.sock", tls = false, trusted_proxies = ["unix", "10.0.0.0/8"] }
 "#;
     let config = Folder::new().read(text).unwrap();
     assert_eq!(
@@ -122,9 +124,12 @@ listen = { address = "fd:0", tls = false, trusted_proxies = ["127.0.0.1", "10.0.
     );
     assert_eq!(
         config.egress.listen,
-        Address::Unix("/run/gateway.sock".into())
+        ListenAddress::Unix("/run/gateway.sock".into())
     );
-    assert_eq!(config.listen.address, Address::Inherited(0));
+    assert_eq!(
+        config.listen.address,
+        ListenAddress::Unix("/run/in.sock".into())
+    );
     assert!(config.listen.tls.is_none() && config.peers.is_empty() && config.admin.is_none());
     assert!(config.bindings.grpc);
     assert_eq!(config.limits.drain, Duration::from_secs(30));
@@ -242,12 +247,6 @@ fn what_is_wrong_is_said_with_its_line() {
             "listen = \"localhost:18101\"",
             5,
             "nowhere to listen",
-        ),
-        (
-            "listen = \"127.0.0.1:18101\"",
-            "listen = \"fd:x\"",
-            5,
-            "the service manager",
         ),
         (
             "secret_file = \"egress.secret\"",

@@ -134,3 +134,42 @@ async fn a_claim_in_hand_is_not_repeated() {
     sleep(Duration::from_millis(300)).await;
     assert_eq!(it.arrived.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test]
+async fn a_transaction_into_a_black_hole_goes_on_in_time() {
+    let it = InHand::new().await;
+    let call = it.pair.one.calls(HS2, "PUT", SEND, Some(BODY));
+    let begun = Instant::now();
+    let meanwhile = async {
+        it.arrives().await;
+        it.breaker.freeze();
+        // The answer is ready, and does not come through.
+        it.go_on.notify_waiters();
+    };
+    let more = async {
+        // A ping found that the connection is dead: the call comes by another way.
+        while it.arrived.load(Ordering::SeqCst) < 2 {
+            sleep(Duration::from_millis(50)).await;
+        }
+        it.go_on.notify_waiters();
+    };
+    let (got, (), ()) = tokio::join!(call, meanwhile, more);
+    assert_eq!(got.status, 200, "{got:?}");
+    let took = begun.elapsed();
+    assert!(
+        took > Duration::from_secs(9) && took < Duration::from_secs(25),
+        "{took:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_required_fails_rather_than_fall_back() {
+    let (pair, breaker) = broken().await;
+    breaker.set(Fault::NoTls);
+    pair.one
+        .knows(&[(HS2, format!("{}\nrequired = true", breaker.peer()))]);
+    let got = pair.one.calls(HS2, "PUT", SEND, Some(BODY)).await;
+    assert_eq!(got.via(), (502, "M_UNKNOWN".to_owned(), HS1.to_owned()));
+    assert_eq!(pair.two.homeserver.take_seen().len(), 0);
+    breaker.set(Fault::None);
+}

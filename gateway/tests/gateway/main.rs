@@ -9,5 +9,6 @@ mod crossing;
 mod egress;
 mod falling_back;
 mod inbound;
+mod lifecycle;
 mod setting;
 mod streams;
