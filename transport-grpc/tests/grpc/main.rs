@@ -10,6 +10,7 @@ mod interop;
 mod limits;
 mod literal_paths;
 mod older;
+mod operating;
 mod screen;
 mod setting;
 mod streams;
