@@ -18,6 +18,7 @@
 //! | drain on shutdown | 30 s | [`ListenerOptions::drain_timeout`] |
 //! | dialling: TCP, then TLS, of one address | 10 s, 10 s | [`Connector::with_connect_timeout`], [`Connector::with_tls_timeout`] |
 //! | addresses tried for one route | 16 | – |
+//! | lead of an address over the next one (RFC 8305) | 250 ms | [`Connector::with_attempt_delay`] |
 //! | exchanges at once with one origin | 256 | [`PoolOptions::max_in_flight`] |
 //! | idle HTTP/1.1 connections kept for one origin, and how long | 16, 60 s | [`PoolOptions::max_idle`], [`PoolOptions::idle_timeout`] |
 //!
@@ -29,6 +30,7 @@ pub mod body;
 mod connect;
 mod delivery;
 mod guard;
+mod happy_eyeballs;
 mod info;
 mod listener;
 mod pool;
