@@ -4,16 +4,20 @@
 
 mod acl;
 mod authentication;
+mod backoff;
 mod counts;
 mod fallback;
 mod fallback_table;
 mod homeserver;
+mod idempotency;
 mod key_ring;
 mod layers;
 mod lookups;
 mod member_checks;
 mod membership;
+mod observe;
 mod requests;
 mod routing;
+mod select;
 mod shapes;
 mod unregistered;
