@@ -3,6 +3,7 @@
 //! The order is cheap before dear, and it follows what cargo can reuse: clippy, the documentation and the checks of single features
 //! share the metadata of the dependencies; the tests and the examples share their objects. Only the demo is a release build.
 
+mod browser;
 mod cargo;
 mod command;
 mod features;
@@ -107,6 +108,11 @@ const STEPS: &[Step] = &[
         name: "examples",
         about: "each example runs to its end",
         check: run_examples,
+    },
+    Step {
+        name: "browser",
+        about: "the gateway's page, as a real browser shows it",
+        check: browser::check,
     },
     Step {
         name: "published",
