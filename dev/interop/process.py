@@ -17,12 +17,19 @@ class Program:
 
     running = []
 
-    def __init__(self, name, command, log, cwd=None, env=None):
+    def __init__(self, name, command, log, cwd=None, env=None, pass_fds=()):
         self.name = name
         self.log = log
+        self.asked = False
         with open(log, "ab") as out:
             self.child = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, env=env
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=cwd,
+                env=env,
+                pass_fds=pass_fds,
             )
         Program.running.append(self)
 
@@ -42,10 +49,15 @@ class Program:
     def signal(self, number):
         os.kill(self.child.pid, number)
 
+    def ask_to_end(self):
+        """SIGTERM, once: a program that is asked twice may take it that it is to hurry."""
+        if self.alive() and not self.asked:
+            self.asked = True
+            self.child.send_signal(signal.SIGTERM)
+
     def stop(self):
         """Asks it to end, and waits. What does not end by itself is killed, and that is an error."""
-        if self.alive():
-            self.child.send_signal(signal.SIGTERM)
+        self.ask_to_end()
         try:
             self.child.wait(GRACE)
         except subprocess.TimeoutExpired:

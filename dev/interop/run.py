@@ -9,18 +9,46 @@ import argparse
 import pathlib
 import shutil
 import sys
+import textwrap
 import time
 import traceback
 
 import actions
+import behind_nginx
+import broken_grpc
+import evidence
+import nginx
+import operators
 import outages
+import restarts
 import topologies
-from certificates import Authority
 from process import Program
 
 # A part: its title, the topology, and the scenarios to play in it.
 PARTS = [
     ("two Synapses, directly", topologies.directly, actions.ALL + outages.ALL),
+    (
+        "two Synapses behind gateways, gRPC between",
+        topologies.behind_gateways,
+        actions.ALL
+        + outages.ALL
+        + [
+            evidence.every_call_that_a_homeserver_answered_came_over_grpc,
+            evidence.no_call_went_as_invoke_and_none_fell_back,
+            evidence.every_signature_was_checked_and_none_was_wrong,
+        ]
+        + operators.ALL,
+    ),
+    ("gateways that find one another by name, and gRPC breaks", topologies.found_by_name, broken_grpc.ALL + restarts.ALL),
+    (
+        "one Synapse behind a gateway, the other without",
+        topologies.one_behind_a_gateway,
+        actions.ALL
+        + outages.ALL
+        + [evidence.every_call_went_over_plain_https, evidence.every_signature_was_checked_and_none_was_wrong],
+    ),
+    ("a gateway behind nginx", topologies.behind_nginx, behind_nginx.ALL),
+    # The example homeserver and a Synapse come here.
 ]
 
 
@@ -33,7 +61,7 @@ def main():
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
     folder = options.folder.resolve()
-    lab = topologies.Lab(folder, Authority(folder), options.comity.resolve())
+    lab = topologies.Lab(folder, options.comity.resolve())
 
     report = Report(folder)
     for title, topology, scenarios in PARTS:
@@ -54,8 +82,9 @@ def run_part(report, lab, topology, scenarios):
         with topology(lab) as pair:
             report.passed("the servers start", time.monotonic() - start)
             for scenario in scenarios:
+                pair.notes = None
                 try:
-                    report.passed(scenario.sentence, pair.play(scenario))
+                    report.passed(scenario.sentence, pair.play(scenario), pair.notes)
                 except Exception as error:
                     report.failed(scenario.sentence, error)
                     if not all(program.alive() for program in Program.running):
@@ -78,9 +107,11 @@ class Report:
         self.title = title
         print(f"\n{title}", flush=True)
 
-    def passed(self, sentence, seconds):
+    def passed(self, sentence, seconds, notes=None):
         self.count += 1
         print(f"  ok      {seconds:5.2f} s  {sentence}", flush=True)
+        if notes:
+            print(textwrap.indent(textwrap.fill(notes, 120), " " * 19), flush=True)
 
     def failed(self, sentence, error):
         self.count += 1

@@ -38,6 +38,8 @@ class Pair:
         self.hs1 = hs1
         self.hs2 = hs2
         self.names = itertools.count(1)
+        # What a scenario found out that a reader of the report wants to know.
+        self.notes = None
         self.alice = hs1.user("alice", "Älice 世界 🎉 \"quoted\" & <b>")
         self.bob = hs2.user("bob", "Bob")
 
