@@ -21,6 +21,7 @@ import nginx
 import operators
 import outages
 import restarts
+import strangers
 import topologies
 from process import Program
 
@@ -45,7 +46,8 @@ PARTS = [
         topologies.one_behind_a_gateway,
         actions.ALL
         + outages.ALL
-        + [evidence.every_call_went_over_plain_https, evidence.every_signature_was_checked_and_none_was_wrong],
+        + [evidence.every_call_went_over_plain_https, evidence.every_signature_was_checked_and_none_was_wrong]
+        + strangers.ALL,
     ),
     ("a gateway behind nginx", topologies.behind_nginx, behind_nginx.ALL),
     # The example homeserver and a Synapse come here.
