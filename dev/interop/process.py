@@ -15,7 +15,9 @@ GRACE = 15.0
 class Program:
     """A program with its log. Started at once by the constructor."""
 
+    # Those that have not ended, and all that a part of the run has started: the report shows the logs of these.
     running = []
+    started = []
 
     def __init__(self, name, command, log, cwd=None, env=None, pass_fds=()):
         self.name = name
@@ -32,6 +34,7 @@ class Program:
                 pass_fds=pass_fds,
             )
         Program.running.append(self)
+        Program.started.append(self)
 
     def alive(self):
         return self.child.poll() is None

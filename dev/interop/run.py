@@ -80,6 +80,7 @@ def wanted(words, title, scenario):
 
 def run_part(report, lab, topology, scenarios):
     start = time.monotonic()
+    Program.started.clear()
     try:
         with topology(lab) as pair:
             report.passed("the servers start", time.monotonic() - start)
@@ -120,7 +121,7 @@ class Report:
         self.failures.append(f"{self.title}: {sentence}")
         print(f"  FAILED           {sentence}", flush=True)
         print(indented("".join(traceback.format_exception(error))), flush=True)
-        for program in Program.running:
+        for program in latest(Program.started):
             state = "" if program.alive() else f" (it has ended with {program.child.returncode})"
             print(f"    the end of the log of {program.name}{state}, {program.log}:", flush=True)
             print(indented(program.tail()), flush=True)
@@ -133,6 +134,11 @@ class Report:
         failures = "\n  ".join(self.failures)
         print(f"\ninterop: {len(self.failures)} of {self.count} FAILED in {took:.0f} s; the logs are in {self.folder}\n  {failures}")
         return 1
+
+
+def latest(programs):
+    """Of programs with one log, the one that wrote last."""
+    return {program.log: program for program in programs}.values()
 
 
 def indented(text):
