@@ -20,6 +20,7 @@
 //! | drain on shutdown | 30 s | [`ListenerOptions::drain_timeout`] |
 //! | dialling: TCP, then TLS, of one address | 10 s, 10 s | [`Connector::with_connect_timeout`], [`Connector::with_tls_timeout`] |
 //! | addresses tried for one route | 16 | – |
+//! | lead of an address over the next one (RFC 8305) | 250 ms | [`Connector::with_attempt_delay`] |
 //! | exchanges at once with one origin | 256 | [`PoolOptions::max_in_flight`] |
 //! | silence of an HTTP/2 connection with exchanges before a ping; until its answer | 10 s; 5 s | [`PoolOptions::ping_interval`], [`PoolOptions::ping_timeout`] |
 //! | the same of an accepted connection | 30 s; 20 s | – |
@@ -36,6 +37,7 @@ mod connect;
 mod connect_unix;
 mod delivery;
 mod guard;
+mod happy_eyeballs;
 mod info;
 mod listener;
 mod pool;

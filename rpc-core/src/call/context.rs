@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     ServerName, auth::Origin, call::Authentication, endpoint::EndpointForm, error::FederationError,
-    transport::ConnectTo,
+    layers::Notes, transport::ConnectTo,
 };
 
 /// What travels beside a request: to whom, from whom, until when, over what.
@@ -35,6 +35,10 @@ pub struct CallContext {
     pub client: Option<IpAddr>,
     pub(crate) form: Option<EndpointForm>,
     pub(crate) origin: Option<Origin>,
+    /// When the caller stops waiting for the reply's head, if a clock further out says so.
+    pub(crate) head_by: Option<Instant>,
+    /// What a layer further out wants to be told.
+    pub(crate) notes: Option<Arc<Notes>>,
 }
 
 impl CallContext {
@@ -66,6 +70,9 @@ impl CallContext {
 
     /// Records a proven origin. Only an authenticator can make an [`Origin`].
     pub fn set_proof(&mut self, origin: Origin) {
+        if let Some(notes) = &self.notes {
+            notes.origin(origin.server_name());
+        }
         self.origin = Some(origin);
     }
 
@@ -73,6 +80,13 @@ impl CallContext {
     /// the handler is not to act upon ([`Acl`](crate::layers::Acl) does); it still stands here.
     pub fn form(&self) -> Option<&EndpointForm> {
         self.form.as_ref()
+    }
+
+    /// Says which binding carries the call from here.
+    pub(crate) fn note_binding(&self, name: &'static str) {
+        if let Some(notes) = &self.notes {
+            notes.binding(name);
+        }
     }
 
     /// Shortens the deadline to `deadline`, never lengthens it.

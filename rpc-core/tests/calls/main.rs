@@ -4,16 +4,24 @@
 
 mod acl;
 mod authentication;
+mod backoff;
 mod counts;
 mod fallback;
 mod fallback_table;
 mod homeserver;
+mod idempotency;
+mod key_fetching;
 mod key_ring;
 mod layers;
 mod lookups;
 mod member_checks;
 mod membership;
+mod network;
+mod notary;
+mod observe;
+mod published_keys;
 mod requests;
 mod routing;
+mod select;
 mod shapes;
 mod unregistered;
