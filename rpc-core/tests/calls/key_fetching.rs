@@ -119,6 +119,7 @@ async fn made_up_names_displace_no_known_key() {
     let ring = KeyRing::new(
         s.network.client(),
         KeyRingOptions {
+            memory: 20_000,
             failures: 100,
             ..options(&s.clock)
         },
@@ -230,6 +231,22 @@ async fn a_silent_server_leaves_time_for_the_notary() {
     let begun = tokio::time::Instant::now();
     assert!(key_1(&s.ring(|_| ())).await.is_err());
     assert!(begun.elapsed() <= Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notary_that_answered_does_not_wait_long_for_another_that_is_silent() {
+    let s = Setting::new();
+    s.network.refuse("a.example");
+    s.network.silence("o.example");
+    s.relay(&[&s.document(HOUR)]);
+    let other = TrustedNotary::new(name("o.example"))
+        .with_key(id("ed25519:o"), signing_key("o", 8).verify_key());
+    let ring = s
+        .ring(|_| ())
+        .with_notaries(vec![TrustedNotary::new(name("n.example")), other]);
+    let begun = tokio::time::Instant::now();
+    key_1(&ring).await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::from_millis(500));
 }
 
 #[tokio::test(start_paused = true)]

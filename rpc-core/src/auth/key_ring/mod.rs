@@ -388,6 +388,16 @@ impl KeySource for KeyRing {
         if let Some(keys) = self.given(server) {
             return key_of(&keys, key, (self.options.now)());
         }
+        // Nearly every request.
+        if let Some(known) = self.documents.get(server).await {
+            let now = (self.options.now)();
+            if let Ok(key) = known.key(key, now)
+                && self.is_young(&known, now)
+                && known.set_back(now).is_none()
+            {
+                return Ok(key);
+            }
+        }
         let need = Need {
             keys: BTreeSet::from([key.clone()]),
             current: true,
