@@ -4,10 +4,12 @@
 
 mod acl;
 mod authentication;
+mod backoff;
 mod counts;
 mod fallback;
 mod fallback_table;
 mod homeserver;
+mod idempotency;
 mod key_documents;
 mod key_fetching;
 mod key_ring;
@@ -18,8 +20,10 @@ mod member_checks;
 mod membership;
 mod network;
 mod notary;
+mod observe;
 mod published_keys;
 mod requests;
 mod routing;
+mod select;
 mod shapes;
 mod unregistered;
