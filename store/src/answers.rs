@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::layers::{Answer, CallKey, IdempotencyStore, StoreFault};
-use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{AccessGuard, ReadableTable as _, Table, TableDefinition, WriteTransaction};
 
 use crate::{Store, StoreError};
 
@@ -141,25 +141,49 @@ fn keep(
     let keep = i64::try_from(options.keep.as_millis()).unwrap_or(i64::MAX);
     let too_old = answer.at.saturating_sub(keep);
     let mut dropped = 0;
+    // What a clock that was ahead has left would be young for ever, and crowd out what comes.
+    let too_new = answer.at.saturating_add(keep);
+    loop {
+        let newest = by_age.last()?.map(|(age, _)| age.value().0);
+        if dropped >= DROPPED_AT_ONCE || newest.is_none_or(|at| at <= too_new) {
+            break;
+        }
+        let gone = by_age.pop_last()?;
+        bytes = bytes.saturating_sub(forget(&mut answers, gone)?);
+        count = count.saturating_sub(1);
+        dropped += 1;
+    }
     loop {
         let is_over = count > options.answers || bytes > options.bytes;
         let oldest = by_age.first()?.map(|(age, _)| age.value().0);
         let is_old = dropped < DROPPED_AT_ONCE && oldest.is_some_and(|at| at < too_old);
-        if !is_over && !is_old {
+        if oldest.is_none() || !is_over && !is_old {
             break;
         }
-        let Some((oldest, _)) = by_age.pop_first()? else {
-            break;
-        };
-        let (_, origin, operation, name) = oldest.value();
-        let key = (origin, operation, name);
-        if let Some(old) = answers.remove(key)? {
-            count = count.saturating_sub(1);
-            bytes = bytes.saturating_sub(weight(key, old.value().2));
-        }
+        let gone = by_age.pop_first()?;
+        bytes = bytes.saturating_sub(forget(&mut answers, gone)?);
+        count = count.saturating_sub(1);
         dropped += 1;
     }
     totals.insert(ANSWER_COUNT, count)?;
     totals.insert(BYTE_COUNT, bytes)?;
     Ok(())
 }
+
+/// Removes the answer of a record of ages. Gives what it counted for.
+fn forget(
+    answers: &mut Table<'_, Key<'static>, (i64, &'static [u8; 32], &'static [u8])>,
+    gone: Option<Gone<'_>>,
+) -> Result<u64, redb::Error> {
+    let Some((age, _)) = gone else { return Ok(0) };
+    let (_, origin, operation, name) = age.value();
+    let key = (origin, operation, name);
+    let removed = answers.remove(key)?;
+    Ok(removed.map_or(0, |old| weight(key, old.value().2)))
+}
+
+/// A record of ages that was removed.
+type Gone<'g> = (
+    AccessGuard<'g, (i64, &'static str, &'static str, &'static str)>,
+    AccessGuard<'g, ()>,
+);

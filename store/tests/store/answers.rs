@@ -139,6 +139,28 @@ async fn what_is_too_old_goes_although_there_is_room() {
     assert_eq!(found(&store, (1_000..1_007).map(number)).await, 7);
 }
 
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_has_left_crowds_nothing_out() {
+    let (_folder, path) = file();
+    let options = AnswerTableOptions {
+        answers: 10,
+        keep: Duration::from_millis(1_000),
+        ..AnswerTableOptions::default()
+    };
+    let store = opened(&path, options);
+    let number = |number: i64| key("a.example", &number.to_string());
+    for at in [i64::MAX, i64::MAX - 1, 1 << 60]
+        .into_iter()
+        .chain(5_000..5_007)
+    {
+        store.keep(&number(at), answer(at, "{}")).await.unwrap();
+    }
+    for at in 0..10 {
+        store.keep(&number(at), answer(at, "{}")).await.unwrap();
+    }
+    assert_eq!(found(&store, (0..10).map(number)).await, 10);
+}
+
 fn sent(binding: &'static str, body: &str) -> Call {
     let content = read_content(
         operation::<SendTransaction>(),

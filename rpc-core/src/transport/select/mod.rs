@@ -182,8 +182,7 @@ impl Select {
                 &shared.look_ups,
                 &shared.options,
             );
-            if plan.steps.is_empty() {
-                // The policy leaves nothing but what the look-up may find.
+            if plan.needs_sources {
                 destination.look_up.wait().await;
                 plan = shared.plan(destination, &self.policies());
             }

@@ -36,7 +36,7 @@ impl Policies {
 pub struct Policy {
     /// Which binding.
     pub binding: Preference,
-    /// Where to connect, by whichever binding, instead of where the destination's name or its own offer leads.
+    /// Where to connect, by whichever binding, instead of where the destination's name or its own offer of that binding leads.
     pub connect_to: Option<ConnectTo>,
     /// Whether a call fails rather than go by another binding. With [`Preference::Auto`] it goes by a binding that the destination offers, or fails.
     pub required: bool,

@@ -400,3 +400,34 @@ async fn a_disabled_baseline_is_not_used_either() {
     two.select.send(send()).await.unwrap_err();
     assert_eq!(two.counts(), (0, 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_the_policy_names_a_binding_and_no_place_the_offer_says_where() {
+    let source = Source::new("signed", vec![offer(GRPC, Some("192.0.2.1:1"))]);
+    *source.takes.lock().unwrap() = Duration::from_secs(1);
+    for required in [false, true] {
+        let two = Two::new(vec![source.clone()], SelectOptions::default());
+        two.select.set_policies(prefer(GRPC, required));
+        two.select.send(version()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        two.select.send(version()).await.unwrap();
+        let seen = two.grpc.seen();
+        let places: Vec<_> = seen.iter().map(|seen| seen.connect_to.as_deref()).collect();
+        // A call that may go by the baseline does not wait to learn it.
+        let first = required.then_some("192.0.2.1:1");
+        assert_eq!(places, [first, Some("192.0.2.1:1")]);
+    }
+    // With a place of the operator's own, nobody is asked.
+    let asked = source.asked();
+    let two = Two::new(vec![source.clone()], SelectOptions::default());
+    let mut policies = prefer(GRPC, true);
+    policies.default.connect_to = Some("192.0.2.9:9".parse().unwrap());
+    two.select.set_policies(policies);
+    two.select.send(version()).await.unwrap();
+    settle().await;
+    assert_eq!(source.asked(), asked);
+    assert_eq!(
+        two.grpc.seen()[0].connect_to.as_deref(),
+        Some("192.0.2.9:9")
+    );
+}
