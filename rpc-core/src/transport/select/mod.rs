@@ -162,6 +162,9 @@ impl Select {
 
     async fn remembered(&self, name: &ServerName) -> Arc<Destination> {
         let shared = &self.shared;
+        if let Some(known) = shared.destinations.get(name).await {
+            return known;
+        }
         let fresh = async {
             let sources = shared.sources.len();
             Arc::new(Destination::new(name.clone(), self.bindings(), sources))
@@ -371,7 +374,7 @@ impl Shared {
     /// Until when the first attempt may wait, if the call may be repeated at all.
     fn limit(&self, call: &Call, begun: Instant) -> Option<Instant> {
         let spec = call.spec();
-        if !spec.idempotency.is_repeatable() {
+        if !spec.idempotency.is_repeatable() || self.options.reserve.is_zero() {
             return None;
         }
         let now = Instant::now();
