@@ -106,7 +106,7 @@ impl Idempotency {
             return None;
         }
         if found.digest != *digest {
-            tracing::warn!(
+            tracing::info!(
                 monotonic_counter.idempotency_conflicts = 1_u64,
                 %key,
                 "the key of an earlier call with another request"

@@ -174,7 +174,7 @@ impl Select {
     }
 
     /// The bindings that a call may try now. A look-up begins if one is due.
-    async fn plan(&self, destination: &Arc<Destination>) -> Plan {
+    async fn plan(&self, destination: &Arc<Destination>, deadline: Option<Instant>) -> Plan {
         let shared = &self.shared;
         let policies = self.policies();
         let mut plan = shared.plan(destination, &policies);
@@ -186,7 +186,11 @@ impl Select {
                 &shared.options,
             );
             if plan.needs_sources {
-                destination.look_up.wait().await;
+                let ended = destination.look_up.wait();
+                match deadline {
+                    Some(deadline) => timeout_at(deadline, ended).await.unwrap_or_default(),
+                    None => ended.await,
+                }
                 plan = shared.plan(destination, &self.policies());
             }
         }
@@ -225,7 +229,7 @@ impl Transport for Select {
         call.make_form()?;
         let begun = Instant::now();
         let destination = self.remembered(&name).await;
-        let plan = self.plan(&destination).await;
+        let plan = self.plan(&destination, call.context().deadline).await;
         let Some((first, attempt, next)) = shared.begin(&destination, &plan, &call) else {
             call.context().note_binding("");
             return Err(plan.refusal(&name).into());

@@ -240,6 +240,16 @@ async fn only_a_call_that_is_forbidden_the_baseline_waits_for_the_look_up() {
     });
     two.select.send(version()).await.unwrap();
     assert_eq!(two.counts(), (0, 1));
+    // No longer than to its deadline.
+    *source.takes.lock().unwrap() = Duration::from_secs(3600);
+    let begun = Instant::now();
+    let mut call = version();
+    call.context_mut().destination = Some("d.example".parse().unwrap());
+    call.context_mut()
+        .limit_deadline(begun + Duration::from_secs(1));
+    two.select.send(call).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::from_secs(1));
+    *source.takes.lock().unwrap() = Duration::from_secs(2);
     // Where nothing is offered it fails, and waits once.
     source.says.lock().unwrap().take();
     let mut call = version();
