@@ -51,7 +51,7 @@ pub use status::{BindingStatus, DestinationStatus, LatencySummary, Why};
 ///   and credentials. An error as the answer is final, and so is a reply of which the head has come. Two bindings at most, and one deadline.
 /// - *Time*: while an attempt that could be repeated waits for its reply, [`SelectOptions::reserve`] of the time to the deadline, or to the operation's clock for the head, is kept
 ///   for the other binding. A call that must not be repeated has all the time: nobody can tell from outside whether it was sent, so its transport has to bound how long it connects.
-/// - *Backing off*: a binding that fails is left alone, from a minute to an hour, and then one call finds out. That a call is slow, or refused for what it is,
+/// - *Backing off*: a binding that fails is left alone, from a minute to an hour, and then one call finds out, as it does where a binding is offered and has never answered. That a call is slow, or refused for what it is,
 ///   does not count. The baseline is never left alone, so a failure of another binding never counts against the destination.
 /// - *Policies* can be changed at any time. A call under way ends its attempt; whether it may fall back is asked anew.
 ///
@@ -259,7 +259,8 @@ impl Transport for Select {
             return Err(failed.error.into());
         }
         let to = now.connect_to(next.binding).cloned();
-        let Some(attempt) = destination.begin(next.binding, to.clone(), true) else {
+        let proven = next.is_proven();
+        let Ok(attempt) = destination.begin(next.binding, to.clone(), proven, true) else {
             return Err(failed.error.into());
         };
         let next = Step {
@@ -299,16 +300,20 @@ impl Shared {
         plan: &Plan,
         call: &Call,
     ) -> Option<(Step, Attempt, Option<Step>)> {
-        let mut left: Vec<&Step> = Vec::new();
+        let mut left: Vec<(&Step, FallbackReason)> = Vec::new();
         let last = plan.steps.len().checked_sub(1)?;
         for (at, step) in plan.steps.iter().enumerate() {
-            let begun = destination.begin(step.binding, step.connect_to.clone(), at == last);
-            let Some(attempt) = begun else {
-                left.push(step);
-                continue;
+            let to = step.connect_to.clone();
+            let begun = destination.begin(step.binding, to, step.is_proven(), at == last);
+            let attempt = match begun {
+                Ok(attempt) => attempt,
+                Err(reason) => {
+                    left.push((step, reason));
+                    continue;
+                }
             };
-            for left in left {
-                self.fell_back(destination, call, (left, step), FallbackReason::BackingOff);
+            for (left, reason) in left {
+                self.fell_back(destination, call, (left, step), reason);
             }
             // Two bindings at most: the second is always the last resort.
             let next = (at < last).then(|| plan.steps[last].clone());
@@ -321,7 +326,7 @@ impl Shared {
     async fn attempt(
         &self,
         step: &Step,
-        attempt: Attempt,
+        mut attempt: Attempt,
         mut call: Call,
         limit: Option<Instant>,
     ) -> Result<Result<Reply, Failed>, CallError> {

@@ -32,6 +32,13 @@ pub(super) struct Step {
     pub(super) why: Why,
 }
 
+impl Step {
+    /// Whether somebody we believe says that it works: the operator does, the destination may be wrong.
+    pub(super) fn is_proven(&self) -> bool {
+        !matches!(self.why, Why::Offered(_))
+    }
+}
+
 impl Plan {
     /// Where to connect for a binding of the plan.
     pub(super) fn connect_to(&self, binding: usize) -> Option<&ConnectTo> {
@@ -114,7 +121,8 @@ impl Shared {
         let plan = self.plan(destination, policies);
         let free = plan.steps.iter().position(|step| {
             let fared = destination.fared(step.binding);
-            fared.is_free(step.connect_to.as_ref())
+            let to = step.connect_to.as_ref();
+            fared.refuses(to, step.is_proven()).is_none()
         });
         let at = free.or(plan.steps.len().checked_sub(1));
         let (binding, why) = match at {

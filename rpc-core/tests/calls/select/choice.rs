@@ -441,3 +441,31 @@ async fn where_the_policy_names_a_binding_and_no_place_the_offer_says_where() {
         Some("192.0.2.9:9")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_offered_and_has_never_answered_is_tried_by_one_call_first() {
+    let two = Two::offering(Some("192.0.2.1:1")).await;
+    let connect = Duration::from_secs(3);
+    two.grpc.always(Act::After(
+        connect,
+        Box::new(Act::Fail(Kind::Connect, Delivery::NotSent)),
+    ));
+    // A stale target costs one failed dial and a fallback, whatever the load.
+    let begun = Instant::now();
+    let calls = (0..50).map(|_| async {
+        two.select.send(version()).await.unwrap();
+        begun.elapsed()
+    });
+    let times = futures_util::future::join_all(calls).await;
+    assert_eq!(two.counts(), (51, 1));
+    assert_eq!(times.iter().filter(|time| **time < connect).count(), 49);
+    let fallbacks = two.status().await.bindings[1].fallbacks.clone();
+    assert_eq!(fallbacks[&FallbackReason::Unproven], 49);
+    // Once it has answered, all go by it, and do not wait for that reply's end.
+    let two = Two::offering(None).await;
+    let streaming = two.select.send(super::wires::media()).await.unwrap();
+    let calls = (0..50).map(|_| two.select.send(version()));
+    futures_util::future::join_all(calls).await;
+    assert_eq!(two.counts(), (1, 51));
+    drop(streaming);
+}
