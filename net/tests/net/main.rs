@@ -6,6 +6,7 @@
 )]
 
 mod aborts;
+mod addresses;
 mod delivery;
 mod listener;
 mod pool;
