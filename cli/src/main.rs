@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -20,10 +21,13 @@ struct Arguments {
 enum Command {
     /// Shows one implementation of the Federation API behind each transport, on loopback, and checks what arrives
     Demo(demo::Options),
+    /// Runs a small homeserver under a real name, to try federation with; it is an example, and no server for daily use
+    Serve(serve::Options),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(options) => demo::main(&options),
+        Command::Serve(options) => serve::main(&options),
     }
 }
