@@ -65,11 +65,6 @@ impl Authority {
         ClientTls::from_pem(self.root.as_bytes()).unwrap()
     }
 
-    /// Its own certificate, PEM.
-    pub(crate) fn root(&self) -> &str {
-        &self.root
-    }
-
     pub(crate) fn server(&self) -> ServerTls {
         ServerTls::from_pem(self.chain.as_bytes(), self.key.as_bytes()).unwrap()
     }

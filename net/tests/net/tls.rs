@@ -314,9 +314,9 @@ async fn an_authority_is_trusted_beside_the_systems() {
         let connector = Connector::new(tls).with_guard(guard.clone());
         Pool::new(connector, PoolOptions::default())
     };
-    let tls = ClientTls::system_with(authority.root().as_bytes()).unwrap();
+    let tls = ClientTls::system_with(authority.root()).unwrap();
     ask(&connect(tls), &serving.route(), "/").await.unwrap();
-    let tls = ClientTls::system_with(Authority::new().root().as_bytes()).unwrap();
+    let tls = ClientTls::system_with(Authority::new().root()).unwrap();
     let error = ask(&connect(tls), &serving.route(), "/").await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::Tls);
     assert!(ClientTls::system_with(b"no PEM").is_err());
@@ -340,8 +340,8 @@ fn the_systems_authorities_are_read() {
     let folder = std::env::temp_dir().join(format!("comity-roots-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     for (roots, text) in [
-        ("one", Authority::new().root().to_owned()),
-        ("none", String::new()),
+        ("one", Authority::new().root().to_vec()),
+        ("none", Vec::new()),
     ] {
         let file = folder.join(roots);
         std::fs::write(&file, text).unwrap();
