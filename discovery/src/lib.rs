@@ -20,7 +20,7 @@
 //!
 //! | what | default | setting |
 //! | --- | --- | --- |
-//! | one question to DNS | 8 s, 8 aliases, 256 records | [`DiscoveryOptions::dns_timeout`] |
+//! | one question to DNS | 5 s, 8 aliases, 256 records | [`DiscoveryOptions::dns_timeout`] |
 //! | answers kept, and for how long | 50,000; their TTL, 24 h at most | [`DiscoveryOptions::dns_capacity`], [`DiscoveryOptions::dns_max_ttl`] |
 //! | an answer beyond its TTL, while no server answers | 24 h | [`DiscoveryOptions::dns_stale`] |
 //! | no such name; no answer | 1 h at most; 5 s to 5 min | – |

@@ -20,7 +20,7 @@ pub enum Dns {
 pub struct DiscoveryOptions {
     /// Who answers questions about names: the operating system's servers unless set.
     pub dns: Dns,
-    /// Longest time for one question, its aliases and repetitions included: 8 s unless set.
+    /// Longest time for one question, its aliases and repetitions included: 5 s unless set.
     pub dns_timeout: Duration,
     /// Most answers that are kept: 50,000 unless set.
     pub dns_capacity: u64,
@@ -61,7 +61,7 @@ impl Default for DiscoveryOptions {
         const HOUR: u64 = 60 * MINUTE;
         Self {
             dns: Dns::System,
-            dns_timeout: Duration::from_secs(8),
+            dns_timeout: Duration::from_secs(5),
             dns_capacity: 50_000,
             dns_max_ttl: Duration::from_secs(24 * HOUR),
             dns_stale: Duration::from_secs(24 * HOUR),
