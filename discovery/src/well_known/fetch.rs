@@ -4,16 +4,25 @@ use std::{net::IpAddr, net::SocketAddr, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use comity_core::{ServerName, error::TransportError, error::TransportErrorKind, transport::Route};
-use comity_net::{Body, Connector, Pool, PoolOptions, Protocol, body};
+use comity_net::{Body, Connector, Pool, PoolOptions, Protocol, Url, body};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 
-use super::{Document, Fault, lifetime, url::Url};
+use super::{Document, Fault, lifetime};
 use crate::{
     DiscoveryOptions,
     addresses::{Addresses, addresses_of},
     dns::Names,
 };
+
+/// Where every document is asked for first.
+const TARGET: &str = "/.well-known/matrix/server";
+
+/// Most bytes of a URL that is redirected to.
+const MAX_URL: usize = 2 << 10;
+
+/// Most characters of such a URL that are kept to be shown.
+const SHOWN: usize = 200;
 
 /// A document as it was fetched.
 #[derive(Debug)]
@@ -70,17 +79,19 @@ impl Fetch {
     /// The first response that redirects nowhere, and where it was found if not where it was asked for.
     async fn follow(&self, host: &ServerName) -> Result<(Response<Body>, Vec<String>), Fault> {
         let limit = self.options.well_known_redirects;
-        let mut seen = vec![Url::of_server(host)];
+        let mut seen = vec![Url::https(host.clone(), TARGET)];
         loop {
             let url = seen.last().expect("it begins with one");
             let response = self.ask(url).await?;
             if !redirects(&response) {
-                let hops = seen[1..].iter().map(Url::shown);
+                let hops = seen[1..].iter().map(shown);
                 return Ok((response, hops.collect()));
             }
-            let next = url.join(response.headers()).map_err(Fault::lasting)?;
+            let next = url
+                .join(response.headers(), MAX_URL)
+                .map_err(|why| Fault::lasting(format!("{} leads nowhere: {why}", shown(url))))?;
             if seen.contains(&next) {
-                let next = next.shown();
+                let next = shown(&next);
                 return Err(Fault::lasting(format!(
                     "it is redirected in a circle, to {next}"
                 )));
@@ -95,9 +106,9 @@ impl Fetch {
     }
 
     async fn ask(&self, url: &Url) -> Result<Response<Body>, Fault> {
-        let route = self.route(&url.server).await?;
+        let route = self.route(url.server()).await?;
         let mut request = Request::new(body::empty());
-        *request.uri_mut() = url.target.clone();
+        *request.uri_mut() = url.target().clone();
         let headers: &mut HeaderMap = request.headers_mut();
         headers.insert(header::USER_AGENT, self.options.user_agent.clone());
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -137,6 +148,11 @@ impl Fetch {
             certificate_name,
         })
     }
+}
+
+/// The beginning of a URL.
+fn shown(url: &Url) -> String {
+    url.to_string().chars().take(SHOWN).collect()
 }
 
 fn redirects(response: &Response<Body>) -> bool {

@@ -1,12 +1,11 @@
 //! `.well-known/matrix/server`: to whom a server delegates, and what it hints at (SS "Server discovery").
 //!
-//! `fetch` asks, along the `url`s of redirections, `document` reads, `lifetime` says how long that is kept; here it is kept, refreshed before it expires, and
+//! `fetch` asks, along redirections, `document` reads, `lifetime` says how long that is kept; here it is kept, refreshed before it expires, and
 //! asked for once for all who wait. That there is no document is an answer, not an error.
 
 mod document;
 mod fetch;
 mod lifetime;
-mod url;
 
 use std::{sync::Arc, time::Duration};
 
