@@ -92,6 +92,7 @@ impl Wire {
         options.edns_payload_len = opts.edns_payload_len;
         // One repetition has to fit in.
         opts.timeout = opts.timeout.min(settings.dns_timeout / 2);
+        opts.max_active_requests = settings.dns_at_once;
         let attempts = opts.attempts;
         let tls = TlsConfig::new().map_err(|error| DiscoveryError::SystemDns(error.to_string()))?;
         let context = Arc::new(PoolContext::new(opts, tls));
