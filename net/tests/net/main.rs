@@ -7,6 +7,7 @@
 
 mod aborts;
 mod bounds;
+mod addresses;
 mod delivery;
 mod listener;
 mod ping;
