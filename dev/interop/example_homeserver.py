@@ -288,6 +288,8 @@ class User:
     def __init__(self, synapse, name):
         self.synapse = synapse
         self.token = None
+        self.since = None
+        self.invitations = {}
         self.transactions = 0
         account = {"username": name, "password": "correct horse", "auth": {"type": "m.login.dummy"}}
         account = self.call("POST", "register", account)
@@ -350,7 +352,13 @@ class User:
         return member.get("membership") if status == 200 else None
 
     def invited_to(self):
-        return self.call("GET", "sync").get("rooms", {}).get("invite", {})
+        """What the user was shown of each room that it was ever invited to."""
+        # An answer without `since` may be two minutes old.
+        more = {"since": self.since} if self.since else {}
+        told = self.call("GET", "sync", timeout=0, **more)
+        self.since = told["next_batch"]
+        self.invitations.update(told.get("rooms", {}).get("invite", {}))
+        return self.invitations
 
 
 class Pair:
