@@ -1,6 +1,7 @@
 //! Dialling a route.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, TlsStream};
 
+use crate::connect_unix::UnixPath;
+use crate::happy_eyeballs::first_to_connect;
 use crate::stream::Metered;
 use crate::{AddressGuard, ClientTls, ConnectionInfo, Counters, Protocol, Stream};
 
@@ -25,7 +28,9 @@ pub struct Connector {
     guard: AddressGuard,
     connect_timeout: Duration,
     tls_timeout: Duration,
+    attempt_delay: Duration,
     counters: Option<Counters>,
+    unix: Option<UnixPath>,
 }
 
 /// A connection that was dialled.
@@ -54,7 +59,17 @@ impl Connector {
             guard: AddressGuard::default(),
             connect_timeout: Duration::from_secs(10),
             tls_timeout: Duration::from_secs(10),
+            attempt_delay: Duration::from_millis(250),
             counters: None,
+            unix: None,
+        }
+    }
+
+    /// Dials this Unix socket, without TLS, whatever the route's addresses are: a server on the same host, which the socket's permissions vouch for.
+    pub fn to_unix(path: impl AsRef<Path>) -> Self {
+        Self {
+            unix: Some(UnixPath::new(path.as_ref())),
+            ..Self::with_optional_tls(None)
         }
     }
 
@@ -76,6 +91,17 @@ impl Connector {
         self
     }
 
+    /// The lead that each address of a route has over the next one (RFC 8305 §5, "Connection Attempt Delay").
+    pub fn with_attempt_delay(mut self, lead: Duration) -> Self {
+        self.attempt_delay = lead;
+        self
+    }
+
+    /// Which addresses may be connected to.
+    pub fn guard(&self) -> &AddressGuard {
+        &self.guard
+    }
+
     /// Counts the bytes of all connections.
     pub fn with_counters(mut self, counters: Counters) -> Self {
         self.counters = Some(counters);
@@ -86,7 +112,8 @@ impl Connector {
         self.tls.is_some()
     }
 
-    /// Connects to the first of the route's addresses that answers. Dropping the future gives the attempt up.
+    /// Connects to one of the route's addresses: they are tried in their order, the next one beside those before as soon as these are slow, and the first connection
+    /// that comes about is kept (RFC 8305). Dropping the future gives all attempts up.
     ///
     /// # Errors
     ///
@@ -97,42 +124,72 @@ impl Connector {
         route: &Route,
         protocol: Protocol,
     ) -> Result<Connected, TransportError> {
-        let mut furthest: Option<TransportError> = None;
-        for &address in route.addresses.iter().take(MAX_ADDRESSES) {
-            match self.connect_to(address, route, protocol).await {
-                Ok(connected) => return Ok(connected),
-                Err(error) => {
-                    tracing::debug!(%address, host = route.host, %error, "could not connect");
-                    if furthest
-                        .as_ref()
-                        .is_none_or(|best| progress(best) < progress(&error))
-                    {
-                        furthest = Some(error);
-                    }
-                }
-            }
+        if let Some(path) = &self.unix {
+            let counters = self.counters.clone();
+            return path.connect(self.connect_timeout, protocol, counters).await;
         }
+        let addresses = route.addresses.iter().copied().take(MAX_ADDRESSES);
+        let outcome = first_to_connect(
+            addresses.collect(),
+            self.attempt_delay,
+            |address| self.dial(address, route),
+            |(address, tcp)| self.secure(address, tcp, route, protocol),
+        )
+        .await;
+        let failures = match outcome {
+            Ok(connected) => return Ok(connected),
+            Err(failures) => failures,
+        };
+        // Of several that came equally far, the first.
+        let furthest = failures.into_iter().rev().max_by_key(progress);
         Err(furthest.unwrap_or_else(|| {
             let message = format!("{} has no address", route.host);
             not_sent(TransportErrorKind::Resolve, message)
         }))
     }
 
-    async fn connect_to(
+    /// The first half of an attempt.
+    async fn dial(
         &self,
         address: SocketAddr,
         route: &Route,
-        protocol: Protocol,
-    ) -> Result<Connected, TransportError> {
-        if !self.guard.permits(address.ip()) {
+    ) -> Result<(SocketAddr, TcpStream), TransportError> {
+        let dialled = if self.guard.permits(address.ip()) {
+            self.tcp(address).await
+        } else {
             let message = format!(
                 "{} has the address {}, which is not global; it is allowed by AddressGuard::allow, for the range it is in",
                 route.host,
                 address.ip()
             );
-            return Err(not_sent(TransportErrorKind::Refused, message));
+            Err(not_sent(TransportErrorKind::Refused, message))
+        };
+        match dialled {
+            Ok(tcp) => Ok((address, tcp)),
+            Err(error) => Err(noted(address, route, error)),
         }
-        let tcp = self.tcp(address).await?;
+    }
+
+    /// The second half.
+    async fn secure(
+        &self,
+        address: SocketAddr,
+        tcp: TcpStream,
+        route: &Route,
+        protocol: Protocol,
+    ) -> Result<Connected, TransportError> {
+        self.connected(address, tcp, route, protocol)
+            .await
+            .map_err(|error| noted(address, route, error))
+    }
+
+    async fn connected(
+        &self,
+        address: SocketAddr,
+        tcp: TcpStream,
+        route: &Route,
+        protocol: Protocol,
+    ) -> Result<Connected, TransportError> {
         let local = tcp
             .local_addr()
             .map_err(|error| connect_failed(address, error))?;
@@ -191,7 +248,8 @@ impl Connector {
             let message = format!("{:?} is no name of a certificate", route.certificate_name);
             not_sent(TransportErrorKind::Tls, message).with_source(error)
         })?;
-        let handshake = TlsConnector::from(tls.offering(protocol)).connect(name, tcp);
+        let handshake =
+            TlsConnector::from(tls.offering(protocol, &route.certificate_name)).connect(name, tcp);
         match timeout(self.tls_timeout, handshake).await {
             Ok(Ok(stream)) => Ok(TlsStream::Client(stream)),
             Ok(Err(error)) => {
@@ -204,6 +262,11 @@ impl Connector {
             }
         }
     }
+}
+
+fn noted(address: SocketAddr, route: &Route, error: TransportError) -> TransportError {
+    tracing::debug!(%address, host = route.host, %error, "could not connect");
+    error
 }
 
 /// How far an attempt came; what a later stage says is more telling.

@@ -2,15 +2,19 @@
 //!
 //! The provider is always named. Nothing is installed for the process, so that a program with another provider is not disturbed.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 use crate::Protocol;
@@ -23,12 +27,66 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// TLS for dialling: whom to trust.
 #[derive(Clone)]
 pub struct ClientTls {
+    configs: Configs,
+    /// Peers whose certificate is not looked at.
+    exceptions: Option<(Arc<HashSet<String>>, Configs)>,
+}
+
+/// One configuration, for each of the protocols that may be offered.
+#[derive(Clone)]
+struct Configs {
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     either: Arc<ClientConfig>,
 }
 
+impl Configs {
+    fn new(config: ClientConfig) -> Self {
+        let offer = |protocol: Protocol| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocol.alpn();
+            Arc::new(config)
+        };
+        Self {
+            http1: offer(Protocol::Http1),
+            http2: offer(Protocol::Http2),
+            either: offer(Protocol::Http1Or2),
+        }
+    }
+}
+
 impl ClientTls {
+    /// Trusts the certificate authorities that the operating system trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` name others in their place.
+    ///
+    /// It reads files: not for a place where nothing may block.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsConfigError::NoSystemRoots`] if the system has none.
+    pub fn system() -> Result<Self, TlsConfigError> {
+        let (store, failures) = system_roots();
+        match store.is_empty() {
+            true => Err(TlsConfigError::NoSystemRoots(failures)),
+            false => Self::with_store(store),
+        }
+    }
+
+    /// Trusts the certificate authorities of a PEM file beside those of the system, of which there need not be any.
+    ///
+    /// # Errors
+    ///
+    /// If the file is no PEM or holds no certificate that can serve as a root.
+    pub fn system_with(roots: &[u8]) -> Result<Self, TlsConfigError> {
+        let (mut store, failures) = system_roots();
+        if store.is_empty() {
+            tracing::warn!(failures, "the system has no certificate authorities");
+        }
+        for root in certificates(roots)? {
+            store.add(root)?;
+        }
+        Self::with_store(store)
+    }
+
     /// Trusts these certificate authorities, and no others.
     ///
     /// # Errors
@@ -37,9 +95,13 @@ impl ClientTls {
     pub fn with_roots(
         roots: impl IntoIterator<Item = CertificateDer<'static>>,
     ) -> Result<Self, TlsConfigError> {
+        Self::with_store(store(roots)?)
+    }
+
+    fn with_store(store: RootCertStore) -> Result<Self, TlsConfigError> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(store(roots)?)
+            .with_root_certificates(store)
             .with_no_client_auth();
         Ok(Self::from_config(config))
     }
@@ -83,27 +145,64 @@ impl ClientTls {
         Self::from_config(config)
     }
 
+    /// Trusts whoever answers for one of these names (DNS names, or IP literals without brackets): what peers say in its place is believed. For tests, and for
+    /// peers that a network authenticates in another way (`.onion`). All other names are verified as before. Names of an earlier call are forgotten.
+    #[must_use]
+    pub fn danger_accept_any_certificate_for<N: AsRef<str>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Self {
+        let mut config = ClientConfig::clone(&self.configs.either);
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(AcceptAny(provider())));
+        // Sessions of its own: one that was never verified must not be resumed where certificates count.
+        config.resumption = Resumption::in_memory_sessions(256);
+        let names = names.into_iter().map(|name| comparable(name.as_ref()));
+        self.exceptions = Some((Arc::new(names.collect()), Configs::new(config)));
+        self
+    }
+
     /// Settings of the caller's own making (a verifier of the platform's, say). Its ALPN list is replaced for each use.
     pub fn from_config(config: ClientConfig) -> Self {
-        let offer = |protocol: Protocol| {
-            let mut config = config.clone();
-            config.alpn_protocols = protocol.alpn();
-            Arc::new(config)
-        };
         Self {
-            http1: offer(Protocol::Http1),
-            http2: offer(Protocol::Http2),
-            either: offer(Protocol::Http1Or2),
+            configs: Configs::new(config),
+            exceptions: None,
         }
     }
 
-    pub(crate) fn offering(&self, protocol: Protocol) -> Arc<ClientConfig> {
+    /// The settings for a peer whose certificate has to be for `name`.
+    pub(crate) fn offering(&self, protocol: Protocol, name: &str) -> Arc<ClientConfig> {
+        let configs = match &self.exceptions {
+            Some((names, configs)) if names.contains(&comparable(name)) => configs,
+            _ => &self.configs,
+        };
         Arc::clone(match protocol {
-            Protocol::Http1 => &self.http1,
-            Protocol::Http2 => &self.http2,
-            Protocol::Http1Or2 => &self.either,
+            Protocol::Http1 => &configs.http1,
+            Protocol::Http2 => &configs.http2,
+            Protocol::Http1Or2 => &configs.either,
         })
     }
+}
+
+/// A certificate's name as it is compared: an address in its one form, a DNS name in lower case.
+fn comparable(name: &str) -> String {
+    match name.parse::<IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => name.to_ascii_lowercase(),
+    }
+}
+
+/// What the operating system trusts, as far as it can serve, and what could not be read.
+fn system_roots() -> (RootCertStore, String) {
+    let found = rustls_native_certs::load_native_certs();
+    let mut store = RootCertStore::empty();
+    let (_, unusable) = store.add_parsable_certificates(found.certs);
+    if unusable > 0 {
+        tracing::debug!(unusable, "certificate authorities of the system left out");
+    }
+    let failures: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+    (store, failures.join("; "))
 }
 
 impl fmt::Debug for ClientTls {
@@ -112,10 +211,35 @@ impl fmt::Debug for ClientTls {
     }
 }
 
-/// TLS for accepting: our certificate.
+/// Sessions that are remembered of clients of TLS 1.2 that take no ticket: rustls' own number.
+const SESSIONS: usize = 256;
+
+/// TLS for accepting: our certificate. Clones share it: [`ServerTls::reload`] changes it for all of them, while they serve.
 #[derive(Clone)]
 pub struct ServerTls {
-    config: ServerConfig,
+    offers: Arc<std::sync::RwLock<ServerOffers>>,
+}
+
+/// The settings, once for each choice of versions of HTTP.
+struct ServerOffers {
+    http1: Arc<ServerConfig>,
+    http2: Arc<ServerConfig>,
+    either: Arc<ServerConfig>,
+}
+
+impl ServerOffers {
+    fn new(config: &ServerConfig) -> Self {
+        let accept = |protocol: Protocol| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocol.alpn();
+            Arc::new(config)
+        };
+        Self {
+            http1: accept(Protocol::Http1),
+            http2: accept(Protocol::Http2),
+            either: accept(Protocol::Http1Or2),
+        }
+    }
 }
 
 impl ServerTls {
@@ -167,13 +291,40 @@ impl ServerTls {
 
     /// Settings of the caller's own making (certificates chosen by name, say). Its ALPN list is replaced.
     pub fn from_config(config: ServerConfig) -> Self {
-        Self { config }
+        Self {
+            offers: Arc::new(std::sync::RwLock::new(ServerOffers::new(&config))),
+        }
+    }
+
+    /// Shows another certificate (chain and private key, both PEM) from the next handshake on, in every listener that has these settings. Connections that are open go
+    /// on. Sessions of the certificate before are not resumed, so that every new connection proves the new one.
+    ///
+    /// # Errors
+    ///
+    /// If either is no PEM, or the key is not the certificate's: nothing changes then.
+    pub fn reload(&self, certificate_chain: &[u8], key: &[u8]) -> Result<(), TlsConfigError> {
+        let chain = certificates(certificate_chain)?;
+        let shown = CertifiedKey::from_der(chain, private_key(key)?, &provider())?;
+        let mut config = ServerConfig::clone(&self.accepting(Protocol::Http1));
+        config.cert_resolver = Arc::new(SingleCertAndKey::from(shown));
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        let offers = ServerOffers::new(&config);
+        *self
+            .offers
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = offers;
+        Ok(())
     }
 
     pub(crate) fn accepting(&self, protocol: Protocol) -> Arc<ServerConfig> {
-        let mut config = self.config.clone();
-        config.alpn_protocols = protocol.alpn();
-        Arc::new(config)
+        let offers = self.offers.read();
+        let offers = offers.unwrap_or_else(|poisoned| poisoned.into_inner());
+        Arc::clone(match protocol {
+            Protocol::Http1 => &offers.http1,
+            Protocol::Http2 => &offers.http2,
+            Protocol::Http1Or2 => &offers.either,
+        })
     }
 }
 
@@ -193,6 +344,11 @@ pub enum TlsConfigError {
     /// The text holds no private key that is understood.
     #[error("no private key found in the PEM text")]
     NoKey,
+    /// The operating system trusts no certificate authority that could be read; with what went wrong.
+    #[error(
+        "the system has no certificate authorities (install them, or name a PEM file in SSL_CERT_FILE) {0}"
+    )]
+    NoSystemRoots(String),
     /// The TLS library refuses a certificate or key.
     #[error("the TLS library refuses the certificate or key")]
     Tls(#[from] rustls::Error),

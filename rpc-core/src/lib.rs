@@ -16,6 +16,7 @@ mod client;
 pub mod endpoint;
 pub mod error;
 pub mod event;
+mod jitter;
 pub mod json;
 pub mod layers;
 mod server_name;

@@ -1,3 +1,125 @@
 //! What a server keeps over a restart, in one file of redb.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use comity_core::{Client, auth::{KeyRing, KeyRingOptions}};
+//! use comity_store::Store;
+//!
+//! fn ring(client: Client) -> Result<KeyRing, comity_store::StoreError> {
+//!     let store = Store::open("comity.redb")?;
+//!     Ok(KeyRing::new(client, KeyRingOptions::default()).with_store(store.keys()))
+//! }
+//! ```
+//!
+//! | Part | What it keeps | Limits |
+//! | --- | --- | --- |
+//! | [`Store::keys`] | key documents of other servers | 100,000 documents, 256 MiB: [`KeyTableOptions`] |
+//!
+//! Writes go to one thread, which commits those that have gathered as one transaction: at most 1,024 wait, further writers wait with them. Reads run on
+//! Tokio's blocking threads, 8 at once. Nothing is done on an async thread. A file belongs to one process at a time.
 
 #![forbid(unsafe_code)]
+
+mod error;
+mod keys;
+mod writer;
+
+use std::{fmt, path::Path, sync::Arc};
+
+use comity_core::auth::KeyStore;
+use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
+use tokio::sync::Semaphore;
+
+pub use error::StoreError;
+use keys::KeyTable;
+pub use keys::KeyTableOptions;
+use writer::Writer;
+
+/// Most memory that redb uses for pages, in bytes.
+const PAGE_CACHE: usize = 16 << 20;
+
+/// Most reads at once.
+const READS: usize = 8;
+
+/// One file. Clones share it; it is closed when the last of them, and the last of what they gave, is dropped, after the writes that wait.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    // Dropped first: it ends its thread, which holds the database too.
+    writer: Writer,
+    database: Arc<Database>,
+    reads: Arc<Semaphore>,
+}
+
+impl Store {
+    /// Opens the file, or makes it. Blocks while redb repairs a file that was not closed; call it before serving.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file is in use, cannot be read or written, or is no store.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let database = error::guarded(|| {
+            let database = Database::builder()
+                .set_cache_size(PAGE_CACHE)
+                .create(path)
+                .map_err(redb::Error::from)?;
+            // A table that cannot be read is found now, not on the first call.
+            let tables = database.begin_write().map_err(redb::Error::from)?;
+            keys::create(&tables)?;
+            tables.commit().map_err(redb::Error::from)?;
+            Ok(database)
+        })
+        .map_err(|error| error.at(path))?;
+        let database = Arc::new(database);
+        let writer = Writer::start(database.clone()).map_err(|error| error.at(path))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                writer,
+                database,
+                reads: Arc::new(Semaphore::new(READS)),
+            }),
+        })
+    }
+
+    /// The key documents of other servers, for a [`KeyRing`](comity_core::auth::KeyRing).
+    pub fn keys(&self) -> Arc<dyn KeyStore> {
+        self.keys_with(KeyTableOptions::default())
+    }
+
+    /// As [`keys`](Self::keys), with other bounds.
+    pub fn keys_with(&self, options: KeyTableOptions) -> Arc<dyn KeyStore> {
+        Arc::new(KeyTable::new(self.clone(), options))
+    }
+
+    /// Reads on a blocking thread.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = self.shared.reads.clone().acquire_owned().await;
+        let database = self.shared.database.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            error::guarded(|| read(&database.begin_read().map_err(redb::Error::from)?))
+        });
+        reading.await.map_err(|_| StoreError::stopped())?
+    }
+
+    /// Writes, in one transaction with what others write just then. Returns when it is durable.
+    pub(crate) async fn write(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        self.shared.writer.write(Box::new(write)).await
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}

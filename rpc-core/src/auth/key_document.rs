@@ -126,4 +126,12 @@ pub enum KeyDocumentError {
     /// An added member has the name of one that the document writes itself.
     #[error("{0} is a member that the key document writes itself")]
     OwnMember(&'static str),
+    /// Over [`MAX_PUBLISHED_BYTES`](super::MAX_PUBLISHED_BYTES), or over [`MAX_KEYS`](super::MAX_KEYS).
+    #[error("a key document of this server would have {0} bytes: more than {limit}, or too many keys", limit = super::MAX_PUBLISHED_BYTES)]
+    TooLarge(usize),
+    /// [`PublishedKeysOptions::validity`](super::PublishedKeysOptions::validity) is out of range.
+    #[error(
+        "a key document is valid for two hours to seven days, not for {0:?} (validity, this server)"
+    )]
+    Validity(std::time::Duration),
 }

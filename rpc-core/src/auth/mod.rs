@@ -11,8 +11,12 @@
 //! | `server_keys` | reading a server's published keys | "Retrieving server keys" |
 //! | `authenticator` | who proves an origin, the layer that verifies | "Request Authentication" |
 //! | `sign` | the layer that signs | "Request Authentication" |
-//! | `key_ring` | other servers' keys | "Retrieving server keys" |
-//! | `key_document` | publishing our own | "Publishing Keys" |
+//! | `key_source` | what asks for other servers' keys sees | "Retrieving server keys" |
+//! | `key_ring` | other servers' keys, from themselves or through notaries | "Retrieving server keys" |
+//! | `key_store` | where they outlive the process | |
+//! | `key_document` | making a document of our own | "Publishing Keys" |
+//! | `published_keys` | our own keys as they change | "Publishing Keys" |
+//! | `notary` | giving other servers' keys to others | "Querying keys through another server" |
 //!
 //! **What a signature does not give.** It covers method, target, origin, destination and content, and nothing else:
 //! neither a time nor a nonce. Whoever sees a signed request without a body can send it to that destination again for
@@ -22,6 +26,10 @@ mod authenticator;
 mod key;
 mod key_document;
 mod key_ring;
+mod key_source;
+mod key_store;
+mod notary;
+mod published_keys;
 mod server_keys;
 mod sign;
 mod signed_request;
@@ -34,8 +42,14 @@ pub use key::{
     VerifyKeyError,
 };
 pub use key_document::{KeyDocument, KeyDocumentError};
-pub use key_ring::{FetchedKeys, KeyFault, KeyRing, KeyRingOptions, KeySource, now_ms};
-pub use server_keys::{MAX_KEYS, MAX_VALIDITY_MS, OldVerifyKey, ServerKeys, ServerKeysError};
+pub use key_ring::{FetchOrder, KeyRing, KeyRingOptions, MAX_NOTARIES, TrustedNotary};
+pub use key_source::{FetchedKeys, KeyFault, KeySource, now_ms};
+pub use key_store::{KeyStore, KeyStoreError, StoredKeys};
+pub use notary::{Notary, NotaryOptions};
+pub use published_keys::{MAX_PUBLISHED_BYTES, PublishedKeys, PublishedKeysOptions};
+pub use server_keys::{
+    MAX_DOCUMENT_BYTES, MAX_KEYS, MAX_VALIDITY_MS, OldVerifyKey, ServerKeys, ServerKeysError,
+};
 pub use sign::Sign;
 pub use signed_request::SignedRequest;
 pub use x_matrix::{

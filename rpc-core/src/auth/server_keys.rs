@@ -15,6 +15,7 @@ use crate::{
     json::{Members, Object},
 };
 
+mod notarised;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,9 @@ pub const MAX_VALIDITY_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Most keys, current and old together, that are read from one document: each costs a decompression.
 pub const MAX_KEYS: usize = 1024;
+
+/// Longest text that is read as a key document: 256 KiB. [`MAX_KEYS`] keys with their signatures fit.
+pub const MAX_DOCUMENT_BYTES: usize = 256 << 10;
 
 /// A server's key document, as `GET /_matrix/key/v2/server` answers it or a notary relays it.
 ///
@@ -55,12 +59,15 @@ pub struct OldVerifyKey {
 }
 
 impl ServerKeys {
-    /// Reads the canonical JSON text of a key document. The caller has bounded its size and checked its form.
+    /// Reads the canonical JSON text of a key document. The caller has checked its form.
     ///
     /// # Errors
     /// [`ServerKeysError`] if a member is missing or has another shape, or an ed25519 key is no good key. One bad key
     /// refuses the whole document: a server that publishes one is broken or lies.
     pub fn parse(canonical: Bytes) -> Result<Self, ServerKeysError> {
+        if canonical.len() > MAX_DOCUMENT_BYTES {
+            return Err(ServerKeysError::TooLarge(canonical.len()));
+        }
         let body: Body<'_> = serde_json::from_slice(&canonical).map_err(ServerKeysError::shape)?;
         let server_name: ServerName = body
             .server_name
@@ -82,7 +89,7 @@ impl ServerKeys {
             old_verify_keys.insert(id, OldVerifyKey { key, expired_ts });
         }
         let signatures = match body.signatures.get(server_name.as_str()) {
-            Some(by_server) => own_signatures(by_server)?,
+            Some(by_server) => own_signatures(by_server.get())?,
             None => BTreeMap::new(),
         };
         Ok(Self {
@@ -207,6 +214,9 @@ pub enum ServerKeysError {
     /// Over [`MAX_KEYS`].
     #[error("the key document has more than {MAX_KEYS} keys")]
     TooManyKeys,
+    /// Over [`MAX_DOCUMENT_BYTES`].
+    #[error("the key document has {0} bytes, more than {MAX_DOCUMENT_BYTES}")]
+    TooLarge(usize),
     /// The document speaks of another server than the one asked.
     #[error("the key document is of {found}, not of {expected}")]
     OtherServer {
@@ -218,6 +228,9 @@ pub enum ServerKeysError {
     /// None of the current keys has a valid signature on the document.
     #[error("the key document has no valid signature by one of its own keys")]
     NotSelfSigned,
+    /// The notary has no valid signature on the document.
+    #[error("the key document has no valid signature by the notary {0}")]
+    NotNotarised(ServerName),
 }
 
 impl ServerKeysError {
@@ -270,8 +283,9 @@ fn verify_key(id: KeyId, base64: &str) -> Result<VerifyKey, ServerKeysError> {
 }
 
 /// One server's ed25519 signatures. One that is none cannot be valid, so it is left out.
-fn own_signatures(raw: &RawValue) -> Result<BTreeMap<KeyId, Signature>, ServerKeysError> {
-    let by_key: BTreeMap<String, &RawValue> = read(raw)?;
+fn own_signatures(raw: &str) -> Result<BTreeMap<KeyId, Signature>, ServerKeysError> {
+    let by_key: BTreeMap<String, &RawValue> =
+        serde_json::from_str(raw).map_err(ServerKeysError::shape)?;
     Ok(ed25519(&by_key)
         .filter_map(|(id, signature)| {
             let text: String = serde_json::from_str(signature.get()).ok()?;

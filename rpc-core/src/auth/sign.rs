@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SignedRequest, SigningKey};
+use super::{PublishedKeys, SignedRequest, SigningKey};
 use crate::{
     ServerName,
     call::{Authentication, Call, Credentials, Reply},
@@ -17,13 +17,28 @@ use crate::{
 #[derive(Debug)]
 pub struct Sign {
     origin: ServerName,
-    key: Arc<SigningKey>,
+    key: Key,
+}
+
+#[derive(Debug)]
+enum Key {
+    Fixed(Arc<SigningKey>),
+    Published(PublishedKeys),
 }
 
 impl Sign {
     /// Signs for `origin` by `key`.
     pub fn layer(origin: ServerName, key: Arc<SigningKey>) -> AroundLayer<Self> {
+        let key = Key::Fixed(key);
         around(Self { origin, key })
+    }
+
+    /// Signs by the current one of a server's published keys: after a rotation, by the new one.
+    pub fn with_published(keys: PublishedKeys) -> AroundLayer<Self> {
+        around(Self {
+            origin: keys.server_name().clone(),
+            key: Key::Published(keys),
+        })
     }
 
     fn sign(&self, call: &mut Call) -> Result<(), CallError> {
@@ -44,6 +59,10 @@ impl Sign {
                 return Err(unsignable("X-Matrix can sign JSON content only"));
             }
         };
+        let key = match &self.key {
+            Key::Fixed(key) => key.clone(),
+            Key::Published(keys) => keys.signing_key(),
+        };
         let header = SignedRequest {
             method: form.method(),
             uri: form.target(),
@@ -51,7 +70,7 @@ impl Sign {
             destination: destination.as_str(),
             content,
         }
-        .sign(&self.key)
+        .sign(&key)
         .to_header();
         call.context_mut().credentials = Credentials::new(vec![header]);
         Ok(())

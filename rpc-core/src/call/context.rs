@@ -1,12 +1,12 @@
 //! What travels beside a request.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, net::IpAddr, sync::Arc};
 
 use tokio::time::Instant;
 
 use crate::{
     ServerName, auth::Origin, call::Authentication, endpoint::EndpointForm, error::FederationError,
-    transport::ConnectTo,
+    layers::Notes, transport::ConnectTo,
 };
 
 /// What travels beside a request: to whom, from whom, until when, over what.
@@ -23,7 +23,7 @@ pub struct CallContext {
     pub from: Option<String>,
     /// When the caller stops waiting for the whole call.
     pub deadline: Option<Instant>,
-    /// Intermediaries that the call passed, oldest first.
+    /// Intermediaries that the call passed, oldest first, each as an element of `Via` (RFC 9110 §7.6.3); see [`received_by`](super::received_by).
     pub via: Vec<String>,
     /// Trace context, if the peer may set one.
     pub trace: TraceContext,
@@ -31,8 +31,14 @@ pub struct CallContext {
     pub binding: &'static str,
     /// What a binding knows of the connection it arrived on.
     pub connection: Option<Arc<dyn Any + Send + Sync>>,
+    /// The address that it came from, as the listener saw it or a proxy that is trusted said it: for logs, and for the next server's. It proves nothing.
+    pub client: Option<IpAddr>,
     pub(crate) form: Option<EndpointForm>,
     pub(crate) origin: Option<Origin>,
+    /// When the caller stops waiting for the reply's head, if a clock further out says so.
+    pub(crate) head_by: Option<Instant>,
+    /// What a layer further out wants to be told.
+    pub(crate) notes: Option<Arc<Notes>>,
 }
 
 impl CallContext {
@@ -64,6 +70,9 @@ impl CallContext {
 
     /// Records a proven origin. Only an authenticator can make an [`Origin`].
     pub fn set_proof(&mut self, origin: Origin) {
+        if let Some(notes) = &self.notes {
+            notes.origin(origin.server_name());
+        }
         self.origin = Some(origin);
     }
 
@@ -71,6 +80,13 @@ impl CallContext {
     /// the handler is not to act upon ([`Acl`](crate::layers::Acl) does); it still stands here.
     pub fn form(&self) -> Option<&EndpointForm> {
         self.form.as_ref()
+    }
+
+    /// Says which binding carries the call from here.
+    pub(crate) fn note_binding(&self, name: &'static str) {
+        if let Some(notes) = &self.notes {
+            notes.binding(name);
+        }
     }
 
     /// Shortens the deadline to `deadline`, never lengthens it.
@@ -90,6 +106,7 @@ impl fmt::Debug for CallContext {
             .field("from", &self.from)
             .field("deadline", &self.deadline)
             .field("via", &self.via)
+            .field("client", &self.client)
             .field("binding", &self.binding)
             .finish_non_exhaustive()
     }

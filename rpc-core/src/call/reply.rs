@@ -102,6 +102,13 @@ impl Message {
             .get_or_insert_with(|| value.as_ref().map_or_else(Object::empty, |v| v.write()))
     }
 
+    /// Length of the text, if it is there: 0 otherwise.
+    pub(crate) fn text_len(&self) -> usize {
+        self.content
+            .as_ref()
+            .map_or(0, |content| content.text().len())
+    }
+
     /// The typed message.
     ///
     /// # Errors

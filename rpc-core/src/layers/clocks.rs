@@ -105,6 +105,8 @@ impl Around for Clocks {
             Some(deadline) if deadline < head => (deadline, Clock::Total),
             _ => (head, Clock::Head),
         };
+        let by = call.context().head_by.map_or(first, |by| by.min(first));
+        call.context_mut().head_by = Some(by);
         let reply = timeout_at(first, inner.call(call))
             .await
             .map_err(|_| self.exceeded(clock, spec, first - begun))??;

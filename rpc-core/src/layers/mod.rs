@@ -1,17 +1,22 @@
 //! What cuts across all operations: each concern is one file, written once over one method.
 //!
-//! Server, outermost first: [`Permits`], [`Trace`], [`Clocks`], verify, [`Acl`], [`RunToEnd`], router. Client: [`Trace`],
-//! [`Clocks`], [`Fallback`], [`Flow`], sign, transport. tower's own request-side layers fit between them. What must cover a reply's stream
+//! Server, outermost first: [`Observe`], [`Permits`], [`Trace`], [`Clocks`], [`Hops`] if it passes calls on, verify, [`Backoff::arrivals`], [`Acl`], [`RunToEnd`],
+//! [`Idempotency`], router. Client: [`Observe`], [`Trace`], [`Backoff`], [`Clocks`], [`Fallback`], [`Flow`], sign, transport, which may be
+//! [`Select`](crate::transport::Select). tower's own request-side layers fit between them. What must cover a reply's stream
 //! (a permit, a clock, a count of bytes) is here, because tower's own end at the reply's head.
 
 mod acl;
+mod backoff;
 mod clocks;
 mod fallback;
 mod flow;
+mod hops;
+mod idempotency;
 mod limits;
+mod observe;
 mod permits;
 mod run_to_end;
-mod stream;
+pub(crate) mod stream;
 mod trace;
 
 use std::{fmt::Debug, sync::Arc, task::Poll};
@@ -19,10 +24,18 @@ use std::{fmt::Debug, sync::Arc, task::Poll};
 use tower::{Layer, Service};
 
 pub use acl::{Acl, MAX_ACL_ROOMS};
+pub use backoff::{Arrivals, Backoff, BackoffOptions};
 pub use clocks::Clocks;
 pub use fallback::{Fallback, Fallbacks};
 pub use flow::Flow;
+pub use hops::Hops;
+pub use idempotency::{
+    Answer, CallKey, Idempotency, IdempotencyOptions, IdempotencyStore, MemoryAnswers,
+    MemoryAnswersOptions, StoreFault,
+};
 pub use limits::Limits;
+pub(crate) use observe::Notes;
+pub use observe::{FellBack, Observe, Observed, Observer, Outcome};
 pub use permits::Permits;
 pub use run_to_end::RunToEnd;
 pub use trace::Trace;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Watches the items of a reply's stream. Whatever it holds (a permit, a timer) lives as long as the stream does.
-pub(super) trait Watch: Send + Unpin + 'static {
+pub(crate) trait Watch: Send + Unpin + 'static {
     /// Called while the stream waits for its producer. An error ends the stream.
     fn waiting(&mut self, _: &mut Context<'_>) -> Result<(), CallError> {
         Ok(())
@@ -29,7 +29,7 @@ pub(super) trait Watch: Send + Unpin + 'static {
 }
 
 /// The same reply, watched. A message has no stream: it is watched as one item that has arrived.
-pub(super) fn watch(mut reply: Reply, mut watcher: impl Watch) -> Result<Reply, CallError> {
+pub(crate) fn watch(mut reply: Reply, mut watcher: impl Watch) -> Result<Reply, CallError> {
     match &mut reply {
         Reply::Message(_) => watcher.ended(None),
         Reply::Events(events) => {

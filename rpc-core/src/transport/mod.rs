@@ -3,6 +3,7 @@
 mod memory;
 mod offer;
 mod route;
+mod select;
 
 use std::{fmt::Debug, sync::Arc, task::Poll};
 
@@ -12,6 +13,10 @@ use tower::Service;
 pub use memory::{MemoryMode, MemoryTransport};
 pub use offer::{BINDINGS_MEMBER, MAX_OFFERS, Offer, Offered, Offers};
 pub use route::{BadConnectTo, ConnectTo, FixedRoutes, Resolve, Route, route_of};
+pub use select::{
+    BindingStatus, DestinationStatus, FallbackReason, LatencySummary, Policies, Policy, Preference,
+    Select, SelectOptions, Why,
+};
 
 use crate::{
     Boxed,
@@ -140,6 +145,7 @@ impl Service<Call> for TransportService {
 
     fn call(&mut self, call: Call) -> Self::Future {
         let transport = self.0.clone();
+        call.context().note_binding(transport.name());
         Box::pin(async move { transport.send(call).await })
     }
 }

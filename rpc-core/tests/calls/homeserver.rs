@@ -179,19 +179,23 @@ impl api::Media for Homeserver {
     }
 }
 
+/// A key ring that asks `peer`.
+pub fn ring_of(peer: &Arc<Homeserver>) -> KeyRing {
+    let to_peer = MemoryTransport::new(
+        Operations::federation(),
+        peer.router().layered(tower::layer::util::Identity::new()),
+        MemoryMode::ThroughCodec,
+    );
+    KeyRing::new(Client::new(Arc::new(to_peer)), KeyRingOptions::default())
+}
+
 /// A transport to `server` that verifies by the keys that `peer` publishes over a transport of its own.
 pub fn guarded(
     server: &Arc<Homeserver>,
     peer: &Arc<Homeserver>,
     mode: MemoryMode,
 ) -> Arc<dyn Transport> {
-    let to_peer = MemoryTransport::new(
-        Operations::federation(),
-        peer.router().layered(tower::layer::util::Identity::new()),
-        mode,
-    );
-    let ring = KeyRing::new(Client::new(Arc::new(to_peer)), KeyRingOptions::default());
-    let authenticator = XMatrixAuthenticator::new(server.name.clone(), Arc::new(ring));
+    let authenticator = XMatrixAuthenticator::new(server.name.clone(), Arc::new(ring_of(peer)));
     let service = server.router().layered(
         ServiceBuilder::new()
             .layer(Permits::layer(

@@ -4,16 +4,24 @@
 
 mod acl;
 mod authentication;
+mod backoff;
 mod counts;
 mod fallback;
 mod fallback_table;
 mod homeserver;
+mod key_fetching;
+mod idempotency;
 mod key_ring;
 mod layers;
 mod lookups;
 mod member_checks;
 mod membership;
+mod network;
+mod notary;
+mod published_keys;
+mod observe;
 mod requests;
 mod routing;
+mod select;
 mod shapes;
 mod unregistered;

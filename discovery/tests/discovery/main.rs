@@ -1,0 +1,14 @@
+//! Behaviour of discovery: a DNS server, HTTPS servers and peers of the test's own, on real sockets of the loopback interface.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod caching;
+mod dns;
+mod explanations;
+mod hints;
+mod hostile;
+mod refreshing;
+mod services;
+mod setting;
+mod steps;
+mod web;

@@ -1,0 +1,244 @@
+//! What is known of a server's keys, whether that is enough, and which of two documents counts.
+
+use std::collections::BTreeSet;
+
+use super::{FetchedKeys, KeyFault, KeyRingOptions, key_of};
+use crate::auth::{KeyId, ServerKeys, VerifyKey};
+
+/// Longest time for which what a document says of bindings counts, in milliseconds: a day.
+pub(super) const MAX_OFFER_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Longest reason that is kept: it may hold what a peer wrote.
+const MAX_REASON: usize = 300;
+
+/// What is known of a server's keys. A fetch that fails takes nothing away.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The last good document.
+    pub(super) document: Option<FetchedKeys>,
+    /// Why the last fetch brought nothing, if it did not.
+    failure: Option<String>,
+    /// How many fetches in a row brought no document that counts.
+    failures: u32,
+    /// When the last fetch was.
+    asked_at: i64,
+}
+
+/// A document that was fetched, and from whom.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) keys: ServerKeys,
+    /// Whether the server itself gave it, over a connection to it.
+    pub(super) direct: bool,
+}
+
+impl Known {
+    /// A document that was kept by a store.
+    pub(super) fn stored(document: FetchedKeys) -> Self {
+        Self {
+            asked_at: document.at,
+            document: Some(document),
+            failure: None,
+            failures: 0,
+        }
+    }
+
+    /// Nothing, and why nobody was asked.
+    pub(super) fn nothing(why: &str, now: i64) -> Self {
+        Self::after(None, Err(why.to_owned()), now)
+    }
+
+    /// What is known after a fetch.
+    pub(super) fn after(before: Option<&Self>, fetched: Result<Found, String>, now: i64) -> Self {
+        let known = before.and_then(|before| before.document.clone());
+        let (document, failure) = match (fetched, known) {
+            (Ok(found), known) => {
+                let direct = found.direct;
+                let new = FetchedKeys {
+                    keys: found.keys.into(),
+                    at: now,
+                };
+                match known {
+                    Some(known) if !replaces(&new, direct, &known, now) => (
+                        Some(known),
+                        Some("the document that was fetched is older than the known one".into()),
+                    ),
+                    _ => (Some(new), None),
+                }
+            }
+            (Err(why), known) => (known, Some(cut(why))),
+        };
+        let good = failure.is_none() && document.as_ref().is_some_and(|new| counts(new, now));
+        let failures = before.map_or(0, |before| before.failures);
+        Self {
+            document,
+            failure,
+            failures: if good { 0 } else { failures.saturating_add(1) },
+            asked_at: now,
+        }
+    }
+
+    /// The same, if its document was fetched at a time that is still to come, as the clock was set back: as if it had been fetched now. Otherwise it would
+    /// count for seven days from that time on.
+    pub(super) fn set_back(&self, now: i64) -> Option<Self> {
+        let document = self
+            .document
+            .as_ref()
+            .filter(|document| document.at > now)?;
+        Some(Self {
+            document: Some(FetchedKeys {
+                keys: document.keys.clone(),
+                at: now,
+            }),
+            failure: self.failure.clone(),
+            failures: self.failures,
+            asked_at: self.asked_at.min(now),
+        })
+    }
+
+    /// Whether the last fetch gave the document.
+    pub(super) fn is_news(&self) -> bool {
+        self.failure.is_none() && self.document.is_some()
+    }
+
+    pub(super) fn key(&self, key: &KeyId, now: i64) -> Result<VerifyKey, KeyFault> {
+        let found = match &self.document {
+            Some(document) if counts(document, now) => key_of(&document.keys, key, now),
+            _ => Err(KeyFault::Expired),
+        };
+        found.map_err(|fault| self.fault(fault))
+    }
+
+    /// Why there is no key: if nobody could be asked, that.
+    pub(super) fn fault(&self, fault: KeyFault) -> KeyFault {
+        match &self.failure {
+            Some(why) => KeyFault::Unreachable(why.clone()),
+            None => fault,
+        }
+    }
+
+    /// Whether the server may be asked again. A clock that was set back counts like one that went on.
+    pub(super) fn may_ask(&self, options: &KeyRingOptions, now: i64) -> bool {
+        let wait = match self.failures {
+            0 => options.interval,
+            failures => {
+                let doublings = (failures - 1).min(20);
+                let wait = options.retry_first.saturating_mul(1 << doublings);
+                wait.min(options.retry_most)
+            }
+        };
+        let since = u128::from(now.abs_diff(self.asked_at));
+        since >= wait.as_millis()
+    }
+
+    /// About how much memory it takes, in bytes.
+    pub(super) fn weight(&self) -> u32 {
+        let document = self.document.as_ref().map_or(0, |document| {
+            let keys = &document.keys;
+            let count = keys.verify_keys.len() + keys.old_verify_keys.len();
+            // An entry holds the key decompressed, its ID, its signature and its place in a tree.
+            keys.document().len() + count * 512
+        });
+        u32::try_from(document + 512).unwrap_or(u32::MAX)
+    }
+}
+
+/// What a document has to be like.
+#[derive(Debug, Clone, Default)]
+pub(in crate::auth) struct Need {
+    /// The keys that it lists.
+    pub(in crate::auth) keys: BTreeSet<KeyId>,
+    /// Current keys only, not former ones.
+    pub(in crate::auth) current: bool,
+    /// Until when it says that it is valid, at least.
+    pub(in crate::auth) valid_until: i64,
+    /// How long ago it was fetched at most.
+    pub(in crate::auth) age: Age,
+}
+
+/// How old a document may be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::auth) enum Age {
+    /// As old as its validity lets it.
+    #[default]
+    Valid,
+    /// Less than half of the time for which it counts (Server-Server API, "Querying keys through another server").
+    Young,
+    /// A day at most.
+    Day,
+}
+
+impl Need {
+    pub(super) fn met_by(&self, known: &Known, now: i64) -> bool {
+        let Some(document) = &known.document else {
+            return false;
+        };
+        let keys = &document.keys;
+        let lists = |key: &KeyId| match self.current {
+            true => keys.verify_keys.contains_key(key),
+            false => keys.lists(key),
+        };
+        let at = document.at.min(now);
+        let young = match self.age {
+            Age::Valid => true,
+            Age::Young => {
+                let until = keys.valid_until(at);
+                now < at.saturating_add(until.saturating_sub(at) / 2)
+            }
+            Age::Day => now < at.saturating_add(MAX_OFFER_MS),
+        };
+        counts(document, now)
+            && young
+            && keys.valid_until_ts >= self.valid_until
+            && self.keys.iter().all(lists)
+    }
+}
+
+/// Until when a document counts. A clock may be set back while it is looked at.
+pub(super) fn valid_until(document: &FetchedKeys, now: i64) -> i64 {
+    document.keys.valid_until(document.at.min(now))
+}
+
+pub(super) fn counts(document: &FetchedKeys, now: i64) -> bool {
+    valid_until(document, now) >= now
+}
+
+/// Whether a document takes the place of the one that is known. Anyone on the way can replay an old one, so mostly the later validity decides; but
+/// - a document that lists a key as former is newer than one that lists it as current;
+/// - what the server itself says now counts, if it has other keys: it may have lost the old ones.
+fn replaces(new: &FetchedKeys, direct: bool, known: &FetchedKeys, now: i64) -> bool {
+    let better = counts(new, now) && !counts(known, now);
+    match (
+        retires(&new.keys, &known.keys),
+        retires(&known.keys, &new.keys),
+    ) {
+        (true, false) => true,
+        (false, true) => direct && better,
+        // Neither, or each the other's: the server went back to a former key.
+        _ => {
+            let other_keys = new.keys.verify_keys != known.keys.verify_keys;
+            new.keys.valid_until_ts >= known.keys.valid_until_ts
+                || better
+                || (direct && other_keys && counts(new, now))
+        }
+    }
+}
+
+/// Whether `one` lists as former a key that is current in `other`.
+fn retires(one: &ServerKeys, other: &ServerKeys) -> bool {
+    other.verify_keys.iter().any(|(id, key)| {
+        let former = one.old_verify_keys.get(id);
+        former.is_some_and(|former| former.key == *key) && !one.verify_keys.contains_key(id)
+    })
+}
+
+fn cut(mut why: String) -> String {
+    if why.len() > MAX_REASON {
+        let end = (0..=MAX_REASON)
+            .rev()
+            .find(|&at| why.is_char_boundary(at))
+            .unwrap_or(0);
+        why.truncate(end);
+    }
+    why
+}

@@ -1,0 +1,461 @@
+//! Other servers' keys: asked for once, kept within bounds, trusted no longer than they say.
+//!
+//! | File | Subject |
+//! | --- | --- |
+//! | `known` | what is known of a server, and which of two documents counts |
+//! | `fetch` | asking the server itself or notaries |
+//! | `flight` | one fetch per server at a time |
+
+mod fetch;
+mod flight;
+mod known;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use moka::{future::Cache, policy::EvictionPolicy};
+use tokio::sync::Semaphore;
+
+pub use self::fetch::{FetchOrder, MAX_NOTARIES, TrustedNotary};
+pub(super) use self::known::{Age, Need};
+use self::{
+    flight::{Awaited, Flight, Flights, Landing},
+    known::{Known, MAX_OFFER_MS, valid_until},
+};
+use super::{
+    FetchedKeys, KeyFault, KeyId, KeySource, KeyStore, PublishedKeys, ServerKeys, StoredKeys,
+    VerifyKey, now_ms,
+};
+use crate::{
+    Client, ServerName,
+    transport::{BINDINGS_MEMBER, Offer, Offered, Offers},
+};
+
+/// How a key ring behaves.
+#[derive(Clone)]
+pub struct KeyRingOptions {
+    /// Most memory that documents take, in bytes. The one that was not used for the longest time is dropped; a store still has it.
+    pub memory: u64,
+    /// Most servers of which it is remembered that their keys could not be had.
+    pub failures: u64,
+    /// Most requests for keys on the wire at once.
+    pub fetches: usize,
+    /// Most servers whose keys are waited for at once. Further ones are told that there are too many.
+    pub waiting: usize,
+    /// How long one fetch may take, waiting for its turn and asking notaries included.
+    pub timeout: Duration,
+    /// Least time between two fetches from one server, for a key that its document does not have.
+    pub interval: Duration,
+    /// Time to the next fetch after one that failed. It doubles with each further failure.
+    pub retry_first: Duration,
+    /// Longest time to the next fetch after failures.
+    pub retry_most: Duration,
+    /// Whether the server itself is asked first, or notaries.
+    pub order: FetchOrder,
+    /// Milliseconds since the Unix epoch, now.
+    pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl Default for KeyRingOptions {
+    /// 64 MiB, 10,000 failures, 64 requests for 1,024 servers at once, 10 seconds each, one a minute, after failures 10 seconds to 10 minutes.
+    fn default() -> Self {
+        Self {
+            memory: 64 << 20,
+            failures: 10_000,
+            fetches: 64,
+            waiting: 1_024,
+            timeout: Duration::from_secs(10),
+            interval: Duration::from_secs(60),
+            retry_first: Duration::from_secs(10),
+            retry_most: Duration::from_secs(600),
+            order: FetchOrder::OriginFirst,
+            now: Arc::new(now_ms),
+        }
+    }
+}
+
+impl fmt::Debug for KeyRingOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRingOptions")
+            .field("memory", &self.memory)
+            .field("failures", &self.failures)
+            .field("fetches", &self.fetches)
+            .field("waiting", &self.waiting)
+            .field("timeout", &self.timeout)
+            .field("interval", &self.interval)
+            .field("retry_first", &self.retry_first)
+            .field("retry_most", &self.retry_most)
+            .field("order", &self.order)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Other servers' key documents, fetched over any transport, once for many waiters, from the servers themselves or from notaries.
+///
+/// - A document counts until it says, seven days after its fetch at most. Once half of that time is over, its next use fetches it anew, in the background.
+/// - A fetch that fails takes no known key away. Failures back off, per server.
+/// - An older document never replaces a newer one: see `docs/decisions/0016-which-key-document-counts.md`.
+/// - A fetch goes on when whoever asked for it stops waiting.
+/// - It is an [`Offers`]: the bindings in a signed document, for a day at most.
+///
+/// Its client should sign nothing: requests for keys are not authenticated. It must be used within a Tokio runtime. Cheap to clone.
+#[derive(Clone)]
+pub struct KeyRing {
+    client: Client,
+    own: Option<PublishedKeys>,
+    pinned: Arc<HashMap<ServerName, Arc<ServerKeys>>>,
+    notaries: Arc<Vec<TrustedNotary>>,
+    store: Option<Arc<dyn KeyStore>>,
+    documents: Cache<ServerName, Arc<Known>>,
+    /// Servers without any document: apart, so that names which somebody makes up displace no keys.
+    failures: Cache<ServerName, Arc<Known>>,
+    flights: Flights,
+    turns: Arc<Semaphore>,
+    options: KeyRingOptions,
+}
+
+impl KeyRing {
+    /// A ring that fetches through `client`.
+    pub fn new(client: Client, options: KeyRingOptions) -> Self {
+        Self {
+            client,
+            own: None,
+            pinned: Arc::default(),
+            notaries: Arc::default(),
+            store: None,
+            documents: Cache::builder()
+                .max_capacity(options.memory)
+                .weigher(|_, known: &Arc<Known>| known.weight())
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            failures: Cache::builder()
+                .max_capacity(options.failures)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            flights: Flights::default(),
+            turns: Arc::new(Semaphore::new(options.fetches)),
+            options,
+        }
+    }
+
+    /// Keys that are never fetched and never change, and count until their document says.
+    #[must_use]
+    pub fn with_pinned(mut self, keys: ServerKeys) -> Self {
+        Arc::make_mut(&mut self.pinned).insert(keys.server_name.clone(), Arc::new(keys));
+        self
+    }
+
+    /// The server's own keys, which are never fetched.
+    #[must_use]
+    pub fn with_own(mut self, keys: PublishedKeys) -> Self {
+        self.own = Some(keys);
+        self
+    }
+
+    /// Keeps documents in `store`, and looks there before it asks anybody.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn KeyStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Asks these servers too, [`MAX_NOTARIES`] at most, in the order of [`KeyRingOptions::order`].
+    #[must_use]
+    pub fn with_notaries(mut self, notaries: Vec<TrustedNotary>) -> Self {
+        self.notaries = Arc::new(notaries);
+        self
+    }
+
+    /// A document that is known without asking: the server's own, or a pinned one.
+    fn given(&self, server: &ServerName) -> Option<Arc<ServerKeys>> {
+        if let Some(own) = &self.own
+            && own.server_name() == server
+        {
+            return Some(own.server_keys());
+        }
+        self.pinned.get(server).cloned()
+    }
+
+    /// The last known document of a server, fetched anew if it does not meet the need. It may have expired.
+    pub(super) async fn document(&self, server: &ServerName, need: &Need) -> Option<FetchedKeys> {
+        if let Some(keys) = self.given(server) {
+            let at = (self.options.now)();
+            return Some(FetchedKeys { keys, at });
+        }
+        self.look_up(server, need).await.document.clone()
+    }
+
+    /// The last known document of a server, and whether it meets the need. Nobody is asked for it, but the store.
+    pub(super) async fn document_here(
+        &self,
+        server: &ServerName,
+        need: &Need,
+    ) -> (Option<FetchedKeys>, bool) {
+        let now = (self.options.now)();
+        if let Some(keys) = self.given(server) {
+            return (Some(FetchedKeys { keys, at: now }), true);
+        }
+        let mut known = self.cached(server).await;
+        if known.as_ref().is_none_or(|known| known.document.is_none()) {
+            known = self.stored(server).await.or(known);
+        }
+        match known {
+            Some(known) => {
+                let enough = need.met_by(&known, now) || !known.may_ask(&self.options, now);
+                (known.document.clone(), enough)
+            }
+            None => (None, false),
+        }
+    }
+
+    /// What is known of a server; if that is not what is needed, what a new fetch gives, unless the last one was just now.
+    async fn look_up(&self, server: &ServerName, need: &Need) -> Arc<Known> {
+        let now = (self.options.now)();
+        if let Some(known) = self.cached(server).await {
+            let met = need.met_by(&known, now);
+            if met && !self.is_young(&known, now) && known.may_ask(&self.options, now) {
+                self.renew(server, &known);
+            }
+            if met || !known.may_ask(&self.options, now) {
+                return known;
+            }
+        }
+        let Some(mut awaited) = self.set_out(server, need.clone()) else {
+            let most = self.options.waiting;
+            let why = format!("keys of {most} servers are being fetched (waiting, this server)");
+            return Arc::new(Known::nothing(&why, now));
+        };
+        let told = awaited.wait_for(Option::is_some).await;
+        let known = told.ok().and_then(|known| known.clone());
+        known.unwrap_or_else(|| Arc::new(Known::nothing("the fetch was given up", now)))
+    }
+
+    fn is_young(&self, known: &Known, now: i64) -> bool {
+        let young = Need {
+            age: Age::Young,
+            ..Need::default()
+        };
+        young.met_by(known, now)
+    }
+
+    /// Fetches a document anew without waiting for it.
+    fn renew(&self, server: &ServerName, known: &Known) {
+        let document = known.document.as_ref();
+        let keys = document.map(|document| document.keys.verify_keys.keys().cloned().collect());
+        let need = Need {
+            keys: keys.unwrap_or_default(),
+            age: Age::Young,
+            ..Need::default()
+        };
+        // If there are too many, its next use tries again.
+        let _ = self.set_out(server, need);
+    }
+
+    /// The fetch that is under way, or a new one; `None` if there are too many.
+    fn set_out(&self, server: &ServerName, need: Need) -> Option<Awaited> {
+        match self.flights.to(server, self.options.waiting) {
+            Flight::Running(awaited) => Some(awaited),
+            Flight::Begins(awaited, landing) => {
+                let (ring, server) = (self.clone(), server.clone());
+                // A fetch may need another one, of a notary's keys: its type ends here.
+                let flight = async move { ring.fly(&server, &need, landing).await };
+                tokio::spawn(flight.boxed());
+                Some(awaited)
+            }
+            Flight::TooMany => None,
+        }
+    }
+
+    async fn fly(&self, server: &ServerName, need: &Need, landing: Landing) {
+        let mut before = self.cached(server).await;
+        if before.as_ref().is_none_or(|known| known.document.is_none())
+            && let Some(stored) = self.stored(server).await
+        {
+            before = Some(stored);
+        }
+        let now = (self.options.now)();
+        if let Some(known) = &before
+            && (need.met_by(known, now) || !known.may_ask(&self.options, now))
+        {
+            landing.land(known.clone());
+            return;
+        }
+        let fetched = self.fetch(server, need).await;
+        if let Err(why) = &fetched {
+            tracing::debug!(%server, why, "key document not fetched");
+        }
+        let now = (self.options.now)();
+        let known = Arc::new(Known::after(before.as_deref(), fetched, now));
+        self.remember(server, known.clone()).await;
+        landing.land(known.clone());
+        if known.is_news() {
+            self.save(server, &known).await;
+        }
+    }
+
+    async fn cached(&self, server: &ServerName) -> Option<Arc<Known>> {
+        let known = match self.documents.get(server).await {
+            Some(known) => known,
+            None => self.failures.get(server).await?,
+        };
+        match known.set_back((self.options.now)()) {
+            Some(set_back) => {
+                let known = Arc::new(set_back);
+                self.remember(server, known.clone()).await;
+                Some(known)
+            }
+            None => Some(known),
+        }
+    }
+
+    async fn remember(&self, server: &ServerName, known: Arc<Known>) {
+        if known.document.is_some() {
+            self.documents.insert(server.clone(), known).await;
+            self.failures.invalidate(server).await;
+        } else {
+            self.failures.insert(server.clone(), known).await;
+        }
+    }
+
+    /// The document that the store has of a server, checked again, and remembered.
+    async fn stored(&self, server: &ServerName) -> Option<Arc<Known>> {
+        let store = self.store.as_ref()?;
+        let loaded = tokio::time::timeout(self.options.timeout, store.load(server)).await;
+        let stored = match loaded {
+            Ok(Ok(stored)) => stored?,
+            Ok(Err(error)) => {
+                tracing::warn!(%server, %error, "stored key document not read");
+                return None;
+            }
+            Err(_) => {
+                tracing::warn!(%server, "stored key document not read in time");
+                return None;
+            }
+        };
+        let checked = ServerKeys::parse(stored.document).and_then(|keys| {
+            keys.check_self_signed(server)?;
+            Ok(keys)
+        });
+        match checked {
+            Ok(keys) => {
+                let at = stored.fetched_at.min((self.options.now)());
+                let keys = Arc::new(keys);
+                let known = Arc::new(Known::stored(FetchedKeys { keys, at }));
+                self.remember(server, known.clone()).await;
+                Some(known)
+            }
+            Err(error) => {
+                tracing::warn!(%server, %error, "stored key document passed over");
+                None
+            }
+        }
+    }
+
+    async fn save(&self, server: &ServerName, known: &Known) {
+        let (Some(store), Some(document)) = (&self.store, &known.document) else {
+            return;
+        };
+        let stored = StoredKeys {
+            document: document.keys.document().clone(),
+            fetched_at: document.at,
+        };
+        if let Err(error) = store.save(server, stored).await {
+            tracing::warn!(%server, %error, "key document not stored");
+        }
+    }
+}
+
+fn key_of(keys: &ServerKeys, key: &KeyId, now: i64) -> Result<VerifyKey, KeyFault> {
+    if let Some(key) = keys.key_for_request(key, now) {
+        return Ok(key.clone());
+    }
+    Err(if keys.lists(key) {
+        KeyFault::Expired
+    } else {
+        KeyFault::Unknown
+    })
+}
+
+#[async_trait]
+impl KeySource for KeyRing {
+    async fn request_key(&self, server: &ServerName, key: &KeyId) -> Result<VerifyKey, KeyFault> {
+        if let Some(keys) = self.given(server) {
+            return key_of(&keys, key, (self.options.now)());
+        }
+        let need = Need {
+            keys: BTreeSet::from([key.clone()]),
+            current: true,
+            ..Need::default()
+        };
+        let known = self.look_up(server, &need).await;
+        known.key(key, (self.options.now)())
+    }
+
+    async fn event_keys(
+        &self,
+        server: &ServerName,
+        wanted: &BTreeSet<KeyId>,
+    ) -> Result<FetchedKeys, KeyFault> {
+        if let Some(keys) = self.given(server) {
+            let at = (self.options.now)();
+            return Ok(FetchedKeys { keys, at });
+        }
+        let need = Need {
+            keys: wanted.clone(),
+            ..Need::default()
+        };
+        let known = self.look_up(server, &need).await;
+        let document = known.document.clone();
+        document.ok_or_else(|| known.fault(KeyFault::Unknown))
+    }
+}
+
+#[async_trait]
+impl Offers for KeyRing {
+    fn source(&self) -> &'static str {
+        "signed"
+    }
+
+    /// The bindings that the server's signed document lists; `None` if it says nothing of them, or none was to be had.
+    async fn offered(&self, destination: &ServerName) -> Option<Offered> {
+        let need = Need {
+            age: Age::Day,
+            ..Need::default()
+        };
+        let document = match self.given(destination) {
+            Some(keys) => FetchedKeys {
+                keys,
+                at: (self.options.now)(),
+            },
+            None => self.look_up(destination, &need).await.document.clone()?,
+        };
+        let now = (self.options.now)();
+        let day = document.at.min(now).saturating_add(MAX_OFFER_MS);
+        let until = valid_until(&document, now).min(day);
+        if until <= now {
+            return None;
+        }
+        let list = document.keys.member(BINDINGS_MEMBER)?;
+        Some(Offered {
+            offers: Offer::read_list(&list),
+            until,
+        })
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("options", &self.options)
+            .field("servers", &self.documents.entry_count())
+            .field("notaries", &self.notaries)
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,259 @@
+//! A call that is repeated is the same call: it gets the answer that the first one got.
+
+mod memory;
+mod store;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+
+pub use memory::{MemoryAnswers, MemoryAnswersOptions};
+pub use store::{Answer, CallKey, IdempotencyStore, StoreFault};
+
+use super::{Around, AroundLayer, Inner, around};
+use crate::{
+    auth::now_ms,
+    call::{Call, Idempotency as Repetition, Message, Reply, ReplyShape},
+    endpoint::{Content, EndpointForm, target::Segment},
+    error::CallError,
+    json::Object,
+};
+
+/// How answers are kept.
+#[derive(Clone)]
+pub struct IdempotencyOptions {
+    /// How long a kept answer counts.
+    pub keep: Duration,
+    /// Largest answer that is kept, in bytes. A repetition of a call with a larger one is processed again.
+    pub largest: usize,
+    /// Milliseconds since the Unix epoch, now.
+    pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl Default for IdempotencyOptions {
+    /// A day, as Synapse keeps them; 1 MiB.
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_secs(24 * 3600),
+            largest: 1 << 20,
+            now: Arc::new(now_ms),
+        }
+    }
+}
+
+impl std::fmt::Debug for IdempotencyOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IdempotencyOptions")
+            .field("keep", &self.keep)
+            .field("largest", &self.largest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Answers a repetition of a keyed call with what the call was answered, over whichever binding it comes: the same origin, operation, key and request.
+///
+/// - Replies that are messages are kept, in an [`IdempotencyStore`]. Errors are not, and a reply that streams is made anew.
+/// - A repetition that comes while the call is in progress waits for it, and gets its error as well.
+/// - The same key with another request is another call: processed, counted (`monotonic_counter.idempotency_conflicts`) and logged. Its answer takes the place of the first one's.
+/// - A store that fails loses no call: the call is processed.
+///
+/// It stands right inside of [`RunToEnd`](super::RunToEnd), so that a call whose caller has gone ends, and its answer is there for the repetition. Without that, the first
+/// repetition that waits takes over.
+#[derive(Debug)]
+pub struct Idempotency {
+    store: Arc<dyn IdempotencyStore>,
+    options: IdempotencyOptions,
+    in_progress: Arc<Mutex<HashMap<Lane, Arc<Turn>>>>,
+}
+
+/// A call, told from every other.
+type Lane = (CallKey, [u8; 32]);
+
+/// Its holder processes the call, and leaves what came of it to those who wait.
+type Turn = tokio::sync::Mutex<Option<Result<Object, CallError>>>;
+
+impl Idempotency {
+    /// Keeps answers in `store`, which all bindings of a server share.
+    pub fn layer(store: Arc<dyn IdempotencyStore>) -> AroundLayer<Self> {
+        Self::with_options(store, IdempotencyOptions::default())
+    }
+
+    /// As [`layer`](Self::layer), with options.
+    pub fn with_options(
+        store: Arc<dyn IdempotencyStore>,
+        options: IdempotencyOptions,
+    ) -> AroundLayer<Self> {
+        around(Self {
+            store,
+            options,
+            in_progress: Arc::default(),
+        })
+    }
+
+    async fn find(&self, key: &CallKey, digest: &[u8; 32]) -> Option<Object> {
+        let found = self.store.find(key).await.unwrap_or_else(|fault| {
+            tracing::warn!(%fault, %key, "kept answers cannot be read");
+            None
+        })?;
+        let age = (self.options.now)().saturating_sub(found.at);
+        let keep = i64::try_from(self.options.keep.as_millis()).unwrap_or(i64::MAX);
+        if age > keep {
+            return None;
+        }
+        if found.digest != *digest {
+            tracing::warn!(
+                monotonic_counter.idempotency_conflicts = 1_u64,
+                %key,
+                "the key of an earlier call with another request"
+            );
+            return None;
+        }
+        Object::parse(found.content, self.options.largest)
+            .inspect_err(|error| tracing::warn!(%error, %key, "a kept answer is no JSON"))
+            .ok()
+    }
+
+    async fn keep(&self, key: &CallKey, digest: [u8; 32], content: &Object) {
+        let content = content.text().clone();
+        if content.len() > self.options.largest {
+            let bytes = content.len();
+            tracing::debug!(%key, bytes, "an answer too large to be kept");
+            return;
+        }
+        let at = (self.options.now)();
+        let answer = Answer {
+            digest,
+            content,
+            at,
+        };
+        if let Err(fault) = self.store.keep(key, answer).await {
+            tracing::warn!(%fault, %key, "an answer is not kept");
+        }
+    }
+
+    fn turn(&self, lane: &Lane) -> Waiting {
+        let mut lanes = self
+            .in_progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let turn = lanes.entry(lane.clone()).or_default().clone();
+        Waiting {
+            turn,
+            lane: lane.clone(),
+            lanes: self.in_progress.clone(),
+        }
+    }
+}
+
+/// A place in line. The line is forgotten with the last one in it.
+struct Waiting {
+    turn: Arc<Turn>,
+    lane: Lane,
+    lanes: Arc<Mutex<HashMap<Lane, Arc<Turn>>>>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's and this one.
+        if Arc::strong_count(&self.turn) == 2 {
+            lanes.remove(&self.lane);
+        }
+    }
+}
+
+impl Around for Idempotency {
+    async fn around<S: Inner>(
+        self: Arc<Self>,
+        mut call: Call,
+        mut inner: S,
+    ) -> Result<Reply, CallError> {
+        let Some(key) = key_of(&mut call)? else {
+            return inner.call(call).await;
+        };
+        let digest = digest(call.make_form()?);
+        let lane = (key, digest);
+        let place = self.turn(&lane);
+        let mut turn = place.turn.lock().await;
+        if let Some(done) = &*turn {
+            return done.clone().map(answer);
+        }
+        let (key, digest) = &lane;
+        if let Some(content) = self.find(key, digest).await {
+            *turn = Some(Ok(content.clone()));
+            return Ok(answer(content));
+        }
+        let mut reply = inner.call(call).await;
+        match &mut reply {
+            Ok(Reply::Message(message)) => {
+                let content = message.content().clone();
+                self.keep(key, *digest, &content).await;
+                *turn = Some(Ok(content));
+            }
+            // A handler that answers by a stream where its row says message: whoever reads the reply says so.
+            Ok(_) => {}
+            Err(error) => *turn = Some(Err(error.clone())),
+        }
+        drop(turn);
+        reply
+    }
+}
+
+fn answer(content: Object) -> Reply {
+    Reply::Message(Message::from_content(content))
+}
+
+/// The key of a call whose answer is kept.
+fn key_of(call: &mut Call) -> Result<Option<CallKey>, CallError> {
+    let spec = call.spec();
+    let (Repetition::Keyed { by }, ReplyShape::Message) = (spec.idempotency, spec.reply) else {
+        return Ok(None);
+    };
+    let Some(origin) = call.context().origin().cloned() else {
+        return Ok(None);
+    };
+    let mut parameters = call.operation().path().segments().filter_map(|segment| {
+        let Segment::Parameter(name) = segment else {
+            return None;
+        };
+        Some(name)
+    });
+    let Some(at) = parameters.position(|name| name == by) else {
+        return Ok(None);
+    };
+    let key = call.make_form()?.parts().path_parameter(at).to_owned();
+    Ok(Some(CallKey {
+        origin,
+        operation: spec.name,
+        key,
+    }))
+}
+
+/// What has to be equal for two calls to be one: the parameters as they mean, and the content as it is signed.
+fn digest(form: &EndpointForm) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    // Each piece with its length before it, so that no two lists of pieces are one text.
+    let mut piece = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    let parts = form.parts();
+    piece(&(parts.path.len() as u64).to_be_bytes());
+    for parameter in &parts.path {
+        piece(parameter.as_bytes());
+    }
+    for (name, value) in parts.query.iter() {
+        piece(name.as_bytes());
+        piece(value.as_bytes());
+    }
+    // No body counts as an empty one, here as everywhere; their signatures differ, what they ask does not.
+    match &parts.content {
+        Content::Absent => piece(b"{}"),
+        content => piece(&content.bytes()),
+    }
+    hash.finalize().into()
+}

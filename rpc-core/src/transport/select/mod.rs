@@ -1,0 +1,450 @@
+//! Which binding a call goes by, and what happens when that one fails.
+//!
+//! - `policy.rs`: what the operator wants, and how the choice behaves
+//! - `offers.rs`: what a destination says of itself
+//! - `state.rs`: what is remembered of how each binding fared
+//! - `plan.rs`: from those three to the bindings that a call may try
+//! - `reason.rs`: why a call leaves a binding, and whether it may
+//! - `status.rs`: what can be seen of it all
+
+mod offers;
+mod plan;
+mod policy;
+mod reason;
+mod state;
+mod status;
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use async_trait::async_trait;
+use moka::{future::Cache, policy::EvictionPolicy};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use self::{
+    plan::{Plan, Step},
+    state::{Attempt, Destination},
+};
+use super::{Capabilities, Offers, Transport};
+use crate::{
+    ServerName,
+    call::{Call, Reply},
+    error::{CallError, Delivery, TransportError, TransportErrorKind},
+    layers::{FellBack, stream},
+};
+
+pub use policy::{Policies, Policy, Preference, SelectOptions};
+pub use reason::FallbackReason;
+pub use status::{BindingStatus, DestinationStatus, LatencySummary, Why};
+
+/// A transport that is several: for each call it chooses the binding by what the operator wants, what the destination offers and how it fared
+/// before, and goes back to the baseline where that one fails.
+///
+/// - *Order*: the operator's policy; the sources of offers in their order; the baseline. A source adds bindings and never takes one away, replaces what a source before it
+///   said, or moves the baseline. No call waits for a source: while a destination's offers are looked up, its calls go by the baseline.
+/// - *Falling back*: a call that was surely not processed goes by the baseline next, whatever it is; one that may have been, only if it is safe or keyed, with the same form, content
+///   and credentials. An error as the answer is final, and so is a reply of which the head has come. Two bindings at most, and one deadline.
+/// - *Time*: while an attempt that could be repeated waits for its reply, [`SelectOptions::reserve`] of the time to the deadline, or to the operation's clock for the head, is kept
+///   for the other binding. A call that must not be repeated has all the time: nobody can tell from outside whether it was sent, so its transport has to bound how long it connects.
+/// - *Backing off*: a binding that fails is left alone, from a minute to an hour, and then one call finds out. That a call is slow, or refused for what it is,
+///   does not count. The baseline is never left alone, so a failure of another binding never counts against the destination.
+/// - *Policies* can be changed at any time. A call under way ends its attempt; whether it may fall back is asked anew.
+///
+/// Each fallback is counted in [`DestinationStatus`], told to the [observer](SelectOptions::observer) and an event of `tracing` with its [`FallbackReason`].
+/// It stands behind [`Sign`](crate::auth::Sign), because another binding gets the same signature, and behind [`Flow`](crate::layers::Flow), so that a destination has one transaction
+/// in flight whatever the binding. Dropping a call cancels the attempt that is under way.
+#[derive(Clone)]
+pub struct Select {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The baseline first.
+    transports: Vec<Arc<dyn Transport>>,
+    sources: Arc<[Arc<dyn Offers>]>,
+    policies: RwLock<Arc<Policies>>,
+    destinations: Cache<ServerName, Arc<Destination>>,
+    look_ups: Arc<Semaphore>,
+    options: Arc<SelectOptions>,
+}
+
+/// What an attempt came to, if it did not end the call.
+struct Failed {
+    error: TransportError,
+    attempt: Attempt,
+    /// No reply came in time. Another binding shows whether that was the binding's fault.
+    hung: bool,
+}
+
+impl Select {
+    /// Chooses among `baseline` and `others`. Policies are all default until they are [set](Self::set_policies).
+    pub fn new(
+        baseline: Arc<dyn Transport>,
+        others: Vec<Arc<dyn Transport>>,
+        sources: Vec<Arc<dyn Offers>>,
+        options: SelectOptions,
+    ) -> Self {
+        let mut transports = vec![baseline];
+        transports.extend(others);
+        Self {
+            shared: Arc::new(Shared {
+                transports,
+                sources: sources.into(),
+                policies: RwLock::default(),
+                destinations: Cache::builder()
+                    .max_capacity(options.capacity)
+                    .eviction_policy(EvictionPolicy::lru())
+                    .build(),
+                look_ups: Arc::new(Semaphore::new(options.look_ups)),
+                options: Arc::new(options),
+            }),
+        }
+    }
+
+    /// Replaces what the operator wants. Calls that begin from now on go by it.
+    pub fn set_policies(&self, policies: Policies) {
+        let known: Vec<_> = self.bindings().collect();
+        let of_policies = std::iter::once(&policies.default).chain(policies.peers.values());
+        let named = of_policies.filter_map(|policy| match &policy.binding {
+            Preference::Only(name) => Some(name),
+            Preference::Auto => None,
+        });
+        for name in named.chain(&policies.disabled) {
+            if !known.contains(&name.as_str()) {
+                tracing::warn!(binding = name, ?known, "a policy names an unknown binding");
+            }
+        }
+        let mut own = self
+            .shared
+            .policies
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *own = Arc::new(policies);
+    }
+
+    /// What the operator wants now.
+    pub fn policies(&self) -> Arc<Policies> {
+        let policies = self.shared.policies.read();
+        policies.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The names of the bindings, the baseline first: those that a policy can name.
+    pub fn bindings(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.shared
+            .transports
+            .iter()
+            .map(|transport| transport.name())
+    }
+
+    /// Every destination that is remembered, by name: at most [`SelectOptions::capacity`].
+    pub fn destinations(&self) -> Vec<DestinationStatus> {
+        let policies = self.policies();
+        let mut destinations: Vec<_> = self
+            .shared
+            .destinations
+            .iter()
+            .map(|(_, destination)| self.shared.status(&destination, &policies))
+            .collect();
+        destinations.sort_by(|a, b| a.destination.cmp(&b.destination));
+        destinations
+    }
+
+    /// One destination, if it is remembered.
+    pub async fn destination(&self, name: &ServerName) -> Option<DestinationStatus> {
+        let destination = self.shared.destinations.get(name).await?;
+        Some(self.shared.status(&destination, &self.policies()))
+    }
+
+    async fn remembered(&self, name: &ServerName) -> Arc<Destination> {
+        let shared = &self.shared;
+        let fresh = async {
+            let sources = shared.sources.len();
+            Arc::new(Destination::new(name.clone(), self.bindings(), sources))
+        };
+        let entry = shared.destinations.entry_by_ref(name);
+        entry.or_insert_with(fresh).await.into_value()
+    }
+
+    /// The bindings that a call may try now. A look-up begins if one is due.
+    async fn plan(&self, destination: &Arc<Destination>) -> Plan {
+        let shared = &self.shared;
+        let policies = self.policies();
+        let mut plan = shared.plan(destination, &policies);
+        if plan.asks_sources {
+            offers::refresh(
+                destination,
+                &shared.sources,
+                &shared.look_ups,
+                &shared.options,
+            );
+            if plan.steps.is_empty() {
+                // The policy leaves nothing but what the look-up may find.
+                destination.look_up.wait().await;
+                plan = shared.plan(destination, &self.policies());
+            }
+        }
+        plan
+    }
+}
+
+#[async_trait]
+impl Transport for Select {
+    fn name(&self) -> &'static str {
+        "select"
+    }
+
+    /// What every binding can do; the largest message is the baseline's.
+    fn capabilities(&self) -> Capabilities {
+        let transports = self.shared.transports.iter();
+        let all = transports.map(|transport| transport.capabilities());
+        all.reduce(|all, one| Capabilities {
+            streaming: all.streaming && one.streaming,
+            multiplexed: all.multiplexed && one.multiplexed,
+            deadline_propagation: all.deadline_propagation && one.deadline_propagation,
+            cancellation: all.cancellation && one.cancellation,
+            delivery_certainty: all.delivery_certainty && one.delivery_certainty,
+            channel_binding: all.channel_binding && one.channel_binding,
+            max_message: all.max_message,
+        })
+        .unwrap_or(Capabilities::NONE)
+    }
+
+    async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
+        let shared = &self.shared;
+        let Some(name) = call.context().destination.clone() else {
+            return shared.transports[0].send(call).await;
+        };
+        // Made once: what goes out by a second binding is what the first one had.
+        call.make_form()?;
+        let begun = Instant::now();
+        let destination = self.remembered(&name).await;
+        let plan = self.plan(&destination).await;
+        let Some((first, attempt, next)) = shared.begin(&destination, &plan, &call) else {
+            call.context().note_binding("");
+            return Err(plan.refusal(&name).into());
+        };
+        let Some(next) = next else {
+            let result = shared.attempt(&first, attempt, call, None).await?;
+            return result.map_err(|failed| failed.error.into());
+        };
+        let limit = shared.limit(&call, begun);
+        let failed = match shared
+            .attempt(&first, attempt, call.duplicate(), limit)
+            .await?
+        {
+            Ok(reply) => return Ok(reply),
+            Err(failed) => failed,
+        };
+        let reason = match failed.hung {
+            true => Some(FallbackReason::NoReply),
+            false => FallbackReason::of(&failed.error, call.spec().idempotency),
+        };
+        let Some(reason) = reason.filter(|_| has_time(&call)) else {
+            return Err(failed.error.into());
+        };
+        // The operator may have changed what is allowed while the first attempt was under way.
+        let now = shared.plan(&destination, &self.policies());
+        if !now.steps.iter().any(|step| step.binding == next.binding) {
+            return Err(failed.error.into());
+        }
+        let to = now.connect_to(next.binding).cloned();
+        let Some(attempt) = destination.begin(next.binding, to.clone(), true) else {
+            return Err(failed.error.into());
+        };
+        let next = Step {
+            connect_to: to,
+            ..next
+        };
+        shared.fell_back(&destination, &call, (&first, &next), reason);
+        let result = shared.attempt(&next, attempt, call, None).await;
+        if failed.hung && !matches!(result, Ok(Err(_))) {
+            failed.attempt.hung(&shared.options);
+        }
+        result?
+            .map_err(|second| both(failed.error, second.error, first_name(shared, &first)).into())
+    }
+}
+
+impl fmt::Debug for Select {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Select")
+            .field("transports", &self.shared.transports)
+            .field("sources", &self.shared.sources)
+            .field("destinations", &self.shared.destinations.entry_count())
+            .field("options", &self.shared.options)
+            .finish_non_exhaustive()
+    }
+}
+
+fn first_name(shared: &Shared, step: &Step) -> &'static str {
+    shared.transports[step.binding].name()
+}
+
+impl Shared {
+    /// Begins the first attempt, by the first binding of the plan that is not left alone.
+    fn begin(
+        &self,
+        destination: &Arc<Destination>,
+        plan: &Plan,
+        call: &Call,
+    ) -> Option<(Step, Attempt, Option<Step>)> {
+        let mut left: Vec<&Step> = Vec::new();
+        let last = plan.steps.len().checked_sub(1)?;
+        for (at, step) in plan.steps.iter().enumerate() {
+            let begun = destination.begin(step.binding, step.connect_to.clone(), at == last);
+            let Some(attempt) = begun else {
+                left.push(step);
+                continue;
+            };
+            for left in left {
+                self.fell_back(destination, call, (left, step), FallbackReason::BackingOff);
+            }
+            // Two bindings at most: the second is always the last resort.
+            let next = (at < last).then(|| plan.steps[last].clone());
+            return Some((step.clone(), attempt, next));
+        }
+        None
+    }
+
+    /// Sends the call by one binding. The outer error is the peer's answer; it ends the call as a reply does.
+    async fn attempt(
+        &self,
+        step: &Step,
+        attempt: Attempt,
+        mut call: Call,
+        limit: Option<Instant>,
+    ) -> Result<Result<Reply, Failed>, CallError> {
+        let transport = &self.transports[step.binding];
+        let context = call.context_mut();
+        if let Some(to) = &step.connect_to {
+            context.connect_to = Some(to.clone());
+        }
+        context.note_binding(transport.name());
+        let deadline = context.deadline;
+        let sending = transport.send(call);
+        let result = match limit {
+            Some(limit) => match timeout_at(limit, sending).await {
+                Ok(result) => result,
+                Err(_) => {
+                    let error = no_reply(transport.name(), attempt.begun());
+                    attempt.failed(&error.clone().into(), Some(Instant::now()), &self.options);
+                    return Ok(Err(Failed {
+                        error,
+                        attempt,
+                        hung: true,
+                    }));
+                }
+            },
+            None => sending.await,
+        };
+        match result {
+            Ok(reply) => {
+                attempt.answered(false);
+                let options = self.options.clone();
+                let watched = Watched {
+                    attempt,
+                    deadline,
+                    options,
+                };
+                stream::watch(reply, watched).map(Ok)
+            }
+            Err(CallError::Federation(error)) => {
+                attempt.answered(true);
+                attempt.worked();
+                Err(error.into())
+            }
+            Err(CallError::Transport(error)) => {
+                attempt.failed(&error.clone().into(), deadline, &self.options);
+                Ok(Err(Failed {
+                    error,
+                    attempt,
+                    hung: false,
+                }))
+            }
+        }
+    }
+
+    /// Until when the first attempt may wait, if the call may be repeated at all.
+    fn limit(&self, call: &Call, begun: Instant) -> Option<Instant> {
+        let spec = call.spec();
+        if !spec.idempotency.is_repeatable() {
+            return None;
+        }
+        let now = Instant::now();
+        let context = call.context();
+        let head = context.head_by.unwrap_or(begun + spec.clocks.head);
+        let end = context.deadline.map_or(head, |end| end.min(head));
+        let left = end.saturating_duration_since(now);
+        Some(now + left.saturating_sub(self.options.reserve.min(left / 2)))
+    }
+
+    fn fell_back(
+        &self,
+        destination: &Destination,
+        call: &Call,
+        (from, to): (&Step, &Step),
+        reason: FallbackReason,
+    ) {
+        destination.count(from.binding, reason);
+        let fallback = FellBack {
+            destination: destination.name.clone(),
+            operation: call.spec().name,
+            from: self.transports[from.binding].name(),
+            to: self.transports[to.binding].name(),
+            reason,
+        };
+        fallback.trace();
+        if let Some(observer) = &self.options.observer {
+            observer.fell_back(&fallback);
+        }
+    }
+}
+
+/// Follows a reply to its end: a binding that breaks off every reply does not work.
+struct Watched {
+    attempt: Attempt,
+    deadline: Option<Instant>,
+    options: Arc<SelectOptions>,
+}
+
+impl stream::Watch for Watched {
+    fn ended(&mut self, error: Option<&CallError>) {
+        match error {
+            None => self.attempt.worked(),
+            Some(error) => self.attempt.failed(error, self.deadline, &self.options),
+        }
+    }
+}
+
+/// Whether the deadline leaves time for another attempt.
+fn has_time(call: &Call) -> bool {
+    let deadline = call.context().deadline;
+    deadline.is_none_or(|deadline| deadline > Instant::now())
+}
+
+fn no_reply(binding: &str, begun: Instant) -> TransportError {
+    let message = format!(
+        "no reply over {binding} within {:?}; the time left is kept for another binding",
+        begun.elapsed()
+    );
+    TransportError::new(
+        TransportErrorKind::Timeout,
+        Delivery::MaybeProcessed,
+        message,
+    )
+}
+
+/// The error of two attempts: the second's, but no more certain than both.
+fn both(first: TransportError, second: TransportError, binding: &str) -> TransportError {
+    let delivery = match (first.delivery(), second.delivery()) {
+        (Delivery::MaybeProcessed, _) => Delivery::MaybeProcessed,
+        (_, second) => second,
+    };
+    let message = format!("{second}; before that, over {binding}: {first}");
+    TransportError::new(second.kind(), delivery, message).with_source(second)
+}

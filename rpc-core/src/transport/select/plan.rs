@@ -1,0 +1,143 @@
+//! From policy, offers and memory to the bindings that a call may try.
+
+use std::sync::Arc;
+
+use super::{
+    BindingStatus, DestinationStatus, FallbackReason, Policies, Preference, Shared, Why,
+    state::{self, Destination},
+};
+use crate::{
+    ServerName,
+    error::{Delivery, TransportError, TransportErrorKind},
+    transport::ConnectTo,
+};
+
+/// The bindings that a call may try, best first. The last is the last resort: it is tried even if it is left alone.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// Whether what the destination offers matters.
+    pub(super) asks_sources: bool,
+}
+
+/// One binding to try.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    /// Which transport.
+    pub(super) binding: usize,
+    /// Where to connect, for this binding alone.
+    pub(super) connect_to: Option<ConnectTo>,
+    pub(super) why: Why,
+}
+
+impl Plan {
+    /// Where to connect for a binding of the plan.
+    pub(super) fn connect_to(&self, binding: usize) -> Option<&ConnectTo> {
+        let step = self.steps.iter().find(|step| step.binding == binding);
+        step.and_then(|step| step.connect_to.as_ref())
+    }
+
+    /// Why nothing is sent.
+    pub(super) fn refusal(&self, destination: &ServerName) -> TransportError {
+        TransportError::new(
+            TransportErrorKind::Refused,
+            Delivery::NotSent,
+            format!(
+                "the policy for {destination} leaves no binding: the one that it requires is switched off, unknown, or not offered there"
+            ),
+        )
+    }
+}
+
+impl Shared {
+    pub(super) fn plan(&self, destination: &Destination, policies: &Policies) -> Plan {
+        let policy = policies.of(&destination.name);
+        let is_free = |binding: usize| policies.allows(self.transports[binding].name());
+        let by_name = |name: &str| {
+            let at = self.transports.iter().position(|one| one.name() == name);
+            at.filter(|&at| is_free(at))
+        };
+        let step = |binding, offered: Option<ConnectTo>, why| Step {
+            binding,
+            connect_to: policy.connect_to.clone().or(offered),
+            why,
+        };
+        let mut plan = Plan {
+            steps: Vec::new(),
+            asks_sources: false,
+        };
+        match &policy.binding {
+            Preference::Only(name) => {
+                plan.steps
+                    .extend(by_name(name).map(|at| step(at, None, Why::Policy)));
+            }
+            Preference::Auto => {
+                plan.asks_sources = (1..self.transports.len()).any(is_free);
+                let choices = destination.look_up.choices(&self.sources);
+                plan.steps.extend(choices.into_iter().filter_map(|choice| {
+                    // The baseline is where it is: no source moves it.
+                    let at = by_name(&choice.binding).filter(|&at| at != 0)?;
+                    Some(step(at, choice.connect_to, Why::Offered(choice.source)))
+                }));
+            }
+        }
+        let has_baseline = plan.steps.iter().any(|step| step.binding == 0);
+        if !policy.required && !has_baseline && is_free(0) {
+            let why = match (&policy.binding, plan.steps.is_empty()) {
+                (Preference::Only(_), true) => Why::Unavailable,
+                _ => Why::Baseline,
+            };
+            plan.steps.push(step(0, None, why));
+        }
+        plan
+    }
+
+    pub(super) fn status(
+        &self,
+        destination: &Arc<Destination>,
+        policies: &Policies,
+    ) -> DestinationStatus {
+        let plan = self.plan(destination, policies);
+        let free = plan.steps.iter().position(|step| {
+            let fared = destination.fared(step.binding);
+            fared.is_free(step.connect_to.as_ref())
+        });
+        let at = free.or(plan.steps.len().checked_sub(1));
+        let (binding, why) = match at {
+            None => (None, Why::Unavailable),
+            Some(at) => {
+                let step = &plan.steps[at];
+                let why = if at > 0 { Why::BackingOff } else { step.why };
+                (Some(self.transports[step.binding].name()), why)
+            }
+        };
+        let bindings = self.transports.iter().enumerate();
+        DestinationStatus {
+            destination: destination.name.clone(),
+            binding,
+            why,
+            bindings: bindings
+                .map(|(at, transport)| binding_status(destination, at, transport.name()))
+                .collect(),
+        }
+    }
+}
+
+fn binding_status(destination: &Destination, at: usize, binding: &'static str) -> BindingStatus {
+    let fared = destination.fared(at);
+    let reasons = FallbackReason::ALL.into_iter();
+    BindingStatus {
+        binding,
+        calls: fared.calls,
+        in_flight: fared.in_flight,
+        errors: fared.errors,
+        error_answers: fared.error_answers,
+        fallbacks: reasons
+            .map(|reason| (reason, fared.fallbacks[reason as usize]))
+            .filter(|(_, number)| *number > 0)
+            .collect(),
+        latency: fared.latency.summary(),
+        failures: fared.failures,
+        backing_off: state::left(fared.until),
+    }
+}
