@@ -222,6 +222,7 @@ fn two_servers_talk_and_one_that_is_killed_goes_on_where_it_was() {
         (two.order(&format!("read {room} 100")), sorted(&state))
     });
     let shown: Vec<_> = shown.collect();
+    speaks_grpc_with(&mut one, &houses[1]);
 
     two.kill();
     let sent = one.order(&format!("send alice {} while you were away", rooms[0]));
@@ -230,6 +231,9 @@ fn two_servers_talk_and_one_that_is_killed_goes_on_where_it_was() {
     for (room, (events, state)) in rooms.iter().zip(&shown) {
         assert_eq!(two.order(&format!("read {room} 100")), *events);
         assert_eq!(sorted(&two.order(&format!("state {room}"))), *state);
+        // The other server leaves it alone for a while, unless it speaks.
+        two.order(&format!("send bob {room} back again"));
+        one.hears(room, "back again");
         one.order(&format!("send alice {room} welcome back"));
         two.hears(room, "welcome back");
         let sent = two.order(&format!("send bob {room} thanks"));
@@ -237,8 +241,23 @@ fn two_servers_talk_and_one_that_is_killed_goes_on_where_it_was() {
     }
     let events = two.order(&format!("read {}", rooms[0])).to_string();
     assert!(events.contains("while you were away"), "{events}");
+    speaks_grpc_with(&mut two, &houses[0]);
     assert!(one.terminate(), "it ends well");
     assert!(two.terminate(), "it ends well");
+}
+
+/// It has read in the other's signed key document that it may.
+#[track_caller]
+fn speaks_grpc_with(house: &mut Running, other: &House) {
+    let servers = house.order("servers");
+    assert_eq!(servers[0]["server"], json!(other.name()));
+    assert_eq!(servers[0]["binding"], json!("grpc/1"), "{servers}");
+    assert_eq!(servers[0]["why"], json!("signed"));
+    assert_ne!(
+        servers[0]["bindings"]["grpc/1"]["calls"],
+        json!(0),
+        "{servers}"
+    );
 }
 
 fn sorted(list: &Value) -> Vec<String> {
@@ -323,6 +342,7 @@ fn a_command_that_cannot_be_done_says_why_and_the_next_one_is_done() {
         "members",
         "rooms",
         "invitations",
+        "servers",
     ] {
         assert!(help.to_string().contains(command), "{command}");
     }
