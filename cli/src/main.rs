@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod gateway;
 mod serve;
 
 use std::process::ExitCode;
@@ -23,11 +24,14 @@ enum Command {
     Demo(demo::Options),
     /// Runs a small homeserver under a real name, to try federation with; it is an example, and no server for daily use
     Serve(serve::Options),
+    /// Stands beside a homeserver and changes the wire between it and others
+    Gateway(gateway::Options),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(options) => demo::main(&options),
         Command::Serve(options) => serve::main(&options),
+        Command::Gateway(options) => gateway::main(&options),
     }
 }
