@@ -17,6 +17,7 @@ import actions
 import behind_nginx
 import broken_grpc
 import evidence
+import example_homeserver
 import nginx
 import operators
 import outages
@@ -50,7 +51,7 @@ PARTS = [
         + strangers.ALL,
     ),
     ("a gateway behind nginx", topologies.behind_nginx, behind_nginx.ALL),
-    # The example homeserver and a Synapse come here.
+    ("our example homeserver and a Synapse", example_homeserver.topology, example_homeserver.ALL),
 ]
 
 
