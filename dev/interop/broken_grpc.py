@@ -81,6 +81,9 @@ def goes_on(pair, fault, reasons, claimed):
         metrics = server.gateway.metrics()
         assert server.middle.spoilt or fault is Fault.CLOSED, "the fault met nothing"
         assert metrics.calls("outbound", binding=HTTPS, outcome="ok") > 0, metrics.operations("outbound")
+        # Nobody had to ask again: the gateways' own second attempt was enough. The claim is another matter.
+        failed = [own for own, _ in metrics.of("comity_calls_total", direction="outbound") if own["outcome"] != "ok"]
+        assert all(own["operation"] == "ClaimKeys" and not claimed for own in failed), failed
     # The claim of hs2 falls back only if that is safe; the message of hs1 always does.
     fallbacks = pair.hs1.gateway.metrics().fallbacks()
     assert fallbacks and set(fallbacks) <= reasons, fallbacks
