@@ -53,7 +53,7 @@ def goes_on(pair, fault, reasons, claimed):
         assert server.gateway.metrics().calls("outbound", binding=GRPC) > 0, "gRPC did not work in the first place"
         assert server.gateway.metrics().fallbacks() == {}, server.gateway.metrics().fallbacks()
         server.middle.spoilt = 0
-        server.middle.set(fault)
+        break_it(server, fault)
 
     start = time.monotonic()
     # Both directions meet the fault at once: a message from hs1, and from hs2 a claim, the one call that may not be sent twice.
@@ -88,6 +88,17 @@ def goes_on(pair, fault, reasons, claimed):
     fallbacks = pair.hs1.gateway.metrics().fallbacks()
     assert fallbacks and set(fallbacks) <= reasons, fallbacks
     pair.notes = f"the first message took {heard:.1f} s; fallbacks of hs1: {fallbacks}"
+
+
+def break_it(server, fault):
+    """The gateway meets the fault when it connects, or on the connection that it has."""
+    if fault in (Fault.RESET, Fault.BLACK_HOLE):
+        server.middle.set(fault)
+        return
+    # It is started again, so that no call is on a connection that is reset for the purpose: then more than one thing would be broken.
+    server.gateway.stop()
+    server.middle.set(fault)
+    server.gateway.start()
 
 
 class Claim:
