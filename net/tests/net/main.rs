@@ -6,6 +6,7 @@
 )]
 
 mod aborts;
+mod bounds;
 mod delivery;
 mod listener;
 mod ping;
