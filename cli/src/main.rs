@@ -2,11 +2,20 @@
 
 #![forbid(unsafe_code)]
 
+mod call;
+mod completions;
 mod demo;
+mod failure;
+mod keys;
+mod network;
+mod printable;
+mod resolve;
+mod signer;
+mod times;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// The Matrix Federation API over several transports.
 #[derive(Debug, Parser)]
@@ -18,12 +27,38 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Makes one federation call, and shows what comes back
+    Call(Box<call::Options>),
+    /// Prints a shell's completions for this program
+    Completions(completions::Options),
     /// Shows one implementation of the Federation API behind each transport, on loopback, and checks what arrives
     Demo(demo::Options),
+    /// Shows a server's signing keys, and what is wrong with them
+    Keys(Box<keys::Options>),
+    /// Shows every step from a server's name to the server, and what is wrong on the way
+    Resolve(Box<resolve::Options>),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Call(options) => wait(call::main(&options)),
+        Command::Completions(options) => completions::main(&options, Arguments::command()),
         Command::Demo(options) => demo::main(&options),
+        Command::Keys(options) => wait(keys::main(&options)),
+        Command::Resolve(options) => wait(resolve::main(&options)),
+    }
+}
+
+/// Runs a command that goes to the network to its end.
+fn wait(command: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            eprintln!("comity: the runtime cannot be started: {error}");
+            ExitCode::from(4)
+        }
     }
 }
