@@ -6,10 +6,12 @@ mod call;
 mod completions;
 mod demo;
 mod failure;
+mod gateway;
 mod keys;
 mod network;
 mod printable;
 mod resolve;
+mod serve;
 mod signer;
 mod times;
 
@@ -33,10 +35,14 @@ enum Command {
     Completions(completions::Options),
     /// Shows one implementation of the Federation API behind each transport, on loopback, and checks what arrives
     Demo(demo::Options),
+    /// Stands beside a homeserver and changes the wire between it and others
+    Gateway(gateway::Options),
     /// Shows a server's signing keys, and what is wrong with them
     Keys(Box<keys::Options>),
     /// Shows every step from a server's name to the server, and what is wrong on the way
     Resolve(Box<resolve::Options>),
+    /// Runs a small homeserver under a real name, to try federation with; it is an example, and no server for daily use
+    Serve(serve::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,8 +50,10 @@ fn main() -> ExitCode {
         Command::Call(options) => wait(call::main(&options)),
         Command::Completions(options) => completions::main(&options, Arguments::command()),
         Command::Demo(options) => demo::main(&options),
+        Command::Gateway(options) => gateway::main(&options),
         Command::Keys(options) => wait(keys::main(&options)),
         Command::Resolve(options) => wait(resolve::main(&options)),
+        Command::Serve(options) => serve::main(&options),
     }
 }
 

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::dns::{Absence, Answer, Known};
 
-/// Most addresses of one name; the connector tries no more of a whole route.
-const MAX_ADDRESSES: usize = 16;
+/// Most addresses of one name, and of either family; the connector tries no more of a whole route.
+pub(crate) const MAX_ADDRESSES: usize = 16;
 
 /// What is known of a name's addresses.
 #[derive(Debug)]

@@ -27,9 +27,6 @@ const SERVICES: [(&str, &str, &str); 2] = [
     ("_matrix._tcp", "5", "3.4"),
 ];
 
-/// Most targets of a service whose addresses are looked up.
-const MAX_TARGETS: usize = 8;
-
 /// Longest time that a hint to bindings counts.
 const MAX_HINT_AGE: Duration = Duration::from_secs(24 * 3600);
 
@@ -75,8 +72,7 @@ impl Discovery {
         destination: &ServerName,
         notes: &mut Notes,
     ) -> Result<Route, TransportError> {
-        let (server, place) = self.delegated(destination, notes).await?;
-        let own = server == *destination;
+        let (server, place, own) = self.delegated(destination, notes).await?;
         let addresses = match place {
             Place::Address(address) => {
                 notes.step(|_| Step::new(if own { "1" } else { "3.1" }, format!("{server}")));
@@ -91,15 +87,15 @@ impl Discovery {
         Ok(route_to(&server, addresses))
     }
 
-    /// Whom `destination` delegates to, itself if to nobody, and what that name says by itself.
+    /// Whom `destination` delegates to, and what that name says by itself. If to nobody, itself and `true`.
     async fn delegated(
         &self,
         destination: &ServerName,
         notes: &mut Notes,
-    ) -> Result<(ServerName, Place), TransportError> {
+    ) -> Result<(ServerName, Place, bool), TransportError> {
         let place = Place::of(destination).map_err(unresolved)?;
         if !matches!(place, Place::Name(_)) {
-            return Ok((destination.clone(), place));
+            return Ok((destination.clone(), place, true));
         }
         let known = self.well_known.get(destination).await?;
         notes.well_known(destination, &known);
@@ -107,9 +103,9 @@ impl Discovery {
             // One level: the name that is delegated to is not asked for a document.
             Ok(document) => {
                 let place = Place::of(&document.server).map_err(unresolved)?;
-                Ok((document.server.clone(), place))
+                Ok((document.server.clone(), place, false))
             }
-            Err(_) => Ok((destination.clone(), place)),
+            Err(_) => Ok((destination.clone(), place, true)),
         }
     }
 
@@ -153,7 +149,6 @@ impl Discovery {
                 "{service} says that the service is not offered (RFC 2782, target \".\")"
             )));
         }
-        let targets = &targets[..targets.len().min(MAX_TARGETS)];
         let known = targets.iter().map(|to| self.names.addresses(&to.target));
         let mut addresses = Vec::new();
         let mut failure = None;
@@ -231,7 +226,7 @@ impl Resolve for Discovery {
         to: &ConnectTo,
     ) -> Result<Route, TransportError> {
         // `Host` and the certificate's name may be delegated, and are not `to`'s to change.
-        let (server, _) = self.delegated(destination, &mut Notes::off()).await?;
+        let (server, _, _) = self.delegated(destination, &mut Notes::off()).await?;
         let addresses = match to.address() {
             Some(address) => vec![address],
             None => {

@@ -15,7 +15,7 @@ use crate::{
     well_known,
 };
 
-/// TTLs from this on, in seconds, are noted as a fault: one day.
+/// TTLs over this, in seconds, are noted as a fault: one day. That is how long an answer is kept at most, unless set otherwise.
 const LONG_TTL: u32 = 24 * 3600;
 
 /// Every step from a server name to where it is connected to.
@@ -195,7 +195,7 @@ impl Notes {
 
 impl Written {
     fn question(&mut self, number: &'static str, asked: String, known: &Known) -> Step {
-        if known.ttl >= LONG_TTL && known.ttl != u32::MAX {
+        if known.ttl > LONG_TTL {
             self.fault(format!("{asked} has a TTL of {} s", known.ttl));
         }
         let mut step = Step::new(number, asked);

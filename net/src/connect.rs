@@ -1,6 +1,7 @@
 //! Dialling a route.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, TlsStream};
 
+use crate::connect_unix::UnixPath;
 use crate::happy_eyeballs::first_to_connect;
 use crate::stream::Metered;
 use crate::{AddressGuard, ClientTls, ConnectionInfo, Counters, Protocol, Stream};
@@ -28,6 +30,7 @@ pub struct Connector {
     tls_timeout: Duration,
     attempt_delay: Duration,
     counters: Option<Counters>,
+    unix: Option<UnixPath>,
 }
 
 /// A connection that was dialled.
@@ -58,6 +61,15 @@ impl Connector {
             tls_timeout: Duration::from_secs(10),
             attempt_delay: Duration::from_millis(250),
             counters: None,
+            unix: None,
+        }
+    }
+
+    /// Dials this Unix socket, without TLS, whatever the route's addresses are: a server on the same host, which the socket's permissions vouch for.
+    pub fn to_unix(path: impl AsRef<Path>) -> Self {
+        Self {
+            unix: Some(UnixPath::new(path.as_ref())),
+            ..Self::with_optional_tls(None)
         }
     }
 
@@ -112,6 +124,10 @@ impl Connector {
         route: &Route,
         protocol: Protocol,
     ) -> Result<Connected, TransportError> {
+        if let Some(path) = &self.unix {
+            let counters = self.counters.clone();
+            return path.connect(self.connect_timeout, protocol, counters).await;
+        }
         let addresses = route.addresses.iter().copied().take(MAX_ADDRESSES);
         let outcome = first_to_connect(
             addresses.collect(),

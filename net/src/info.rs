@@ -1,7 +1,6 @@
 //! What is known about a connection, for whoever handles a request or response of it.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use http::{Extensions, Version};
@@ -9,11 +8,13 @@ use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 
+use crate::Address;
+
 /// One connection. Requests that a [`Listener`](crate::Listener) hands on, and responses of a [`Pool`](crate::Pool), carry it in their
 /// extensions as `Arc<ConnectionInfo>`; all of one connection carry the same.
 pub struct ConnectionInfo {
-    peer: SocketAddr,
-    local: SocketAddr,
+    peer: Address,
+    local: Address,
     version: Version,
     tls: Option<TlsInfo>,
     exporter: Option<Weak<dyn Export>>,
@@ -50,15 +51,15 @@ impl TlsInfo {
 
 impl ConnectionInfo {
     pub(crate) fn new(
-        peer: SocketAddr,
-        local: SocketAddr,
+        peer: impl Into<Address>,
+        local: impl Into<Address>,
         version: Version,
         tls: Option<(TlsInfo, Weak<dyn Export>)>,
     ) -> Self {
         let (tls, exporter) = tls.unzip();
         Self {
-            peer,
-            local,
+            peer: peer.into(),
+            local: local.into(),
             version,
             tls,
             exporter,
@@ -67,18 +68,22 @@ impl ConnectionInfo {
     }
 
     /// A connection without TLS: behind a proxy, or in a test without a socket.
-    pub fn without_tls(peer: SocketAddr, local: SocketAddr, version: Version) -> Self {
+    pub fn without_tls(
+        peer: impl Into<Address>,
+        local: impl Into<Address>,
+        version: Version,
+    ) -> Self {
         Self::new(peer, local, version, None)
     }
 
     /// The address at the other end.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+    pub fn peer(&self) -> &Address {
+        &self.peer
     }
 
     /// The address at this end.
-    pub fn local(&self) -> SocketAddr {
-        self.local
+    pub fn local(&self) -> &Address {
+        &self.local
     }
 
     /// `HTTP/1.1` or `HTTP/2`.
@@ -173,6 +178,8 @@ pub(crate) trait Export: Send + Sync {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn connection() -> ConnectionInfo {

@@ -1,8 +1,9 @@
 //! Dialling and accepting, for every binding of Comity.
 //!
-//! - [`Connector`] dials a [`Route`](comity_core::transport::Route): address guard, TCP, TLS for the name that the route asks for;
+//! - [`Connector`] dials a [`Route`](comity_core::transport::Route): address guard, TCP, TLS for the name that the route asks for; or a Unix socket on this host;
 //! - [`Pool`] sends HTTP requests over connections that it keeps, and says of each failure whether the peer may have acted on it;
-//! - [`Listener`] accepts HTTP/1.1 and HTTP/2 on one port, and hands each request to the first binding that claims it ([`Dispatch`]).
+//! - [`Listener`] accepts HTTP/1.1 and HTTP/2 on one port or Unix socket, bound or [`inherited`], and hands each request to the first binding that claims it
+//!   ([`Dispatch`]).
 //!
 //! # Limits
 //!
@@ -20,7 +21,11 @@
 //! | addresses tried for one route | 16 | – |
 //! | lead of an address over the next one (RFC 8305) | 250 ms | [`Connector::with_attempt_delay`] |
 //! | exchanges at once with one origin | 256 | [`PoolOptions::max_in_flight`] |
+//! | silence of an HTTP/2 connection with exchanges before a ping; until its answer | 10 s; 5 s | [`PoolOptions::ping_interval`], [`PoolOptions::ping_timeout`] |
+//! | the same of an accepted connection | 30 s; 20 s | – |
 //! | idle HTTP/1.1 connections kept for one origin, and how long | 16, 60 s | [`PoolOptions::max_idle`], [`PoolOptions::idle_timeout`] |
+//!
+//! What a client says of itself in `X-Forwarded-For` is believed of [`TrustedProxies`] alone.
 //!
 //! Request and response bodies are streams: their sizes, and the time of a whole call, are limited by the bindings.
 
@@ -28,22 +33,31 @@
 
 pub mod body;
 mod connect;
+mod connect_unix;
 mod delivery;
 mod guard;
 mod happy_eyeballs;
 mod info;
 mod listener;
 mod pool;
+mod proxies;
+mod range;
+mod socket;
 mod stream;
 mod tls;
 
 pub use body::{Body, BoxError};
 pub use connect::{Connected, Connector};
 pub use delivery::{delivery_of, transport_error};
-pub use guard::{AddressGuard, RangeError};
+pub use guard::AddressGuard;
 pub use info::{ConnectionInfo, ExportError, TlsInfo};
-pub use listener::{Claims, Dispatch, Drained, HttpService, Listener, ListenerOptions};
+pub use listener::{
+    Claims, Dispatch, Drained, HttpService, InheritedSocket, Listener, ListenerOptions, inherited,
+};
 pub use pool::{Pool, PoolOptions};
+pub use proxies::{ClientAddress, TrustedProxies};
+pub use range::RangeError;
+pub use socket::Address;
 pub use stream::{Counters, Stream};
 pub use tls::{ClientTls, ServerTls, TlsConfigError, provider};
 
@@ -78,7 +92,7 @@ mod http2_settings {
     pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
     pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
     pub(crate) const FRAME: u32 = 128 << 10;
-    /// A ping goes out when nothing was received for this long while streams are open.
+    /// A listener sends a ping when it received nothing for this long while streams are open. For a pool it is [`PoolOptions`](crate::PoolOptions) that says.
     pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);
     pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
     /// Streams that the peer reset before we looked at them (CVE-2023-44487, "rapid reset").

@@ -1,4 +1,4 @@
-//! The byte stream of one connection: TCP, counted, with or without TLS.
+//! The byte stream of one connection: a socket, counted, with or without TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use crate::info::{Export, ExportError, TlsInfo};
 use crate::listener::Activity;
+use crate::socket::Socket;
 
 /// Bytes that went over the wire, TLS records included. Clones count together.
 #[derive(Clone, Debug, Default)]
@@ -52,8 +53,8 @@ enum Inner {
 struct TlsHalf(Mutex<TlsStream<Metered>>);
 
 impl Stream {
-    pub(crate) fn plain(tcp: Metered) -> Self {
-        Self(Inner::Plain(tcp))
+    pub(crate) fn plain(socket: Metered) -> Self {
+        Self(Inner::Plain(socket))
     }
 
     pub(crate) fn tls(stream: TlsStream<Metered>) -> (Self, TlsInfo, std::sync::Weak<dyn Export>) {
@@ -173,18 +174,20 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A TCP stream whose bytes are counted, and whose reads and writes are noted.
+/// A socket whose bytes are counted, and whose reads and writes are noted.
 #[derive(Debug)]
 pub(crate) struct Metered {
-    tcp: TcpStream,
+    socket: Socket,
+    unread: Bytes,
     counters: Option<Counters>,
     activity: Option<Arc<Activity>>,
 }
 
 impl Metered {
-    pub(crate) fn new(tcp: TcpStream, counters: Option<Counters>) -> Self {
+    pub(crate) fn new(socket: impl Into<Socket>, counters: Option<Counters>) -> Self {
         Self {
-            tcp,
+            socket: socket.into(),
+            unread: Bytes::new(),
             counters,
             activity: None,
         }
@@ -193,6 +196,11 @@ impl Metered {
     pub(crate) fn with_activity(mut self, activity: Arc<Activity>) -> Self {
         self.activity = Some(activity);
         self
+    }
+
+    /// Has these bytes, which were read already, read once more.
+    pub(crate) fn unread(&mut self, bytes: Bytes) {
+        self.unread = bytes;
     }
 
     /// Notes what became of an attempt to write.
@@ -223,8 +231,14 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let again = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread[..again]);
+            self.unread.advance(again);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
         let bytes = buf.filled().len() - before;
         if bytes > 0 {
             if let Some(counters) = &self.counters {
@@ -244,7 +258,7 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        let wrote = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.wrote(wrote)
     }
 
@@ -253,19 +267,19 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wrote = Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs);
+        let wrote = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
         self.wrote(wrote)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

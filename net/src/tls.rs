@@ -12,8 +12,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 use crate::Protocol;
@@ -210,10 +211,35 @@ impl fmt::Debug for ClientTls {
     }
 }
 
-/// TLS for accepting: our certificate.
+/// Sessions that are remembered of clients of TLS 1.2 that take no ticket: rustls' own number.
+const SESSIONS: usize = 256;
+
+/// TLS for accepting: our certificate. Clones share it: [`ServerTls::reload`] changes it for all of them, while they serve.
 #[derive(Clone)]
 pub struct ServerTls {
-    config: ServerConfig,
+    offers: Arc<std::sync::RwLock<ServerOffers>>,
+}
+
+/// The settings, once for each choice of versions of HTTP.
+struct ServerOffers {
+    http1: Arc<ServerConfig>,
+    http2: Arc<ServerConfig>,
+    either: Arc<ServerConfig>,
+}
+
+impl ServerOffers {
+    fn new(config: &ServerConfig) -> Self {
+        let accept = |protocol: Protocol| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocol.alpn();
+            Arc::new(config)
+        };
+        Self {
+            http1: accept(Protocol::Http1),
+            http2: accept(Protocol::Http2),
+            either: accept(Protocol::Http1Or2),
+        }
+    }
 }
 
 impl ServerTls {
@@ -265,13 +291,40 @@ impl ServerTls {
 
     /// Settings of the caller's own making (certificates chosen by name, say). Its ALPN list is replaced.
     pub fn from_config(config: ServerConfig) -> Self {
-        Self { config }
+        Self {
+            offers: Arc::new(std::sync::RwLock::new(ServerOffers::new(&config))),
+        }
+    }
+
+    /// Shows another certificate (chain and private key, both PEM) from the next handshake on, in every listener that has these settings. Connections that are open go
+    /// on. Sessions of the certificate before are not resumed, so that every new connection proves the new one.
+    ///
+    /// # Errors
+    ///
+    /// If either is no PEM, or the key is not the certificate's: nothing changes then.
+    pub fn reload(&self, certificate_chain: &[u8], key: &[u8]) -> Result<(), TlsConfigError> {
+        let chain = certificates(certificate_chain)?;
+        let shown = CertifiedKey::from_der(chain, private_key(key)?, &provider())?;
+        let mut config = ServerConfig::clone(&self.accepting(Protocol::Http1));
+        config.cert_resolver = Arc::new(SingleCertAndKey::from(shown));
+        config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
+        let offers = ServerOffers::new(&config);
+        *self
+            .offers
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = offers;
+        Ok(())
     }
 
     pub(crate) fn accepting(&self, protocol: Protocol) -> Arc<ServerConfig> {
-        let mut config = self.config.clone();
-        config.alpn_protocols = protocol.alpn();
-        Arc::new(config)
+        let offers = self.offers.read();
+        let offers = offers.unwrap_or_else(|poisoned| poisoned.into_inner());
+        Arc::clone(match protocol {
+            Protocol::Http1 => &offers.http1,
+            Protocol::Http2 => &offers.http2,
+            Protocol::Http1Or2 => &offers.either,
+        })
     }
 }
 

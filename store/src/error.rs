@@ -8,7 +8,7 @@ use std::{
 
 /// A store cannot be opened, read or written. Cheap to clone: one failure may be many writers'.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("store{}: {kind}{}", at(path.as_deref()), advice(kind))]
+#[error("store{}: {kind}{}", at(path.as_deref()), self.advice())]
 pub struct StoreError {
     path: Option<PathBuf>,
     kind: Arc<Kind>,
@@ -50,6 +50,16 @@ impl StoreError {
         matches!(&*self.kind, Kind::Redb(redb::Error::DatabaseAlreadyOpen))
     }
 
+    fn advice(&self) -> &'static str {
+        if self.is_in_use() {
+            "; end the other process"
+        } else if self.is_damaged() {
+            "; move it away, and a new one is made"
+        } else {
+            ""
+        }
+    }
+
     /// Whether the file holds something else than a store, or a damaged one. Nothing in a store is irreplaceable: it may be moved away.
     pub fn is_damaged(&self) -> bool {
         match &*self.kind {
@@ -87,14 +97,4 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Resul
 
 fn at(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| format!(" {}", path.display()))
-}
-
-fn advice(kind: &Kind) -> &'static str {
-    match kind {
-        Kind::Redb(redb::Error::DatabaseAlreadyOpen) => "; end the other process",
-        Kind::Panicked(_) | Kind::Redb(redb::Error::Corrupted(_)) => {
-            "; move it away, and a new one is made"
-        }
-        _ => "",
-    }
 }

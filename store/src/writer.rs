@@ -62,12 +62,7 @@ impl Drop for Writer {
 
 fn run(database: &Database, mut taken: mpsc::Receiver<Waiting>) {
     while let Some(first) = taken.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH
-            && let Ok(next) = taken.try_recv()
-        {
-            batch.push(next);
-        }
+        let batch = gather(first, &mut taken);
         let (writes, told): (Vec<Write>, Vec<_>) =
             batch.into_iter().map(|one| (one.write, one.done)).unzip();
         let written = guarded(|| commit(database, writes));
@@ -81,6 +76,17 @@ fn run(database: &Database, mut taken: mpsc::Receiver<Waiting>) {
     }
 }
 
+/// The first write and those that wait behind it.
+fn gather(first: Waiting, taken: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+    let mut batch = vec![first];
+    while batch.len() < BATCH
+        && let Ok(next) = taken.try_recv()
+    {
+        batch.push(next);
+    }
+    batch
+}
+
 fn commit(database: &Database, writes: Vec<Write>) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     for write in writes {
@@ -88,4 +94,36 @@ fn commit(database: &Database, writes: Vec<Write>) -> Result<(), redb::Error> {
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_that_wait_are_one_transaction_of_a_bounded_size() {
+        let (waiting, mut taken) = mpsc::channel(WAITING);
+        let one = || Waiting {
+            write: Box::new(|_| Ok(())),
+            done: oneshot::channel().0,
+        };
+        for _ in 0..300 {
+            assert!(waiting.try_send(one()).is_ok());
+        }
+        assert_eq!(gather(one(), &mut taken).len(), BATCH);
+        assert_eq!(gather(one(), &mut taken).len(), 300 - (BATCH - 1) + 1);
+        assert_eq!(gather(one(), &mut taken).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_write_that_fails_tells_all_of_its_transaction_and_ends_no_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path().join("x.redb")).unwrap();
+        let writer = Writer::start(Arc::new(database)).unwrap();
+        let bad = writer.write(Box::new(|_| panic!("a page makes no sense")));
+        let error = bad.await.unwrap_err();
+        assert!(error.is_damaged(), "{error}");
+        assert!(error.to_string().contains("a page makes no sense"));
+        writer.write(Box::new(|_| Ok(()))).await.unwrap();
+    }
 }

@@ -9,7 +9,7 @@ use base64::{
 };
 use comity_core::{
     ServerName,
-    call::{CallContext, Credentials, TraceContext},
+    call::{CallContext, Credentials, TraceContext, hops},
     endpoint::EndpointForm,
     error::{Delivery, FederationError, TransportError, TransportErrorKind},
 };
@@ -127,12 +127,11 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<(CallContext, Option<Signed>),
         parent: one(headers, &TRACEPARENT)?.map(str::to_owned),
         state: one(headers, &TRACESTATE)?.map(str::to_owned),
     };
-    for hops in headers.get_all(VIA) {
-        let hops = hops
+    for list in headers.get_all(VIA) {
+        let list = list
             .to_str()
             .map_err(|_| FederationError::invalid_param("metadata `via` is malformed"))?;
-        let hops = hops.split(',').map(str::trim).filter(|hop| !hop.is_empty());
-        context.via.extend(hops.map(str::to_owned));
+        context.via.extend(hops(list).map(str::to_owned));
     }
     Ok((context, signed(headers)?))
 }

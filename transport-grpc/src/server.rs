@@ -4,7 +4,7 @@ use std::{any::Any, convert::Infallible, fmt, sync::Arc, task::Poll, time::Durat
 
 use bytes::Bytes;
 use comity_core::{
-    Boxed, CallService, Operations,
+    Boxed, CallService, Operations, ServerName,
     auth::Authenticator,
     call::{Authentication, Call, CallContext, Op, Reply, ReplyShape, TraceContext},
     endpoint::{
@@ -13,10 +13,12 @@ use comity_core::{
     },
     error::{CallError, FederationError},
 };
-use comity_net::{Body, ConnectionInfo, HttpService};
+use comity_net::{Body, ClientAddress, ConnectionInfo, HttpService};
 use comity_proto::InvokeRequest;
 use http::{
-    HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONTENT_TYPE, VIA},
+    request::Parts,
 };
 use prost::Message as _;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,7 +26,7 @@ use tonic::Status;
 use tower::{Service, ServiceExt, util::BoxCloneSyncService};
 
 use crate::{
-    MAX_MESSAGE, blob, chunks,
+    BINDING, MAX_MESSAGE, blob, chunks,
     client::is_grpc_type,
     codec::{Codecs, Row},
     error::{bad_request, request_too_large, to_status},
@@ -58,6 +60,8 @@ pub struct GrpcServerOptions {
     pub read_timeout: Duration,
     /// Whether W3C trace context is believed: for servers whose callers are configured peers. Not unless set.
     pub trace: bool,
+    /// The name of the gateway that this server is, if it answers for another: it stands in `via` of each reply, and of errors of its own.
+    pub via: Option<ServerName>,
 }
 
 impl Default for GrpcServerOptions {
@@ -65,6 +69,7 @@ impl Default for GrpcServerOptions {
         Self {
             read_timeout: Duration::from_secs(60),
             trace: false,
+            via: None,
         }
     }
 }
@@ -83,6 +88,13 @@ impl GrpcServerOptions {
         self.trace = true;
         self
     }
+
+    /// Sets the name of the gateway that this server is.
+    #[must_use]
+    pub fn with_via(mut self, name: ServerName) -> Self {
+        self.via = Some(name);
+        self
+    }
 }
 
 /// Whether a request is gRPC's: a predicate for `comity_net::Dispatch`.
@@ -93,20 +105,30 @@ pub fn is_grpc(head: &Parts) -> bool {
 /// Why a request gets no reply.
 enum Refusal {
     /// The answer, with our detail.
-    Answer(FederationError),
+    Answer(CallError),
     /// There is no such method: a status without our detail, so the caller knows that nothing was done.
     Lacks(String),
 }
 
 impl From<FederationError> for Refusal {
     fn from(error: FederationError) -> Self {
-        Self::Answer(error)
+        Self::Answer(error.into())
     }
 }
 
 impl From<CallError> for Refusal {
     fn from(error: CallError) -> Self {
-        Self::Answer(federation_error(error))
+        Self::Answer(error)
+    }
+}
+
+impl Shared {
+    /// An error, with the name of the gateway that this is.
+    fn spoken(&self, error: CallError) -> CallError {
+        match &self.options.via {
+            Some(name) => error.spoken_by(name.as_str()),
+            None => error,
+        }
     }
 }
 
@@ -162,6 +184,7 @@ impl GrpcServer {
         if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
             context.connection = Some(info.clone() as Arc<dyn Any + Send + Sync>);
         }
+        context.client = ClientAddress::of(&head.extensions);
         Ok((context, signed))
     }
 
@@ -188,11 +211,21 @@ impl GrpcServer {
         if head.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED);
         }
-        match self.reply(&head, body).await {
+        let shared = Arc::clone(&self.shared);
+        let mut response = match self.reply(&head, body).await {
             Ok(body) => response(body),
-            Err(Refusal::Answer(error)) => status_response(&to_status(&error)),
+            Err(Refusal::Answer(error)) => {
+                let error = federation_error(shared.spoken(error));
+                status_response(&to_status(&error))
+            }
             Err(Refusal::Lacks(what)) => status_response(&Status::unimplemented(what)),
+        };
+        if let Some(name) = &shared.options.via
+            && let Ok(via) = HeaderValue::try_from(format!("{BINDING} {name}"))
+        {
+            response.headers_mut().insert(VIA, via);
         }
+        response
     }
 
     async fn reply(self, head: &Parts, body: Body) -> Result<Body, Refusal> {
@@ -323,14 +356,16 @@ impl GrpcServer {
         let message = self
             .message(deadline, body, message_limit(limit), limit)
             .await?;
+        let shared = Arc::clone(&self.shared);
         let request = InvokeRequest::decode(message).map_err(|error| bad_request(&error.into()))?;
         let reply = match self.read_invoked(request, signed, context) {
             Ok(call) => {
                 let operation = call.operation();
                 let result = within(deadline, self.service.oneshot(call)).await;
-                write_reply(operation, result.unwrap_or_else(|late| Err(late.into())))
+                let result = result.unwrap_or_else(|late| Err(late.into()));
+                write_reply(operation, result.map_err(|error| shared.spoken(error)))
             }
-            Err(error) => write_error(&error),
+            Err(error) => write_error(&federation_error(shared.spoken(error.into()))),
         };
         Ok(ReplyBody::stream(invoke::write_reply(reply), deadline))
     }

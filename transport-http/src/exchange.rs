@@ -1,14 +1,16 @@
 //! What every client of this binding does, whoever carries the request: writing it, and reading the reply.
 
+use std::{fmt, sync::Arc};
+
 use bytes::Bytes;
 use comity_core::{
-    call::{ByteStream, Call, Op, Reply},
+    call::{ByteStream, Call, CallContext, Op, Reply},
     endpoint::{read_error_body, read_reply},
     error::{CallError, Delivery, TransportError, TransportErrorKind},
 };
 use comity_net::{Body, body};
 use futures_util::{StreamExt, TryStreamExt};
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::BodyExt;
 
 use crate::{
@@ -17,12 +19,37 @@ use crate::{
 };
 
 /// How a client writes its requests: an [`HttpTransport`](crate::HttpTransport) or a [`ServiceTransport`](crate::ServiceTransport).
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HttpTransportOptions {
     /// Value of `User-Agent`; peers log it.
     pub user_agent: HeaderValue,
     /// What is sent beside the specification.
     pub peer: PeerHeaders,
+    /// Has the last word on the headers of each request; see [`with_headers`](Self::with_headers).
+    pub headers: Option<WriteHeaders>,
+}
+
+/// What [`HttpTransportOptions::with_headers`] is given: it sees the call's context, and the headers as they would be sent.
+pub type WriteHeaders = Arc<dyn Fn(&CallContext, &mut HeaderMap) + Send + Sync>;
+
+impl HttpTransportOptions {
+    /// Has `write` change the headers of each request before it is sent: to tell the next server what this one knows of the caller (`X-Forwarded-For`), or to
+    /// authenticate to a proxy. `Host` and the framing of the body are written behind it, and are not its to set.
+    #[must_use]
+    pub fn with_headers(mut self, write: WriteHeaders) -> Self {
+        self.headers = Some(write);
+        self
+    }
+}
+
+impl fmt::Debug for HttpTransportOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTransportOptions")
+            .field("user_agent", &self.user_agent)
+            .field("peer", &self.peer)
+            .field("headers", &self.headers.is_some())
+            .finish()
+    }
 }
 
 impl Default for HttpTransportOptions {
@@ -30,6 +57,7 @@ impl Default for HttpTransportOptions {
         Self {
             user_agent: HeaderValue::from_static(concat!("Comity/", env!("CARGO_PKG_VERSION"))),
             peer: PeerHeaders::default(),
+            headers: None,
         }
     }
 }
@@ -52,6 +80,16 @@ pub(crate) fn write_request(
         header::ACCEPT_ENCODING,
         HeaderValue::from_static("identity"),
     );
+    if let Some(write) = &options.headers {
+        write(call.context(), request.headers_mut());
+        for framing in [
+            header::HOST,
+            header::CONTENT_LENGTH,
+            header::TRANSFER_ENCODING,
+        ] {
+            request.headers_mut().remove(framing);
+        }
+    }
     Ok(request)
 }
 

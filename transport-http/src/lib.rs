@@ -18,6 +18,7 @@
 //!
 //! Redirects of federation requests are never followed, and one of a `Location`. Nothing is compressed, either way: an encoded request is refused, and so is an encoded reply.
 
+mod addressed;
 mod client;
 mod exchange;
 mod location;
@@ -26,8 +27,9 @@ pub mod request;
 mod server;
 mod service;
 
+pub use addressed::{Addressed, FEDERATION_SCHEME};
 pub use client::HttpTransport;
-pub use exchange::HttpTransportOptions;
+pub use exchange::{HttpTransportOptions, WriteHeaders};
 pub use location::{LocationOptions, Locations};
 pub use server::{HttpServer, HttpServerOptions};
 pub use service::ServiceTransport;

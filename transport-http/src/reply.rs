@@ -1,6 +1,10 @@
 //! A reply's head as an HTTP response, and back. Pure.
 
-use comity_core::endpoint::ReplyHead;
+use comity_core::{
+    endpoint::{ReplyHead, WireBody, write_error},
+    error::FederationError,
+};
+use comity_net::{Body, body};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 /// An HTTP response with this head.
@@ -19,6 +23,16 @@ pub fn to_response<B>(head: ReplyHead, body: B) -> Response<B> {
         }
     }
     response
+}
+
+/// The response that an error is, as an [`HttpServer`](crate::HttpServer) would write it: for what stands before one and refuses a request itself.
+pub fn error_response(error: &FederationError) -> Response<Body> {
+    let answer = write_error(error);
+    let body = match answer.body {
+        WireBody::Whole(bytes) => body::full(bytes),
+        WireBody::Stream(stream) => body::from_stream(stream),
+    };
+    to_response(answer.head, body)
 }
 
 /// The head of an HTTP response.

@@ -1,18 +1,19 @@
 //! A call as an HTTP request, and back. Pure.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use comity_core::{
     Operations,
-    call::{Call, CallContext, Credentials, Op, TraceContext, Unregistered},
+    call::{Call, CallContext, Credentials, Op, TraceContext, Unregistered, hops},
     endpoint::{ContentKind, EndpointForm, EndpointParts, read_content},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
+use comity_net::{ClientAddress, ConnectionInfo};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use tokio::time::Instant;
 
-use crate::BINDING;
+use crate::{Addressed, BINDING};
 
 /// What peers may tell each other beside the specification. Nothing by default.
 #[derive(Debug, Clone, Default)]
@@ -128,6 +129,18 @@ impl Routed {
     /// What came beside the body.
     pub fn context(&self) -> &CallContext {
         &self.context
+    }
+
+    /// With what the request's extensions say of where it came from and whom it is to.
+    pub(crate) fn arrived_with(mut self, extensions: &Extensions) -> Self {
+        if let Some(info) = extensions.get::<Arc<ConnectionInfo>>() {
+            self.context.connection = Some(info.clone());
+        }
+        self.context.client = ClientAddress::of(extensions);
+        if let Some(Addressed(destination)) = extensions.get() {
+            self.context.destination = Some(destination.clone());
+        }
+        self
     }
 
     /// Largest body that is taken, in bytes.
@@ -252,7 +265,8 @@ fn read_context(headers: &HeaderMap, peer: &PeerHeaders) -> Result<CallContext, 
     context.via = headers
         .get_all(header::VIA)
         .iter()
-        .filter_map(|hop| hop.to_str().ok())
+        .filter_map(|list| list.to_str().ok())
+        .flat_map(hops)
         .map(str::to_owned)
         .collect();
     let text = |name: &str| {

@@ -4,13 +4,13 @@ use std::{convert::Infallible, sync::Arc, task::Poll, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use comity_core::{
-    Boxed, CallService, Operations,
+    Boxed, CallService, Operations, ServerName,
     auth::Authenticator,
     call::{Authentication, Call, Reply, SizeLimits, Unregistered},
-    endpoint::{WireBody, WireReply, write_error, write_reply},
+    endpoint::{WireBody, WireReply, federation_error, write_error, write_reply},
     error::{CallError, FederationError},
 };
-use comity_net::{Body, ConnectionInfo, HttpService, body};
+use comity_net::{Body, HttpService, body};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
@@ -18,7 +18,7 @@ use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
 
 use crate::{
-    reply,
+    BINDING, reply,
     request::{PeerHeaders, Routed, route, target_of},
 };
 
@@ -34,6 +34,8 @@ pub struct HttpServerOptions {
     pub body_total: Duration,
     /// What is believed beside the specification.
     pub peer: PeerHeaders,
+    /// The name of the gateway that this server is, if it answers for another: it stands in `Via` of each reply, and in errors of its own as `via`.
+    pub via: Option<ServerName>,
 }
 
 impl Default for HttpServerOptions {
@@ -42,6 +44,7 @@ impl Default for HttpServerOptions {
             body_idle: Duration::from_secs(30),
             body_total: Duration::from_secs(300),
             peer: PeerHeaders::default(),
+            via: None,
         }
     }
 }
@@ -109,6 +112,11 @@ impl HttpServer {
                 ),
             };
         let mut response = reply::to_response(head, body);
+        if let Some(name) = &self.options.via
+            && let Ok(via) = HeaderValue::try_from(format!("{BINDING} {name}"))
+        {
+            response.headers_mut().insert(header::VIA, via);
+        }
         if foreign {
             protect(response.headers_mut());
         }
@@ -158,20 +166,30 @@ impl HttpServer {
 
     /// The answer, and whether its body is bytes of which nothing is known but what they claim to be.
     async fn answer(self, request: Request<Body>) -> (WireReply, bool) {
+        let via = self.options.via.clone();
+        let spoken = |error: CallError| match &via {
+            Some(name) => error.spoken_by(name.as_str()),
+            None => error,
+        };
         match self.read(request).await {
             Ok(call) => {
                 let operation = call.operation();
                 let reply = self.service.oneshot(call).await;
+                let reply = reply.map_err(spoken);
                 let foreign = matches!(reply, Ok(Reply::Body(_)));
                 (write_reply(operation, reply), foreign)
             }
-            Err(error) => (write_error(&error), false),
+            Err(error) => {
+                let error = federation_error(spoken(error.into()));
+                (write_error(&error), false)
+            }
         }
     }
 
     async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {
         let (head, mut body) = request.into_parts();
         let routed = route(&self.operations, &head, &self.options.peer)
+            .map(|routed| routed.arrived_with(&head.extensions))
             .and_then(|routed| self.screened(routed));
         let read = match routed {
             Ok(routed) => self
@@ -183,11 +201,7 @@ impl HttpServer {
         if read.is_err() && head.version < Version::HTTP_2 && !body.is_end_stream() {
             tokio::spawn(discard(body));
         }
-        let mut call = read?;
-        if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
-            call.context_mut().connection = Some(info.clone());
-        }
-        Ok(call)
+        read
     }
 
     fn screened(&self, routed: Routed) -> Result<Routed, FederationError> {

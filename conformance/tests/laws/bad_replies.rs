@@ -160,7 +160,7 @@ impl Rogue {
         let connection = request.extensions().get::<Arc<ConnectionInfo>>();
         state
             .peers
-            .extend(connection.map(|connection| connection.peer()));
+            .extend(connection.and_then(|connection| connection.peer().socket_addr()));
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from_static("0"));
         let frames = [

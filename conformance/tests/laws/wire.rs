@@ -53,5 +53,8 @@ pub(crate) async fn grpc_to(service: HttpService) -> Client {
 /// Where the connection of a call came from; in memory there is none.
 pub(crate) fn peer_of(seen: &Seen) -> Option<SocketAddr> {
     let connection = seen.connection.as_ref()?;
-    Some(connection.downcast_ref::<ConnectionInfo>()?.peer())
+    connection
+        .downcast_ref::<ConnectionInfo>()?
+        .peer()
+        .socket_addr()
 }

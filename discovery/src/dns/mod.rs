@@ -25,6 +25,9 @@ const FAILURE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_se
 /// Longest time that the absence of a name is believed, whatever its SOA record says (RFC 2308 §5).
 const MAX_NEGATIVE: Duration = Duration::from_secs(3600);
 
+/// Most targets of a service that are kept, and whose addresses are looked up.
+const MAX_TARGETS: usize = 8;
+
 /// Time until servers that are silent are asked again for an answer that outlived its TTL (RFC 8767 §5).
 const STALE: Duration = Duration::from_secs(30);
 
@@ -101,7 +104,7 @@ struct Inner {
 impl Names {
     pub(crate) fn new(options: &DiscoveryOptions) -> Result<Self, DiscoveryError> {
         Ok(Self(Arc::new(Inner {
-            wire: Wire::new(&options.dns)?,
+            wire: Wire::new(options)?,
             known: Cache::new(options.dns_capacity),
             flights: Flights::new(options.max_lookups),
             options: options.clone(),
@@ -181,7 +184,11 @@ impl Inner {
         let answer = match told.found {
             Found::Addresses(addresses) => Answer::Addresses(addresses.into()),
             // Ordered once for the life of the answer: another order for each call would only scatter connections.
-            Found::Services(services) => Answer::Services(srv::in_order(services, random).into()),
+            Found::Services(services) => {
+                let mut services = srv::in_order(services, random);
+                services.truncate(MAX_TARGETS);
+                Answer::Services(services.into())
+            }
             Found::Absent(absence) => {
                 ttl = ttl.min(MAX_NEGATIVE);
                 Answer::Absent(absence)

@@ -45,7 +45,7 @@ pub(crate) fn in_order(
 pub(crate) fn random(most: u32) -> u32 {
     // Without randomness the first of equals is taken, which is no worse than one target.
     let drawn = getrandom::u32().unwrap_or(0);
-    let scaled = u64::from(drawn) * (u64::from(most) + 1) >> 32;
+    let scaled = (u64::from(drawn) * (u64::from(most) + 1)) >> 32;
     u32::try_from(scaled).unwrap_or(most)
 }
 

@@ -20,13 +20,19 @@ use hickory_resolver::{
 };
 
 use super::{Absence, Kind, Question, srv::Service};
-use crate::{DiscoveryError, Dns};
+use crate::{DiscoveryError, DiscoveryOptions, Dns, addresses::MAX_ADDRESSES};
 
 /// Most aliases on the way from a name to its records.
 const MAX_ALIASES: usize = 8;
 
 /// Most records of one answer that are looked at.
 const MAX_RECORDS: usize = 256;
+
+/// The greatest TTL there is, in seconds (RFC 2181 §8).
+const MAX_TTL: u32 = i32::MAX as u32;
+
+/// Seconds for which what needs no server counts.
+const FIXED_TTL: u32 = 3600;
 
 /// Seconds for which nothing is asked again about a name that does not exist, if the answer does not say (it has no SOA record).
 const NEGATIVE_TTL: u32 = 60;
@@ -57,8 +63,8 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(dns: &Dns) -> Result<Self, DiscoveryError> {
-        let (config, opts, hosts) = match dns {
+    pub(super) fn new(settings: &DiscoveryOptions) -> Result<Self, DiscoveryError> {
+        let (config, mut opts, hosts) = match &settings.dns {
             Dns::System => {
                 let (config, opts) = read_system_conf()
                     .map_err(|error| DiscoveryError::SystemDns(error.to_string()))?;
@@ -84,6 +90,8 @@ impl Wire {
         options.recursion_desired = true;
         options.use_edns = true;
         options.edns_payload_len = opts.edns_payload_len;
+        // One repetition has to fit in.
+        opts.timeout = opts.timeout.min(settings.dns_timeout / 2);
         let attempts = opts.attempts;
         let tls = TlsConfig::new().map_err(|error| DiscoveryError::SystemDns(error.to_string()))?;
         let context = Arc::new(PoolContext::new(opts, tls));
@@ -107,14 +115,14 @@ impl Wire {
         };
         // RFC 7686 §2.
         if question.name.ends_with(".onion") {
-            return Ok(absent(Absence::NoName, None, u32::MAX));
+            return Ok(absent(Absence::NoName, None, FIXED_TTL));
         }
         let kind = match question.kind {
             Kind::A => RecordType::A,
             Kind::Aaaa => RecordType::AAAA,
             Kind::Srv => RecordType::SRV,
         };
-        if let Some(told) = self.from_hosts(&asked, kind) {
+        if let Some(told) = self.listed_in_hosts(&asked, kind) {
             return Ok(told);
         }
         let mut aliases = Aliases::new(asked);
@@ -129,7 +137,7 @@ impl Wire {
                         ResponseCode::NXDomain => Absence::NoName,
                         _ => Absence::NoRecord,
                     };
-                    let ttl = none.negative_ttl.unwrap_or(NEGATIVE_TTL).min(aliases.ttl);
+                    let ttl = sane(none.negative_ttl.unwrap_or(NEGATIVE_TTL)).min(aliases.ttl);
                     return Ok(absent(absence, aliases.target(), ttl));
                 }
                 Err(error) => return Err(error.to_string()),
@@ -142,7 +150,7 @@ impl Wire {
                 .take(MAX_RECORDS)
                 .collect();
             if !records.is_empty() {
-                let ttl = records.iter().map(|record| record.ttl).min();
+                let ttl = records.iter().map(|record| sane(record.ttl)).min();
                 return Ok(Told {
                     found: found(question.kind, &records),
                     ttl: ttl.unwrap_or(0).min(aliases.ttl),
@@ -150,7 +158,7 @@ impl Wire {
                 });
             }
             if *aliases.name() == name {
-                let ttl = response.negative_ttl().unwrap_or(NEGATIVE_TTL);
+                let ttl = sane(response.negative_ttl().unwrap_or(NEGATIVE_TTL));
                 let alias = aliases.target();
                 return Ok(absent(Absence::NoRecord, alias, ttl.min(aliases.ttl)));
             }
@@ -158,7 +166,7 @@ impl Wire {
     }
 
     /// What the hosts file says; it has the last word on a name that it lists, also if it lists no address of this family.
-    fn from_hosts(&self, name: &Name, kind: RecordType) -> Option<Told> {
+    fn listed_in_hosts(&self, name: &Name, kind: RecordType) -> Option<Told> {
         let listed = |kind| {
             let query = Query::query(name.clone(), kind);
             self.hosts.lookup_static_host(&query)
@@ -177,14 +185,19 @@ impl Wire {
             .filter_map(|record| record.data.ip_addr())
             .collect();
         Some(match addresses.is_empty() {
-            true => absent(Absence::NoRecord, None, u32::MAX),
+            true => absent(Absence::NoRecord, None, FIXED_TTL),
             false => Told {
                 found: Found::Addresses(addresses),
                 alias: None,
-                ttl: u32::MAX,
+                ttl: FIXED_TTL,
             },
         })
     }
+}
+
+/// A TTL with its first bit set is one of zero (RFC 2181 §8).
+fn sane(ttl: u32) -> u32 {
+    if ttl > MAX_TTL { 0 } else { ttl }
 }
 
 fn absent(absence: Absence, alias: Option<String>, ttl: u32) -> Told {
@@ -198,7 +211,7 @@ fn absent(absence: Absence, alias: Option<String>, ttl: u32) -> Told {
 fn found(kind: Kind, records: &[&Record]) -> Found {
     if kind != Kind::Srv {
         let addresses = records.iter().filter_map(|record| record.data.ip_addr());
-        return Found::Addresses(addresses.collect());
+        return Found::Addresses(addresses.take(MAX_ADDRESSES).collect());
     }
     let services = records.iter().filter_map(|record| match &record.data {
         // A target that is the root, or no port, cannot be connected to.
@@ -224,7 +237,7 @@ impl Aliases {
     fn new(name: Name) -> Self {
         Self {
             names: vec![name],
-            ttl: u32::MAX,
+            ttl: MAX_TTL,
         }
     }
 
@@ -245,7 +258,7 @@ impl Aliases {
             if self.names.len() > MAX_ALIASES {
                 return Err(format!("more than {MAX_ALIASES} aliases in a row"));
             }
-            self.ttl = self.ttl.min(ttl);
+            self.ttl = self.ttl.min(sane(ttl));
             self.names.push(target.clone());
         }
         Ok(())

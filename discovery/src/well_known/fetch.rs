@@ -75,13 +75,14 @@ impl Fetch {
             let url = seen.last().expect("it begins with one");
             let response = self.ask(url).await?;
             if !redirects(&response) {
-                let hops = seen[1..].iter().map(Url::to_string);
+                let hops = seen[1..].iter().map(Url::shown);
                 return Ok((response, hops.collect()));
             }
             let next = url.join(response.headers()).map_err(Fault::lasting)?;
             if seen.contains(&next) {
+                let next = next.shown();
                 return Err(Fault::lasting(format!(
-                    "{next} is redirected to in a circle"
+                    "it is redirected in a circle, to {next}"
                 )));
             }
             if seen.len() > limit {

@@ -6,7 +6,10 @@ use comity_core::ServerName;
 use http::{HeaderMap, Uri, header};
 
 /// Most bytes of a URL.
-const MAX_URL: usize = 4 << 10;
+const MAX_URL: usize = 2 << 10;
+
+/// Most characters of a peer's text that are kept to be shown.
+const SHOWN: usize = 200;
 
 /// `https://host[:port]/path`. No user, no fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +52,11 @@ impl Url {
         Ok(Self { server, target })
     }
 
+    /// The URL, or its beginning.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.to_string())
+    }
+
     /// Where a redirection from here leads: a whole URL, or one that lacks what this one has (RFC 3986 §4.2).
     ///
     /// # Errors
@@ -78,8 +86,14 @@ impl Url {
             let folder = path.rfind('/').map_or("/", |at| &path[..=at]);
             format!("https://{server}{folder}{location}")
         };
-        Self::parse(&next).map_err(|why| format!("it is redirected to {location:?}: {why}"))
+        Self::parse(&next)
+            .map_err(|why| format!("it is redirected to {:?}: {why}", shown(location)))
     }
+}
+
+/// The beginning of a text.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
 }
 
 impl fmt::Display for Url {

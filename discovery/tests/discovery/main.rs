@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod caching;
 mod dns;
+mod explanations;
+mod hints;
+mod hostile;
+mod refreshing;
+mod services;
 mod setting;
 mod steps;
 mod web;

@@ -181,11 +181,11 @@ pub fn redirect(status: u16, location: &str) -> Response<Body> {
 }
 
 async fn answer(site: &Mutex<Site>, request: Request<Body>) -> Response<Body> {
-    let host = request
-        .headers()
-        .get("host")
-        .map(|host| host.to_str().unwrap());
-    let host = host.unwrap_or_default().to_owned();
+    // HTTP/2 has it in the URI.
+    let host = match request.headers().get("host") {
+        Some(host) => host.to_str().unwrap().to_owned(),
+        None => request.uri().authority().unwrap().to_string(),
+    };
     let target = request.uri().path_and_query().unwrap().as_str().to_owned();
     let info = request.extensions().get::<Arc<ConnectionInfo>>().unwrap();
     let (page, pause) = {

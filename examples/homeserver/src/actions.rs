@@ -17,7 +17,7 @@ use futures_util::{StreamExt, stream};
 use ruma_common::{OwnedRoomId, RoomId, UserId};
 
 use crate::{
-    AppendError, Draft, Event, Homeserver, Refused, Room, UnreadableEvent, Version,
+    AppendError, Draft, Event, Homeserver, Refused, Room, UnreadableEvent, Unsaved, Version,
     homeserver::lock,
 };
 
@@ -63,6 +63,9 @@ pub enum ActionError {
         /// What is wrong with it.
         why: String,
     },
+    /// It was done, but may be gone after a restart.
+    #[error(transparent)]
+    Unsaved(#[from] Unsaved),
     /// The system's random source failed.
     #[error("the system's random source failed: {0}")]
     Random(getrandom::Error),
@@ -265,6 +268,7 @@ impl Homeserver {
     /// The event has no place in the room. What the other servers say to it is no error: see [`Sent`].
     pub async fn send(&self, room: &RoomId, draft: &Draft) -> Result<Sent, ActionError> {
         let event = self.append(room, draft)?;
+        self.saved().await?;
         let deliveries = self.deliver(room, std::slice::from_ref(&event)).await;
         Ok(Sent { event, deliveries })
     }
@@ -311,7 +315,7 @@ impl Homeserver {
         Ok(room.append(draft, self.name(), &self.shared.key, now_ms())?)
     }
 
-    /// Sends events of a room to its other servers, in as few transactions as they fit into; to each server in order, to several at once.
+    /// Sends events of a room, [saved](Self::saved) before, to its other servers, in as few transactions as they fit into; to each server in order, to several at once.
     pub async fn deliver(&self, room: &RoomId, events: &[Arc<Event>]) -> Vec<Delivered> {
         let servers = self.destinations(room, events);
         self.deliver_to_all(servers, events).await
@@ -380,6 +384,10 @@ impl Homeserver {
         let server = self.clone();
         tokio::spawn(async move {
             let _turn = turn;
+            // Else it could be gone here and known everywhere.
+            if server.saved().await.is_err() {
+                return;
+            }
             server.deliver_to_all(servers, &events).await;
         });
     }

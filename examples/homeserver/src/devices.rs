@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use comity_core::{
-    api::{ClaimKeys, ClaimKeysReply, Devices, QueryKeys, QueryKeysReply},
+    api::{
+        ClaimKeys, ClaimKeysReply, Devices, GetUserDevices, GetUserDevicesReply, QueryKeys,
+        QueryKeysReply, UserDevice,
+    },
     call::Authenticated,
     error::FederationError,
     json::{Json, Members, SerializeError, Value},
 };
 use ruma_common::{OwnedUserId, UserId};
+use serde::{Deserialize, Serialize};
 
-use crate::{Homeserver, homeserver::lock};
+use crate::{Homeserver, homeserver::lock, storage::put_user};
 
 /// A user of this server.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct User {
     /// How the user is shown.
     pub display_name: Option<String>,
@@ -29,7 +33,7 @@ pub struct User {
 }
 
 /// A device of a user. All keys are signed objects, kept as they are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Device {
     /// Its identity keys.
     pub keys: Value,
@@ -57,9 +61,19 @@ impl Device {
 impl Homeserver {
     /// Registers a user of this server, in the place of one that may be there.
     pub fn add_user(&self, id: OwnedUserId, user: User) {
-        lock(&self.shared.users).insert(id, user);
+        let mut users = lock(&self.shared.users);
+        self.record(|| put_user(id.clone(), &user));
+        users.insert(id, user);
+    }
+
+    /// A user of this server.
+    pub fn user(&self, id: &UserId) -> Option<User> {
+        lock(&self.shared.users).get(id).cloned()
     }
 }
+
+/// A user's devices are here from the beginning, and no list of them is ever pushed: so there is one version of it.
+const ONLY_VERSION: i64 = 1;
 
 fn bad_json(name: &str) -> impl Fn(serde_json::Error) -> FederationError {
     move |error| FederationError::bad_json(format!("`{name}` is malformed: {error}"))
@@ -117,11 +131,11 @@ impl Devices for Homeserver {
             .map_err(bad_json("one_time_keys"))?;
         let mut claimed: BTreeMap<String, BTreeMap<String, BTreeMap<String, Value>>> =
             BTreeMap::new();
-        let mut users = lock(&self.shared.users);
         for (user_id, wanted) in wanted {
-            let Some(user) = UserId::parse(&user_id)
+            let mut users = lock(&self.shared.users);
+            let Some((id, user)) = UserId::parse(&user_id)
                 .ok()
-                .and_then(|id| users.get_mut(&id))
+                .and_then(|id| users.get_mut(&id).map(|user| (id, user)))
             else {
                 continue;
             };
@@ -132,9 +146,41 @@ impl Devices for Homeserver {
                     of_user.entry(device_id).or_default().insert(id, key);
                 }
             }
+            self.record(|| put_user(id, user));
         }
+        // A key that was given away has to be gone after a restart too.
+        self.saved().await?;
         Ok(ClaimKeysReply {
             one_time_keys: Some(Json::write(&claimed).map_err(unwritable)?),
+            extra: Members::new(),
+        })
+    }
+
+    async fn get_user_devices(
+        &self,
+        _: &Authenticated,
+        request: GetUserDevices,
+    ) -> Result<GetUserDevicesReply, FederationError> {
+        let user = UserId::parse(&request.user_id)
+            .ok()
+            .and_then(|id| self.user(&id));
+        let user = user.ok_or_else(|| {
+            FederationError::not_found(format!("{:?} is no user here", request.user_id))
+        })?;
+        let devices = user.devices.into_iter().map(|(device_id, device)| {
+            let device = UserDevice {
+                device_id,
+                keys: Some(device.keys),
+                device_display_name: None,
+            };
+            Json::write(&device).map_err(unwritable)
+        });
+        Ok(GetUserDevicesReply {
+            user_id: request.user_id,
+            stream_id: ONLY_VERSION,
+            devices: devices.collect::<Result<_, _>>()?,
+            master_key: user.master_key,
+            self_signing_key: user.self_signing_key,
             extra: Members::new(),
         })
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use comity_core::{
     api::{
-        Backfill, BackfillMembers, BackfillReply, Events, GetEvent, GetEventReply,
+        Backfill, BackfillMembers, BackfillReply, Events, GetEvent, GetEventAuth,
+        GetEventAuthReply, GetEventByTimestamp, GetEventByTimestampReply, GetEventReply,
         GetMissingEvents, GetMissingEventsReply, GetState, GetStateIds, GetStateIdsReply,
         GetStateReply, NoMembers,
     },
@@ -130,6 +131,19 @@ impl Events for Homeserver {
         Ok(EventReply::new(arrays, NoMembers::default()))
     }
 
+    async fn get_event_auth(
+        &self,
+        cx: &Authenticated,
+        request: GetEventAuth,
+    ) -> Result<GetEventAuthReply, FederationError> {
+        let room = self.room_shared_with(cx.origin(), &request.room_id)?;
+        let id = known_id(&request.event_id)?;
+        let room = lock(&room);
+        let event = room.event(&id).ok_or_else(|| no_event(&request.event_id))?;
+        let arrays = vec![("auth_chain", pdus(room.auth_chain([event])))];
+        Ok(EventReply::new(arrays, NoMembers::default()))
+    }
+
     async fn backfill(
         &self,
         cx: &Authenticated,
@@ -172,5 +186,22 @@ impl Events for Homeserver {
         Ok(GetMissingEventsReply::new(
             events.iter().map(|event| event.pdu().clone()),
         ))
+    }
+
+    async fn get_event_by_timestamp(
+        &self,
+        cx: &Authenticated,
+        request: GetEventByTimestamp,
+    ) -> Result<GetEventByTimestampReply, FederationError> {
+        let room = self.room_shared_with(cx.origin(), &request.room_id)?;
+        let room = lock(&room);
+        let event = room.closest(request.timestamp, request.direction);
+        let event = event
+            .ok_or_else(|| FederationError::not_found("this server has no event on that side"))?;
+        Ok(GetEventByTimestampReply {
+            event_id: event.id().to_string(),
+            origin_server_ts: event.pdu().origin_server_ts().unwrap_or(0),
+            extra: Members::new(),
+        })
     }
 }

@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use comity_core::api::Direction;
 use ruma_common::{EventId, OwnedEventId};
 
-use crate::Event;
+use crate::{Event, Room};
 
 /// The auth chain of some events: what they cite, what that cites, and so on. An event that cites nobody knows is passed over.
 pub(crate) fn auth_chain<'a, 'b>(
@@ -66,6 +67,36 @@ pub(crate) fn in_auth_order(events: &HashMap<OwnedEventId, Arc<Event>>) -> Vec<A
     }
     // IDs are hashes of what they stand for, so that no two events cite each other and none is left.
     ordered
+}
+
+impl Room {
+    /// The latest events of the graph, the oldest of them first: what a user who has just opened the room is shown.
+    pub fn latest(&self, count: usize) -> Vec<Arc<Event>> {
+        let walk = Walk {
+            stop: HashSet::new(),
+            min_depth: 0,
+            limit: count,
+        };
+        let heads: Vec<_> = self.heads().map(ToOwned::to_owned).collect();
+        let mut events = self.walk(&walk, heads);
+        events.retain(|event| event.why_rejected().is_none());
+        events
+    }
+
+    /// The first event of the graph at or after a time, or the last at or before it.
+    pub(crate) fn closest(&self, time: i64, direction: Direction) -> Option<&Arc<Event>> {
+        let sent_at = |event: &&Arc<Event>| event.pdu().origin_server_ts().unwrap_or(0);
+        match direction {
+            Direction::Forwards => {
+                let later = self.placed().filter(|event| sent_at(event) >= time);
+                later.min_by_key(|event| (sent_at(event), event.depth()))
+            }
+            Direction::Backwards => {
+                let earlier = self.placed().filter(|event| sent_at(event) <= time);
+                earlier.max_by_key(|event| (sent_at(event), event.depth()))
+            }
+        }
+    }
 }
 
 /// A walk against time, breadth first: what [`Backfill`](comity_core::api::Backfill) and

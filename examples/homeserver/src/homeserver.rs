@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,9 +15,17 @@ use comity_core::{
     error::FederationError,
 };
 use ruma_common::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, broadcast};
 
-use crate::{Event, Room, Versions, devices::User, invites::Invitations, media::File};
+use crate::{
+    Arrival, Event, Room, Storage, StorageError, Unsaved, Versions,
+    devices::User,
+    invites::Invitations,
+    journal::{Change, Journal},
+    log::{Log, MAX_UNSEEN},
+    media::File,
+    storage::remove_room,
+};
 
 /// Most events that wait for other servers without anyone waiting for them.
 const DELIVERIES: usize = 64;
@@ -46,6 +54,9 @@ pub(crate) struct Shared {
     pub(crate) files: Mutex<BTreeMap<String, File>>,
     pub(crate) deliveries: Arc<Semaphore>,
     transactions: AtomicU64,
+    watchers: broadcast::Sender<Arrival>,
+    /// Unset of a server that keeps nothing on disk.
+    journal: OnceLock<Arc<Journal>>,
 }
 
 impl Homeserver {
@@ -67,6 +78,8 @@ impl Homeserver {
             files: Mutex::default(),
             deliveries: Arc::new(Semaphore::new(DELIVERIES)),
             transactions: AtomicU64::new(0),
+            watchers: broadcast::Sender::new(MAX_UNSEEN),
+            journal: OnceLock::new(),
         });
         Self {
             shared,
@@ -74,6 +87,26 @@ impl Homeserver {
             keys,
             versions: Arc::new(Versions::matrix()),
         }
+    }
+
+    /// The same server with all that `storage` holds; from now on it keeps there what changes. It has to be new, and to speak the versions of
+    /// its rooms already.
+    ///
+    /// # Errors
+    /// The storage cannot be read, or holds what this server did not write.
+    pub fn stored_in(self, storage: Storage) -> Result<Self, StorageError> {
+        let (loaded, journal) = storage.load(&self.versions)?;
+        lock(&self.shared.users).extend(loaded.users);
+        for (order, user, invitation) in loaded.invitations {
+            lock(&self.shared.invitations).restore(order, user, invitation);
+        }
+        // What was set by an earlier call would go on writing where it did.
+        let journal = self.shared.journal.get_or_init(|| Arc::new(journal));
+        for mut room in loaded.rooms {
+            room.tell(self.log(room.id(), Some(journal.clone())), false);
+            self.hold(room);
+        }
+        Ok(self)
     }
 
     /// The same server, speaking these room versions instead of those of the Matrix specification.
@@ -106,9 +139,50 @@ impl Homeserver {
         Some(look(&lock(&*self.room(id)?)))
     }
 
+    /// The rooms that are here, those too that all users have left.
+    pub fn rooms(&self) -> Vec<OwnedRoomId> {
+        let mut rooms: Vec<_> = lock(&self.shared.rooms).keys().cloned().collect();
+        rooms.sort();
+        rooms
+    }
+
     /// Forgets a room, as if it had never been joined.
     pub fn forget_room(&self, id: &RoomId) -> bool {
+        self.record(|| remove_room(id.to_owned()));
         lock(&self.shared.rooms).remove(id).is_some()
+    }
+
+    /// Tells of each event that comes to stand in a room from now on. Who reads too slowly misses the oldest.
+    pub fn watch(&self) -> broadcast::Receiver<Arrival> {
+        self.shared.watchers.subscribe()
+    }
+
+    /// Waits until all that has changed is on the disk; not at all, if the server keeps nothing there. Whatever answers or calls another
+    /// server waits for it; who calls [`add_user`](Self::add_user), [`create_room`](Self::create_room) or [`append`](Self::append) has to do
+    /// so before saying that it is done. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub async fn saved(&self) -> Result<(), Unsaved> {
+        match self.shared.journal.get() {
+            Some(journal) => journal.saved().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the disk fails: from then on the server changes nothing any more, and should be stopped.
+    pub async fn disk_failed(&self) -> Unsaved {
+        match self.shared.journal.get() {
+            Some(journal) => journal.failed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Has a change written, if anything is. It is called under the lock of what changes, so that changes are written in their order.
+    pub(crate) fn record(&self, change: impl FnOnce() -> Change) {
+        if let Some(journal) = self.shared.journal.get() {
+            journal.record(change());
+        }
     }
 
     pub(crate) fn room(&self, id: &RoomId) -> Option<Arc<Mutex<Room>>> {
@@ -124,9 +198,20 @@ impl Homeserver {
         })
     }
 
-    pub(crate) fn insert_room(&self, room: Room) {
+    /// Takes in a room that was just made or joined.
+    pub(crate) fn insert_room(&self, mut room: Room) {
+        let journal = self.shared.journal.get().cloned();
+        room.tell(self.log(room.id(), journal), true);
+        self.hold(room);
+    }
+
+    fn hold(&self, room: Room) {
         let id = room.id().to_owned();
         lock(&self.shared.rooms).insert(id, Arc::new(Mutex::new(room)));
+    }
+
+    fn log(&self, room: &RoomId, journal: Option<Arc<Journal>>) -> Log {
+        Log::new(room.to_owned(), journal, self.shared.watchers.clone())
     }
 
     /// The room that a peer asks about.

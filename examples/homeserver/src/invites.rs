@@ -12,7 +12,11 @@ use comity_core::{
 };
 use ruma_common::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
-use crate::{ActionError, Draft, Homeserver, Refused, Sent, homeserver::lock};
+use crate::{
+    ActionError, Draft, Homeserver, Refused, Sent,
+    homeserver::lock,
+    storage::{put_invitation, remove_invitation},
+};
 
 /// Most invitations that are kept. Beyond it, the server of which most are kept loses its oldest one.
 pub const MAX_INVITATIONS: usize = 2_000;
@@ -46,26 +50,37 @@ pub(crate) struct Invitations {
 }
 
 impl Invitations {
-    pub(crate) fn insert(&mut self, user: OwnedUserId, invitation: Invitation) {
+    /// Keeps one, and gives its place in the order and whose had to go for it.
+    pub(crate) fn insert(
+        &mut self,
+        user: OwnedUserId,
+        invitation: Invitation,
+    ) -> (u64, Option<(OwnedUserId, OwnedRoomId)>) {
         let via = invitation.via.clone();
         let place = (user, invitation.room_id.clone());
         self.count += 1;
         self.kept.insert(place, (self.count, invitation));
         let of_each = self.of_each();
-        if of_each
+        let forgotten = if of_each
             .get(&via)
             .is_some_and(|count| *count > MAX_INVITATIONS_OF_ONE)
         {
-            self.forget_oldest(&via);
+            self.forget_oldest(&via)
         } else if self.kept.len() > MAX_INVITATIONS
             && let Some((most, _)) = of_each.into_iter().max_by_key(|(_, count)| *count)
         {
-            self.forget_oldest(&most);
-        }
+            self.forget_oldest(&most)
+        } else {
+            None
+        };
+        (self.count, forgotten)
     }
 
-    pub(crate) fn remove(&mut self, user: &UserId, room: &RoomId) {
-        self.kept.remove(&(user.to_owned(), room.to_owned()));
+    /// Puts one back in its place.
+    pub(crate) fn restore(&mut self, order: u64, user: OwnedUserId, invitation: Invitation) {
+        self.count = self.count.max(order);
+        let place = (user, invitation.room_id.clone());
+        self.kept.insert(place, (order, invitation));
     }
 
     fn of_each(&self) -> BTreeMap<ServerName, usize> {
@@ -76,15 +91,15 @@ impl Invitations {
         of_each
     }
 
-    fn forget_oldest(&mut self, via: &ServerName) {
+    fn forget_oldest(&mut self, via: &ServerName) -> Option<(OwnedUserId, OwnedRoomId)> {
         let of_server = self
             .kept
             .iter()
             .filter(|(_, (_, invitation))| invitation.via == *via);
         let oldest = of_server.min_by_key(|(_, (order, _))| *order);
-        if let Some(place) = oldest.map(|(place, _)| place.clone()) {
-            self.kept.remove(&place);
-        }
+        let place = oldest.map(|(place, _)| place.clone())?;
+        self.kept.remove(&place);
+        Some(place)
     }
 }
 
@@ -97,6 +112,23 @@ impl Homeserver {
         of_user
             .map(|(_, (_, invitation))| invitation.clone())
             .collect()
+    }
+
+    pub(crate) fn keep_invitation(&self, user: OwnedUserId, invitation: Invitation) {
+        let mut invitations = lock(&self.shared.invitations);
+        let (order, forgotten) = invitations.insert(user.clone(), invitation.clone());
+        self.record(|| put_invitation(user, order, &invitation));
+        if let Some((user, room)) = forgotten {
+            self.record(|| remove_invitation(user, room));
+        }
+    }
+
+    pub(crate) fn forget_invitation(&self, user: &UserId, room: &RoomId) {
+        let place = (user.to_owned(), room.to_owned());
+        let mut invitations = lock(&self.shared.invitations);
+        if let Some(((user, room), _)) = invitations.kept.remove_entry(&place) {
+            self.record(|| remove_invitation(user, room));
+        }
     }
 
     /// Invites a user. The user's server signs the invite before it is put into the room, so that nobody is invited who cannot know of it.
@@ -154,6 +186,7 @@ impl Homeserver {
         if let Some(why) = added.soft_failed {
             return Err(Refused::from(why).into());
         }
+        self.saved().await?;
         let event = added.event;
         let deliveries = self.deliver(room_id, &[Arc::clone(&event)]).await;
         Ok(Sent { event, deliveries })

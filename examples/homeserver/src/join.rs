@@ -75,7 +75,8 @@ impl Homeserver {
             via,
         };
         let joined = joining.join().await?;
-        lock(&self.shared.invitations).remove(user, room_id);
+        self.forget_invitation(user, room_id);
+        self.saved().await?;
         Ok(joined)
     }
 
@@ -83,6 +84,7 @@ impl Homeserver {
     async fn join_here(&self, room_id: &RoomId, user: &UserId) -> Result<Joined, ActionError> {
         let draft = Draft::membership(user, user, "join");
         let sent = self.send(room_id, &draft).await?;
+        self.forget_invitation(user, room_id);
         let version = self.with_room(room_id, |room| room.version().id.clone());
         Ok(Joined {
             event: sent.event,

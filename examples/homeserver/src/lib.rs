@@ -55,6 +55,7 @@
 //! - Who may see what: a server in a room is given all of it, whatever `m.room.history_visibility` says; `m.room.server_acl` is not obeyed.
 //! - Room versions 1 to 5, whose events may hold numbers that are not canonical, and policy servers.
 
+mod acl;
 mod actions;
 mod authorization;
 mod countersignature;
@@ -66,15 +67,20 @@ mod history;
 mod homeserver;
 mod invites;
 mod join;
+mod journal;
 mod keys;
+mod leave;
+mod log;
 mod media;
 mod membership;
 mod queries;
 mod receive;
 mod resolution;
 mod room;
+mod rooms;
 mod server;
 mod state;
+mod storage;
 mod transactions;
 mod version;
 
@@ -87,12 +93,16 @@ pub use events::MAX_WALK;
 pub use homeserver::Homeserver;
 pub use invites::{Invitation, MAX_INVITATIONS, MAX_INVITATIONS_OF_ONE};
 pub use join::{Joined, MAX_REFUSALS, Refusals};
+pub use journal::Unsaved;
+pub use log::Arrival;
 pub use media::File;
 pub use membership::MAX_INVITE_STATE;
-pub use receive::{MAX_MISSING, MAX_SIGNERS};
+pub use receive::{MAX_MISSING, MAX_QUESTIONS, MAX_SIGNERS};
 pub use resolution::Unresolved;
 pub use room::{MAX_HEADS, MAX_REJECTED, Refused, Room};
+pub use rooms::MAX_PUBLISHED;
 pub use state::State;
+pub use storage::{Storage, StorageError};
 pub use version::{Version, Versions};
 
 pub use ruma_common;

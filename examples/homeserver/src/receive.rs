@@ -1,7 +1,7 @@
 //! An event of another server, from its arrival to its place in the room (SS "Checks performed on receipt of a PDU").
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 
@@ -15,12 +15,15 @@ use comity_core::{
     },
     json::Members,
 };
-use ruma_common::{OwnedRoomId, RoomId};
+use ruma_common::{OwnedEventId, OwnedRoomId, RoomId};
 
-use crate::{Event, Homeserver, Room, Version, homeserver::lock};
+use crate::{Event, Homeserver, MAX_HEADS, Room, Version, homeserver::lock};
 
 /// Most events that are asked for when one arrives whose predecessors are not here.
-pub const MAX_MISSING: usize = 100;
+pub const MAX_MISSING: usize = 500;
+
+/// Most questions in which they are asked for.
+pub const MAX_QUESTIONS: usize = 25;
 
 /// Most servers whose keys are fetched for one transaction, and for what is asked for because of it.
 pub const MAX_SIGNERS: usize = 40;
@@ -130,8 +133,9 @@ impl Homeserver {
         checked.collect()
     }
 
-    /// Asks `origin` for what lies between the room as it is here and `event`, and takes in what it gives. One question for each room and
-    /// transaction; what is missing after that stays missing.
+    /// Asks `origin` for what lies between the room as it is here and `event`, and takes in what it gives. Servers give as few as twenty at
+    /// a time, the latest ones, so it is asked for what is below those as well: as long as it gives something new, and so often at most. Once
+    /// for each room and transaction; what is missing after that stays missing.
     async fn fetch_missing(
         &self,
         origin: &ServerName,
@@ -140,51 +144,77 @@ impl Homeserver {
         event: &Event,
         asked: &mut Asked,
     ) {
-        if !asked.rooms.insert(lock(room).id().to_owned()) {
+        let room_id = lock(room).id().to_owned();
+        if !asked.rooms.insert(room_id.clone()) {
             return;
         }
-        let (room_id, request) = {
-            let room = lock(room);
+        let mut found: HashMap<OwnedEventId, Event> = HashMap::new();
+        let mut latest = vec![event.id().to_string()];
+        for _ in 0..MAX_QUESTIONS {
             let request = GetMissingEvents {
-                room_id: room.id().to_string(),
-                earliest_events: room.heads().map(ToString::to_string).collect(),
-                latest_events: vec![event.id().to_string()],
-                limit: Some(MAX_MISSING as i64),
+                room_id: room_id.to_string(),
+                earliest_events: lock(room).heads().map(ToString::to_string).collect(),
+                latest_events: latest,
+                limit: Some((MAX_MISSING - found.len()) as i64),
                 min_depth: None,
                 extra: Members::new(),
                 extra_query: Query::default(),
             };
-            (room.id().to_string(), request)
-        };
-        let reply = match self.client.get_missing_events(origin, request).await {
-            Ok(reply) => reply,
-            Err(error) => {
-                tracing::debug!(%origin, %error, "missing events not fetched");
-                return;
-            }
-        };
-        let pdus = reply.events.into_iter().take(MAX_MISSING);
-        let pdus = pdus.filter_map(Result::ok);
-        let pdus = pdus.filter(|pdu| pdu.room_id().as_deref() == Some(&*room_id));
-        let pdus = pdus.filter(|pdu| asked.admit_signers(version, pdu));
-        let checked = self.check(version, pdus.collect(), check_past_event).await;
-        let mut left: Vec<Event> = checked.into_iter().filter_map(Result::ok).collect();
-        // They come in no particular order: take in what stands on known ground until nothing more does.
-        loop {
-            let mut room = lock(room);
-            let (ready, rest): (Vec<_>, Vec<_>) =
-                left.into_iter().partition(|event| room.can_place(event));
-            if ready.is_empty() {
-                return;
-            }
-            for event in ready {
-                let id = event.id().to_owned();
-                if let Err(why) = room.add_or_reject(event) {
-                    tracing::debug!(%origin, %id, %why, "missing event refused");
+            let reply = match self.client.get_missing_events(origin, request).await {
+                Ok(reply) => reply,
+                Err(error) => {
+                    tracing::debug!(%origin, %error, "missing events not fetched");
+                    break;
                 }
+            };
+            let pdus = reply.events.into_iter().filter_map(Result::ok);
+            let pdus = pdus.filter(|pdu| pdu.room_id().as_deref() == Some(room_id.as_str()));
+            let pdus = pdus.filter(|pdu| asked.admit_signers(version, pdu));
+            let pdus = pdus.take(MAX_MISSING - found.len()).collect();
+            let checked = self.check(version, pdus, check_past_event).await;
+            let before = found.len();
+            for event in checked.into_iter().filter_map(Result::ok) {
+                found.entry(event.id().to_owned()).or_insert(event);
             }
-            left = rest;
+            latest = self.lowest(room, &found);
+            if found.len() == before || found.len() == MAX_MISSING || latest.is_empty() {
+                break;
+            }
         }
+        place(origin, room, found.into_values().collect());
+    }
+
+    /// Those of the events that stand on what is neither here nor among them.
+    fn lowest(&self, room: &Mutex<Room>, found: &HashMap<OwnedEventId, Event>) -> Vec<String> {
+        let room = lock(room);
+        let is_found = |id: &OwnedEventId| found.contains_key(id);
+        let lowest = found.values().filter(|event| {
+            let mut below = event.previous().iter();
+            !room.can_place(event) && below.any(|id| !is_found(id) && room.known(id).is_none())
+        });
+        lowest
+            .map(|event| event.id().to_string())
+            .take(MAX_HEADS)
+            .collect()
+    }
+}
+
+/// Takes in events that come in no particular order: what stands on known ground, until nothing more does.
+fn place(origin: &ServerName, room: &Mutex<Room>, mut left: Vec<Event>) {
+    loop {
+        let mut room = lock(room);
+        let (ready, rest): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|event| room.can_place(event));
+        if ready.is_empty() {
+            return;
+        }
+        for event in ready {
+            let id = event.id().to_owned();
+            if let Err(why) = room.add_or_reject(event) {
+                tracing::debug!(%origin, %id, %why, "missing event refused");
+            }
+        }
+        left = rest;
     }
 }
 

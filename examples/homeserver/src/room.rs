@@ -12,6 +12,7 @@ use crate::{
     Event, State, Unauthorized, UnreadableEvent, Version,
     authorization::{check_auth_events, check_state},
     history::{Walk, auth_chain},
+    log::{Beginning, Log},
     resolution::{Unresolved, resolve},
 };
 
@@ -83,6 +84,8 @@ pub struct Room {
     state: State,
     /// Of a room that was joined: what the join stands on, and the state there.
     footing: Option<Footing>,
+    /// Who is told of each new event, from when the room is one of a server's on.
+    log: Option<Log>,
 }
 
 /// Events that may not be here, and the state after all of them. What was sent while a server joined stands on the same ground as its join.
@@ -117,6 +120,7 @@ impl Room {
             heads: BTreeSet::new(),
             state: State::default(),
             footing: None,
+            log: None,
         };
         room.place(create, State::default(), None)?;
         Ok(room)
@@ -149,10 +153,40 @@ impl Room {
                 events: join.previous().iter().cloned().collect(),
                 after: before.clone(),
             }),
+            log: None,
         };
         room.check(&join, &before)?;
         room.place(join, before, None)?;
         Ok(room)
+    }
+
+    /// Tells `log` of each event from now on. A room that is new says first what it consists of.
+    pub(crate) fn tell(&mut self, log: Log, is_new: bool) {
+        if is_new {
+            log.begun(&self.version.id, self.beginning());
+        }
+        self.log = Some(log);
+    }
+
+    fn beginning(&self) -> Beginning {
+        let footing = self.footing.as_ref();
+        let state = footing.map(|footing| &footing.after);
+        let in_state = |event: &Event| {
+            let key = event.state_key();
+            key.is_some_and(|key| state.is_some_and(|state| state.holds(&key, event)))
+        };
+        let (placed, ground): (Vec<_>, Vec<_>) =
+            self.events.values().partition(|node| node.place.is_some());
+        let mut placed: Vec<_> = placed.into_iter().map(|node| node.event.clone()).collect();
+        // Nothing but its server's own first events, each on the one before.
+        placed.sort_by_key(|event| event.depth());
+        let ground = ground.into_iter().map(|node| node.event.clone());
+        let (state, auth_chain) = ground.partition(|event| in_state(event));
+        Beginning {
+            state,
+            auth_chain,
+            placed,
+        }
     }
 
     /// The room's ID.
@@ -184,6 +218,14 @@ impl Room {
     /// The same, or one that was rejected: only a place in the graph.
     pub(crate) fn known(&self, id: &EventId) -> Option<&Arc<Event>> {
         self.events.get(id).map(|node| &node.event)
+    }
+
+    /// The events in the graph, in no order.
+    pub(crate) fn placed(&self) -> impl Iterator<Item = &Arc<Event>> {
+        let nodes = self.events.values();
+        let placed = nodes.filter(|node| node.place.is_some());
+        let events = placed.map(|node| &node.event);
+        events.filter(|event| event.why_rejected().is_none())
     }
 
     /// How many events are here that were not rejected.
@@ -383,6 +425,10 @@ impl Room {
     }
 
     fn put(&mut self, event: Arc<Event>, place: Place) {
+        if let Some(log) = &self.log {
+            let is_seen = event.why_rejected().is_none() && place.soft_failed.is_none();
+            log.added(&event, is_seen);
+        }
         let (id, place) = (event.id().to_owned(), Some(place));
         self.events.insert(id, Node { event, place });
     }

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -18,8 +18,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
-use rustls::ServerConfig;
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
@@ -30,8 +29,12 @@ use super::reading::{Reply, Supervised};
 use super::{Dispatch, ListenerOptions};
 use crate::body::empty;
 use crate::delivery::transport_error;
+use crate::socket::Socket;
 use crate::stream::Metered;
-use crate::{Body, ConnectionInfo, HEADER_LIST, Protocol, Stream, http2_settings as h2};
+use crate::{
+    Address, Body, ClientAddress, ConnectionInfo, HEADER_LIST, Protocol, Stream, TrustedProxies,
+    http2_settings as h2,
+};
 
 /// How long a connection that was idle for too long may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -39,8 +42,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What all connections of a listener share.
 pub(super) struct Server {
     options: ListenerOptions,
-    tls: Option<Arc<ServerConfig>>,
-    dispatch: Arc<Dispatch>,
+    answering: Arc<Answering>,
     http1: http1::Builder,
     http2: http2::Builder<Supervised>,
 }
@@ -63,14 +65,12 @@ impl Server {
             .max_pending_accept_reset_streams(h2::PENDING_RESETS)
             .keep_alive_interval(h2::PING_INTERVAL)
             .keep_alive_timeout(h2::PING_TIMEOUT);
-        let tls = options
-            .tls
-            .as_ref()
-            .map(|tls| tls.accepting(options.protocol));
         Self {
+            answering: Arc::new(Answering {
+                dispatch,
+                proxies: options.trusted_proxies.clone(),
+            }),
             options,
-            tls,
-            dispatch: Arc::new(dispatch),
             http1,
             http2,
         }
@@ -79,8 +79,8 @@ impl Server {
     /// Serves one connection to its end, or until the listener is stopping and the requests in flight are done.
     pub(super) async fn serve(
         &self,
-        tcp: TcpStream,
-        peer: SocketAddr,
+        socket: Socket,
+        peer: Address,
         mut stopping: watch::Receiver<bool>,
     ) {
         let activity = Arc::new(Activity::new(Limits {
@@ -90,7 +90,7 @@ impl Server {
         }));
         let establish = timeout(
             self.options.handshake_timeout,
-            self.establish(tcp, peer, &activity),
+            self.establish(socket, peer.clone(), &activity),
         );
         let established = tokio::select! {
             established = establish => established,
@@ -110,11 +110,11 @@ impl Server {
         activity.ready();
         let io = TokioIo::new(stream);
         let http2 = info.version() == Version::HTTP_2;
-        let (dispatch, requests) = (Arc::clone(&self.dispatch), Arc::clone(&activity));
+        let (answering, requests) = (Arc::clone(&self.answering), Arc::clone(&activity));
         let service = service_fn(move |request| {
             answer(
                 request,
-                Arc::clone(&dispatch),
+                Arc::clone(&answering),
                 Arc::clone(&info),
                 requests.request(),
             )
@@ -134,25 +134,25 @@ impl Server {
 
     async fn establish(
         &self,
-        tcp: TcpStream,
-        peer: SocketAddr,
+        socket: Socket,
+        peer: Address,
         activity: &Arc<Activity>,
     ) -> io::Result<(Stream, Arc<ConnectionInfo>)> {
-        tcp.set_nodelay(true)?;
-        let local = tcp.local_addr()?;
+        socket.set_nodelay()?;
+        let local = socket.local()?;
         let counters = self.options.counters.clone();
-        let Some(tls) = &self.tls else {
+        let mut socket = Metered::new(socket, counters).with_activity(Arc::clone(activity));
+        let Some(tls) = &self.options.tls else {
             let version = match self.options.protocol {
                 Protocol::Http1 => Version::HTTP_11,
                 Protocol::Http2 => Version::HTTP_2,
-                Protocol::Http1Or2 => first_bytes_tell(&tcp).await?,
+                Protocol::Http1Or2 => first_bytes_tell(&mut socket).await?,
             };
-            let tcp = Metered::new(tcp, counters).with_activity(Arc::clone(activity));
             let info = ConnectionInfo::without_tls(peer, local, version);
-            return Ok((Stream::plain(tcp), Arc::new(info)));
+            return Ok((Stream::plain(socket), Arc::new(info)));
         };
-        let tcp = Metered::new(tcp, counters).with_activity(Arc::clone(activity));
-        let stream = TlsAcceptor::from(Arc::clone(tls)).accept(tcp).await?;
+        let accepting = TlsAcceptor::from(tls.accepting(self.options.protocol));
+        let stream = accepting.accept(socket).await?;
         let (stream, tls, exporter) = Stream::tls(TlsStream::Server(stream));
         // A client without ALPN speaks HTTP/1.1, if that is served (RFC 9113 §3.2 wants ALPN).
         let version = match (tls.alpn.as_deref(), self.options.protocol) {
@@ -165,29 +165,36 @@ impl Server {
 }
 
 /// The version of HTTP of a connection without TLS: HTTP/2 begins with `PRI * HTTP/2.0`, and no method of HTTP/1.1 is `PRI` (RFC 9113 §3.4).
-async fn first_bytes_tell(tcp: &TcpStream) -> io::Result<Version> {
+async fn first_bytes_tell(socket: &mut Metered) -> io::Result<Version> {
     const PREFACE: &[u8] = b"PRI ";
     let mut start = [0; PREFACE.len()];
-    loop {
-        let read = tcp.peek(&mut start).await?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    let mut read = 0;
+    let version = loop {
+        match socket.read(&mut start[read..]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            more => read += more,
         }
         if start[..read] != PREFACE[..read] {
-            return Ok(Version::HTTP_11);
+            break Version::HTTP_11;
         }
         if read == PREFACE.len() {
-            return Ok(Version::HTTP_2);
+            break Version::HTTP_2;
         }
-        // Four bytes in two segments: rare, and bounded by the handshake timeout.
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    socket.unread(Bytes::copy_from_slice(&start[..read]));
+    Ok(version)
+}
+
+/// What it takes to answer a request.
+struct Answering {
+    dispatch: Dispatch,
+    proxies: TrustedProxies,
 }
 
 /// Hands a request to its binding.
 async fn answer(
     request: Request<Incoming>,
-    dispatch: Arc<Dispatch>,
+    with: Arc<Answering>,
     info: Arc<ConnectionInfo>,
     in_flight: InFlight,
 ) -> Result<Response<Reply>, Infallible> {
@@ -195,8 +202,11 @@ async fn answer(
     let reading = Arc::clone(&in_flight);
     let answering = AssertUnwindSafe(async {
         let (mut head, body) = request.into_parts();
+        if let Some(client) = with.proxies.client(info.peer(), &head.headers) {
+            head.extensions.insert(ClientAddress(client));
+        }
         head.extensions.insert(info);
-        let mut service = dispatch.find(&head);
+        let mut service = with.dispatch.find(&head);
         let body = match http_body::Body::is_end_stream(&body) {
             true => empty(),
             false => body
@@ -232,7 +242,7 @@ struct Drive {
     activity: Arc<Activity>,
     http2: bool,
     stopping: watch::Receiver<bool>,
-    peer: SocketAddr,
+    peer: Address,
 }
 
 impl Drive {

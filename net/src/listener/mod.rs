@@ -1,26 +1,31 @@
 //! One port for all bindings: TLS, HTTP/1.1 and HTTP/2, limits, drain.
 //!
-//! `activity` knows whether a connection is idle, `connection` serves one, `dispatch` finds the binding, `reading` watches how replies are read; here
-//! connections are accepted.
+//! `incoming` is the socket, `activity` knows whether a connection is idle, `connection` serves one, `dispatch` finds the binding, `reading` watches how replies are
+//! read; here connections are accepted.
 
 mod activity;
 mod connection;
 mod dispatch;
+mod incoming;
 mod reading;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::{Counters, Protocol, ServerTls};
+use crate::{Address, Counters, Protocol, ServerTls, TrustedProxies};
 pub(crate) use activity::Activity;
 use connection::Server;
 pub use dispatch::{Claims, Dispatch, HttpService};
+use incoming::Incoming;
+pub use incoming::{InheritedSocket, inherited};
 
 /// How a [`Listener`] accepts and serves connections.
 #[derive(Clone, Debug)]
@@ -46,6 +51,11 @@ pub struct ListenerOptions {
     pub drain_timeout: Duration,
     /// Counts the bytes of all connections.
     pub counters: Option<Counters>,
+    /// The proxies that are believed about the addresses of their clients.
+    pub trusted_proxies: TrustedProxies,
+    /// Permissions of the file of a Unix socket that is bound here, `0o660` say: who may write to it may connect. Without, they are what the process's umask
+    /// leaves, for its own user as a rule. They are set behind the bind: what must never be open stands in a directory that is not.
+    pub unix_mode: Option<u32>,
 }
 
 impl Default for ListenerOptions {
@@ -61,6 +71,8 @@ impl Default for ListenerOptions {
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             counters: None,
+            trusted_proxies: TrustedProxies::default(),
+            unix_mode: None,
         }
     }
 }
@@ -75,11 +87,11 @@ impl ListenerOptions {
     }
 }
 
-/// A port that is bound; connections wait in the operating system's queue until [`Listener::serve`].
+/// A socket that is bound; connections wait in the operating system's queue until [`Listener::serve`].
 #[derive(Debug)]
 pub struct Listener {
-    tcp: TcpListener,
-    local: SocketAddr,
+    incoming: Incoming,
+    local: Address,
     options: ListenerOptions,
 }
 
@@ -91,32 +103,84 @@ pub struct Drained {
 }
 
 impl Listener {
-    /// Binds a port; 0 takes a free one.
+    /// Binds a TCP port; 0 takes a free one.
     ///
     /// # Errors
     ///
     /// If the address cannot be bound.
     pub async fn bind(address: impl ToSocketAddrs, options: ListenerOptions) -> io::Result<Self> {
-        let tcp = TcpListener::bind(address).await?;
-        let local = tcp.local_addr()?;
+        Self::new(Incoming::Tcp(TcpListener::bind(address).await?), options)
+    }
+
+    /// Binds a Unix socket, and takes its file away again when it closes. A socket file that nobody listens to any more is replaced. Within a runtime of tokio.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be bound: another process listens to it, or another file is there.
+    pub fn bind_unix(path: impl AsRef<Path>, options: ListenerOptions) -> io::Result<Self> {
+        let incoming = Incoming::bind_unix(path.as_ref(), options.unix_mode)?;
+        Self::new(incoming, options)
+    }
+
+    /// Takes over a TCP port that was bound elsewhere. Within a runtime of tokio.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking.
+    pub fn from_tcp(tcp: StdTcpListener, options: ListenerOptions) -> io::Result<Self> {
+        Self::from_inherited(InheritedSocket::Tcp(tcp), options)
+    }
+
+    /// Takes over a Unix socket that was bound elsewhere; its file stays. Within a runtime of tokio.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking.
+    pub fn from_unix(unix: StdUnixListener, options: ListenerOptions) -> io::Result<Self> {
+        Self::from_inherited(InheritedSocket::Unix(unix), options)
+    }
+
+    /// Takes over a socket of [`inherited`]. Within a runtime of tokio.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made non-blocking.
+    pub fn from_inherited(socket: InheritedSocket, options: ListenerOptions) -> io::Result<Self> {
+        Self::new(Incoming::inherit(socket)?, options)
+    }
+
+    fn new(incoming: Incoming, options: ListenerOptions) -> io::Result<Self> {
+        let local = incoming.local()?;
         Ok(Self {
-            tcp,
+            incoming,
             local,
             options,
         })
     }
 
-    /// The address that is bound.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local
+    /// What is bound.
+    pub fn address(&self) -> &Address {
+        &self.local
     }
 
-    /// Serves until `shutdown` completes; then closes the port, lets requests in flight finish within [`ListenerOptions::drain_timeout`], and returns.
+    /// The TCP address that is bound.
     ///
-    /// Nothing that a peer or a service does ends it: a service that panics is answered for with status 500. Dropping the future closes the port and cuts
+    /// # Panics
+    ///
+    /// If it is a Unix socket: [`Listener::address`] knows both.
+    pub fn local_addr(&self) -> SocketAddr {
+        let address = self.local.socket_addr();
+        address.expect("a TCP port was bound, as the caller knows")
+    }
+
+    /// Serves until `shutdown` completes; then closes the socket, lets requests in flight finish within [`ListenerOptions::drain_timeout`], and returns.
+    ///
+    /// Nothing that a peer or a service does ends it: a service that panics is answered for with status 500. Dropping the future closes the socket and cuts
     /// all connections.
     pub async fn serve(self, dispatch: Dispatch, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { tcp, options, .. } = self;
+        let Self {
+            incoming, options, ..
+        } = self;
         let permits = Arc::new(Semaphore::new(options.max_connections.max(1)));
         let drain_timeout = options.drain_timeout;
         let server = Arc::new(Server::new(options, dispatch));
@@ -134,7 +198,7 @@ impl Listener {
             let (stream, peer) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                accepted = accept(&tcp) => accepted,
+                accepted = incoming.accept() => accepted,
             };
             while let Some(ended) = tasks.try_join_next() {
                 report(ended);
@@ -145,34 +209,10 @@ impl Listener {
                 drop(permit);
             });
         }
-        drop(tcp);
+        drop(incoming);
         stop.send_replace(true);
         drain(tasks, drain_timeout).await
     }
-}
-
-/// The next connection. Errors of accepting are of the moment (no descriptor is left, the peer is gone already): it is tried again, after a pause that grows.
-async fn accept(tcp: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut pause = Duration::from_millis(5);
-    loop {
-        match tcp.accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) if is_of_the_peer(&error) => continue,
-            Err(error) => {
-                tracing::warn!(%error, ?pause, "cannot accept a connection");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
-        }
-    }
-}
-
-fn is_of_the_peer(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
 }
 
 async fn drain(mut tasks: JoinSet<()>, limit: Duration) -> Drained {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::dial::{self, Dialled, Dialling};
 use super::{PoolOptions, RequestBody};
-use crate::{ConnectionInfo, Connector, Protocol};
+use crate::{Address, ConnectionInfo, Connector, Protocol};
 
 /// A connection whose last response has been read is given this long to become ready; normally hyper needs one turn of the scheduler.
 const SETTLING: Duration = Duration::from_millis(20);
@@ -91,10 +91,7 @@ impl Connections {
         shared
             .ready
             .retain(|connection| !connection.sender.is_closed());
-        let found = shared
-            .ready
-            .iter()
-            .find(|one| route.addresses.contains(&one.info.peer()))?;
+        let found = shared.ready.iter().find(|one| leads_to(route, &one.info))?;
         Some(Arc::clone(found))
     }
 
@@ -103,9 +100,7 @@ impl Connections {
         loop {
             let mut connection = {
                 let mut idle = lock(&self.idle);
-                let found = idle
-                    .iter()
-                    .rposition(|one| route.addresses.contains(&one.info.peer()));
+                let found = idle.iter().rposition(|one| leads_to(route, &one.info));
                 idle.remove(found?)
             };
             let old = connection.used.elapsed() > self.idle_timeout;
@@ -142,9 +137,9 @@ impl Connections {
         &self,
         connector: &Connector,
         route: &Route,
-        protocol: Protocol,
+        options: PoolOptions,
     ) -> Result<Dialled, TransportError> {
-        let dialled = dial::dial(connector, route, protocol).await?;
+        let dialled = dial::dial(connector, route, options).await?;
         self.learn(&dialled);
         Ok(dialled)
     }
@@ -154,7 +149,7 @@ impl Connections {
         self: &Arc<Self>,
         connector: &Connector,
         route: &Route,
-        protocol: Protocol,
+        options: PoolOptions,
     ) -> Result<Dialled, TransportError> {
         let dialling = {
             let mut shared = lock(&self.shared);
@@ -162,7 +157,7 @@ impl Connections {
             let ready = shared
                 .ready
                 .iter()
-                .find(|one| !one.sender.is_closed() && route.addresses.contains(&one.info.peer()));
+                .find(|one| !one.sender.is_closed() && leads_to(route, &one.info));
             if let Some(ready) = ready {
                 return Ok(Dialled::Http2(Arc::clone(ready)));
             }
@@ -173,7 +168,7 @@ impl Connections {
             {
                 Some(dialling) => dialling.clone(),
                 None => {
-                    let dialling = Dialling::start(self, connector, route, protocol);
+                    let dialling = Dialling::start(self, connector, route, options);
                     shared.dialling.push(dialling.clone());
                     dialling
                 }
@@ -211,6 +206,14 @@ impl Connections {
     pub(super) fn is_empty(&self) -> bool {
         let shared = lock(&self.shared);
         lock(&self.idle).is_empty() && shared.ready.is_empty() && shared.dialling.is_empty()
+    }
+}
+
+/// Whether a connection ends where the route leads. A connector to a Unix socket has but the one.
+fn leads_to(route: &Route, info: &ConnectionInfo) -> bool {
+    match info.peer() {
+        Address::Ip(peer) => route.addresses.contains(peer),
+        Address::Unix(_) => true,
     }
 }
 

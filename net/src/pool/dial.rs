@@ -14,8 +14,9 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
+use super::PoolOptions;
 use super::connections::{Connections, Http1, Http2};
-use crate::{Connected, Connector, HEADER_LIST, Protocol, http2_settings as h2};
+use crate::{Connected, Connector, HEADER_LIST, http2_settings as h2};
 
 /// Most bytes of a response that hyper reads ahead of its reader, HTTP/1.1: no less than a head needs. Its own default of 400 KiB makes several such pieces of each
 /// reply that is read as a stream.
@@ -42,9 +43,9 @@ impl Single {
 pub(super) async fn dial(
     connector: &Connector,
     route: &Route,
-    protocol: Protocol,
+    options: PoolOptions,
 ) -> Result<Dialled, TransportError> {
-    let Connected { stream, info } = connector.connect(route, protocol).await?;
+    let Connected { stream, info } = connector.connect(route, options.protocol).await?;
     let io = TokioIo::new(stream);
     if info.version() == Version::HTTP_2 {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -53,8 +54,8 @@ pub(super) async fn dial(
             .initial_connection_window_size(h2::CONNECTION_WINDOW)
             .max_frame_size(h2::FRAME)
             .max_header_list_size(HEADER_LIST as u32)
-            .keep_alive_interval(h2::PING_INTERVAL)
-            .keep_alive_timeout(h2::PING_TIMEOUT)
+            .keep_alive_interval(options.ping_interval)
+            .keep_alive_timeout(options.ping_timeout)
             .handshake(io)
             .await
             .map_err(no_http)?;
@@ -99,7 +100,7 @@ impl Dialling {
         connections: &Arc<Connections>,
         connector: &Connector,
         route: &Route,
-        protocol: Protocol,
+        options: PoolOptions,
     ) -> Self {
         let addresses = route.addresses.as_slice().into();
         let (connector, route) = (connector.clone(), route.clone());
@@ -109,7 +110,7 @@ impl Dialling {
         };
         // A task of its own: the callers may come and go.
         let task = tokio::spawn(async move {
-            let dialled = dial(&connector, &pending.route, protocol).await;
+            let dialled = dial(&connector, &pending.route, options).await;
             if let Ok(dialled) = &dialled {
                 pending.connections.learn(dialled);
             }

@@ -38,6 +38,11 @@ pub struct PoolOptions {
     pub max_idle: usize,
     /// A connection without an exchange for this long is closed.
     pub idle_timeout: Duration,
+    /// After how long without a byte from the peer an HTTP/2 connection with exchanges is pinged (RFC 9113 §6.7). A peer that is alive answers pings, however long it
+    /// takes over a request: only a dead connection does not.
+    pub ping_interval: Duration,
+    /// How long the answer to a ping may take. Then the connection is closed, and what was in flight on it fails as [`Delivery::MaybeProcessed`].
+    pub ping_timeout: Duration,
 }
 
 impl Default for PoolOptions {
@@ -47,6 +52,8 @@ impl Default for PoolOptions {
             max_in_flight: 256,
             max_idle: 16,
             idle_timeout: Duration::from_secs(60),
+            ping_interval: Duration::from_secs(10),
+            ping_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -61,6 +68,12 @@ impl PoolOptions {
     /// Sets how long a connection is kept without an exchange.
     pub fn with_idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = limit;
+        self
+    }
+
+    /// Sets after how much silence an HTTP/2 connection with exchanges is pinged, and how long the answer may take.
+    pub fn with_ping(mut self, interval: Duration, timeout: Duration) -> Self {
+        (self.ping_interval, self.ping_timeout) = (interval, timeout);
         self
     }
 }
@@ -196,7 +209,7 @@ impl Inner {
         }
         if connections.multiplexes(self.options.protocol) {
             match connections
-                .dial_shared(&self.connector, route, self.options.protocol)
+                .dial_shared(&self.connector, route, self.options)
                 .await?
             {
                 Dialled::Http2(shared) => return Ok(Lease::http2(shared)),
@@ -208,7 +221,7 @@ impl Inner {
             }
         }
         match connections
-            .dial(&self.connector, route, self.options.protocol)
+            .dial(&self.connector, route, self.options)
             .await?
         {
             Dialled::Http2(shared) => Ok(Lease::http2(shared)),

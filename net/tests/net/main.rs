@@ -8,8 +8,11 @@
 mod aborts;
 mod delivery;
 mod listener;
+mod ping;
 mod pool;
 mod reading;
+mod reload;
 mod setting;
 mod tls;
+mod unix;
 mod wire;

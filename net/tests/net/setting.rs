@@ -49,6 +49,18 @@ impl Authority {
         }
     }
 
+    pub(crate) fn root(&self) -> &[u8] {
+        self.root.as_bytes()
+    }
+
+    pub(crate) fn chain(&self) -> &[u8] {
+        self.chain.as_bytes()
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        self.key.as_bytes()
+    }
+
     pub(crate) fn client(&self) -> ClientTls {
         ClientTls::from_pem(self.root.as_bytes()).unwrap()
     }

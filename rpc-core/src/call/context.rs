@@ -1,6 +1,6 @@
 //! What travels beside a request.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, net::IpAddr, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ pub struct CallContext {
     pub from: Option<String>,
     /// When the caller stops waiting for the whole call.
     pub deadline: Option<Instant>,
-    /// Intermediaries that the call passed, oldest first.
+    /// Intermediaries that the call passed, oldest first, each as an element of `Via` (RFC 9110 §7.6.3); see [`received_by`](super::received_by).
     pub via: Vec<String>,
     /// Trace context, if the peer may set one.
     pub trace: TraceContext,
@@ -31,6 +31,8 @@ pub struct CallContext {
     pub binding: &'static str,
     /// What a binding knows of the connection it arrived on.
     pub connection: Option<Arc<dyn Any + Send + Sync>>,
+    /// The address that it came from, as the listener saw it or a proxy that is trusted said it: for logs, and for the next server's. It proves nothing.
+    pub client: Option<IpAddr>,
     pub(crate) form: Option<EndpointForm>,
     pub(crate) origin: Option<Origin>,
     /// When the caller stops waiting for the reply's head, if a clock further out says so.
@@ -104,6 +106,7 @@ impl fmt::Debug for CallContext {
             .field("from", &self.from)
             .field("deadline", &self.deadline)
             .field("via", &self.via)
+            .field("client", &self.client)
             .field("binding", &self.binding)
             .finish_non_exhaustive()
     }

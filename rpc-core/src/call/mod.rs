@@ -7,6 +7,7 @@ mod operation;
 mod reply;
 mod spec;
 mod unregistered;
+mod via;
 
 pub use bytes::{Blob, BlobSource, Body, ByteStream};
 pub use context::{Authenticated, CallContext, Credentials, FromContext, TraceContext};
@@ -23,6 +24,7 @@ pub use spec::{
     OperationSpec, ReplyShape, SizeLimits,
 };
 pub use unregistered::{BadUnregistered, Unregistered};
+pub use via::{hops, received_by};
 
 use crate::{
     ServerName,

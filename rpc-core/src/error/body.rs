@@ -12,6 +12,8 @@ pub(super) struct Said {
     pub(super) errcode: Option<String>,
     /// The string `error`; else the string `message` (gomatrixserverlib's authentication errors).
     pub(super) message: Option<String>,
+    /// The non-empty string `via`: the gateway that answered in place of the server behind it.
+    pub(super) via: Option<String>,
     /// `retry_after_ms`, rounded up to milliseconds.
     pub(super) retry_after: Option<Duration>,
 }
@@ -28,6 +30,7 @@ impl Said {
         let string = |name: &str| string_of(members.get(name)?);
         Self {
             errcode: string("errcode").filter(|errcode| !errcode.is_empty()),
+            via: string("via").filter(|gateway| !gateway.is_empty()),
             message: string("error").or_else(|| string("message")),
             retry_after: members
                 .get("retry_after_ms")

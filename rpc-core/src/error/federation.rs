@@ -130,7 +130,8 @@ impl FederationError {
 
     /// An error that came over HTTP. Never fails: a body that is no Matrix error (HTML, a JSON
     /// string, an object without `errcode`, nothing) gives an error without errcode, whose
-    /// [origin](Self::origin) is an intermediary.
+    /// [origin](Self::origin) is an intermediary. A member `via` is the name of the gateway that
+    /// spoke.
     ///
     /// - `retry_after` is the `Retry-After` header: seconds or an HTTP date (RFC 9110 §10.2.3);
     ///   anything else is ignored. The body's `retry_after_ms` is taken for its precision where
@@ -145,9 +146,10 @@ impl FederationError {
         } else {
             502
         };
-        let origin = match said.errcode {
-            Some(_) => ErrorOrigin::Remote,
-            None => ErrorOrigin::Intermediary,
+        let origin = match (&said.errcode, said.via) {
+            (Some(_), Some(gateway)) => ErrorOrigin::Gateway(gateway),
+            (Some(_), None) => ErrorOrigin::Remote,
+            (None, _) => ErrorOrigin::Intermediary,
         };
         let retry_after = wait(retry_after.and_then(header_wait), said.retry_after);
         let message = said.message.unwrap_or_default();
@@ -225,9 +227,19 @@ impl FederationError {
             TransportErrorKind::Timeout => 504,
             _ => 502,
         };
-        Self::new(http_status, "M_UNKNOWN", error.to_string())
-            .with_origin(ErrorOrigin::Gateway(gateway.to_owned()))
-            .with_string("via", gateway)
+        Self::new(http_status, "M_UNKNOWN", error.to_string()).spoken_by(gateway)
+    }
+
+    /// With the name of the gateway that this side is, as origin and as member `via`: so that its word is not taken for that of the server behind it. Only of an error
+    /// that this side made itself; what another said stays as it is.
+    #[must_use]
+    pub fn spoken_by(self, gateway: &str) -> Self {
+        match self.origin() {
+            ErrorOrigin::Local => self
+                .with_origin(ErrorOrigin::Gateway(gateway.to_owned()))
+                .with_string("via", gateway),
+            _ => self,
+        }
     }
 
     /// With a wait, at most [`MAX_RETRY_AFTER`](super::MAX_RETRY_AFTER), rounded up to milliseconds.

@@ -183,6 +183,18 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// As the gateway of this name answers it: its own errors, and the lack of an answer to a call that it passed on, are said in its name
+    /// ([`FederationError::spoken_by`], [`FederationError::from_transport`]); what a server behind it said stays as it is.
+    #[must_use]
+    pub fn spoken_by(self, gateway: &str) -> Self {
+        match self {
+            Self::Federation(error) => Self::Federation(error.spoken_by(gateway)),
+            Self::Transport(error) => {
+                Self::Federation(FederationError::from_transport(&error, gateway))
+            }
+        }
+    }
+
     /// The closed kind; for a failure on the way the kind closest to it.
     pub fn kind(&self) -> ErrorKind {
         use TransportErrorKind as Kind;

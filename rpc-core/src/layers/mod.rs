@@ -1,8 +1,8 @@
 //! What cuts across all operations: each concern is one file, written once over one method.
 //!
-//! Server, outermost first: [`Observe`], [`Permits`], [`Trace`], [`Clocks`], verify, [`Backoff::arrivals`], [`Acl`], [`RunToEnd`], [`Idempotency`], router. Client:
-//! [`Observe`], [`Trace`], [`Backoff`], [`Clocks`], [`Fallback`], [`Flow`], sign, transport, which may be [`Select`](crate::transport::Select). tower's own request-side layers fit
-//! between them. What must cover a reply's stream
+//! Server, outermost first: [`Observe`], [`Permits`], [`Trace`], [`Clocks`], [`Hops`] if it passes calls on, verify, [`Backoff::arrivals`], [`Acl`], [`RunToEnd`],
+//! [`Idempotency`], router. Client: [`Observe`], [`Trace`], [`Backoff`], [`Clocks`], [`Fallback`], [`Flow`], sign, transport, which may be
+//! [`Select`](crate::transport::Select). tower's own request-side layers fit between them. What must cover a reply's stream
 //! (a permit, a clock, a count of bytes) is here, because tower's own end at the reply's head.
 
 mod acl;
@@ -10,6 +10,7 @@ mod backoff;
 mod clocks;
 mod fallback;
 mod flow;
+mod hops;
 mod idempotency;
 mod limits;
 mod observe;
@@ -27,6 +28,7 @@ pub use backoff::{Arrivals, Backoff, BackoffOptions};
 pub use clocks::Clocks;
 pub use fallback::{Fallback, Fallbacks};
 pub use flow::Flow;
+pub use hops::Hops;
 pub use idempotency::{
     Answer, CallKey, Idempotency, IdempotencyOptions, IdempotencyStore, MemoryAnswers,
     MemoryAnswersOptions, StoreFault,

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use comity_core::{
+    Operations,
     api::{Calls, DownloadMedia, GetVersion, SendJoin},
     error::{CallError, ErrorOrigin, FederationError},
 };
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions};
 
 use crate::setting::{Serving, destination, fails, pdu};
 
@@ -151,4 +153,38 @@ async fn details_stay_small_and_lose_the_body_first() {
     assert_eq!(got.errcode(), Some("M_FORBIDDEN"));
     assert_eq!(got.retry_after(), Some(Duration::from_secs(3)));
     assert!(got.message().starts_with("xxx") && got.message().len() <= 2048);
+}
+
+#[tokio::test]
+async fn a_gateway_says_so_in_errors_of_its_own_and_in_every_reply() {
+    let options = || GrpcServerOptions::default().with_via("gw.test".parse().unwrap());
+    let spoken = |service, codecs| {
+        GrpcServer::new(Operations::federation(), codecs, service, options()).into_service()
+    };
+    let own = FederationError::internal("ours");
+    let theirs = FederationError::internal("theirs").with_origin(ErrorOrigin::Remote);
+    let gateway = ErrorOrigin::Gateway("gw.test".to_owned());
+    for codecs in [Codecs::federation(), Codecs::none()] {
+        for (error, origin) in [(&own, &gateway), (&theirs, &ErrorOrigin::Remote)] {
+            let serving = Serving::http(spoken(fails(error.clone()), codecs.clone())).await;
+            let got = serving
+                .client()
+                .get_version(&destination(), GetVersion::default())
+                .await;
+            let Err(CallError::Federation(got)) = got else {
+                panic!("{got:?}");
+            };
+            assert_eq!(got.origin(), origin);
+            let named = r#""via":"gw.test""#;
+            let body = std::str::from_utf8(got.body()).unwrap();
+            assert_eq!(body.contains(named), *origin == gateway, "{body}");
+        }
+    }
+    let serving = Serving::http(spoken(fails(own), Codecs::federation())).await;
+    let request = http::Request::post("/comity.federation.v1.Server/GetVersion")
+        .header("content-type", "application/grpc")
+        .body(comity_net::body::full(vec![0; 5]))
+        .unwrap();
+    let response = serving.pool().send(&serving.route(), request).await;
+    assert_eq!(response.unwrap().headers()["via"], "grpc/1 gw.test");
 }

@@ -2,9 +2,12 @@
 
 #![allow(unreachable_pub, clippy::unwrap_used)] // a test binary; clippy.toml exempts test functions, not what they share
 
+mod absolute_form;
 mod answers;
 mod bodies;
 mod framing;
+mod headers;
+mod hops;
 mod hostile;
 mod location;
 mod mapping;

@@ -82,7 +82,11 @@ impl Serving {
         Self::start(server, ListenerOptions::default(), None).await
     }
 
-    async fn start(server: HttpServer, listening: ListenerOptions, root: Option<String>) -> Self {
+    pub async fn start(
+        server: HttpServer,
+        listening: ListenerOptions,
+        root: Option<String>,
+    ) -> Self {
         let listener = Listener::bind("127.0.0.1:0", listening).await.unwrap();
         let address = listener.local_addr();
         let task = tokio::spawn(async move {

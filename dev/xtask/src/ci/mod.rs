@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, conformance, doc_code, proto};
+use crate::{api_docs, conformance, doc_code, interop, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -124,6 +124,11 @@ const STEPS: &[Step] = &[
         about: "README.md's demo command",
         check: |root| from_readme(root, "demo"),
     },
+    Step {
+        name: "interop",
+        about: "two Synapses federate over our gateways as they do without, also when gRPC breaks",
+        check: |root| interop::run(root, &[]),
+    },
 ];
 
 /// Longest run of one example, in which it has to end by itself.
@@ -172,7 +177,8 @@ pub(crate) fn spec_coverage(directory: &str) -> Outcome {
     specification::compare(&root(), directory.as_ref())
 }
 
-fn root() -> PathBuf {
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask
         .ancestors()

@@ -78,6 +78,24 @@ impl Known {
         }
     }
 
+    /// The same, if its document was fetched at a time that is still to come, as the clock was set back: as if it had been fetched now. Otherwise it would
+    /// count for seven days from that time on.
+    pub(super) fn set_back(&self, now: i64) -> Option<Self> {
+        let document = self
+            .document
+            .as_ref()
+            .filter(|document| document.at > now)?;
+        Some(Self {
+            document: Some(FetchedKeys {
+                keys: document.keys.clone(),
+                at: now,
+            }),
+            failure: self.failure.clone(),
+            failures: self.failures,
+            asked_at: self.asked_at.min(now),
+        })
+    }
+
     /// Whether the last fetch gave the document.
     pub(super) fn is_news(&self) -> bool {
         self.failure.is_none() && self.document.is_some()
@@ -176,7 +194,7 @@ impl Need {
     }
 }
 
-/// Until when a document counts. A fetch that lies in the future, as the clock was set back, was now.
+/// Until when a document counts. A clock may be set back while it is looked at.
 pub(super) fn valid_until(document: &FetchedKeys, now: i64) -> i64 {
     document.keys.valid_until(document.at.min(now))
 }

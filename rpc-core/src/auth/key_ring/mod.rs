@@ -18,6 +18,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use moka::{future::Cache, policy::EvictionPolicy};
 use tokio::sync::Semaphore;
 
@@ -262,7 +263,9 @@ impl KeyRing {
             Flight::Running(awaited) => Some(awaited),
             Flight::Begins(awaited, landing) => {
                 let (ring, server) = (self.clone(), server.clone());
-                tokio::spawn(async move { ring.fly(&server, &need, landing).await });
+                // A fetch may need another one, of a notary's keys: its type ends here.
+                let flight = async move { ring.fly(&server, &need, landing).await };
+                tokio::spawn(flight.boxed());
                 Some(awaited)
             }
             Flight::TooMany => None,
@@ -297,9 +300,17 @@ impl KeyRing {
     }
 
     async fn cached(&self, server: &ServerName) -> Option<Arc<Known>> {
-        match self.documents.get(server).await {
-            Some(known) => Some(known),
-            None => self.failures.get(server).await,
+        let known = match self.documents.get(server).await {
+            Some(known) => known,
+            None => self.failures.get(server).await?,
+        };
+        match known.set_back((self.options.now)()) {
+            Some(set_back) => {
+                let known = Arc::new(set_back);
+                self.remember(server, known.clone()).await;
+                Some(known)
+            }
+            None => Some(known),
         }
     }
 
