@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod coalesce;
 mod config;
 mod counts;
