@@ -1,3 +1,27 @@
-//! A sidecar that changes the wire between two homeservers that know nothing of it.
+//! A sidecar that changes the wire between two Matrix homeservers that know nothing of it.
 
 #![forbid(unsafe_code)]
+
+pub mod admin;
+mod coalesce;
+mod config;
+mod counts;
+mod deadlines;
+mod egress;
+mod gateway;
+mod head;
+mod homeserver;
+mod open_paths;
+mod operations;
+mod own_words;
+mod secret;
+mod verification;
+mod wire;
+
+pub use config::{
+    Address, Admin, Bindings, Certificate, Config, ConfigError, Discovery, Egress, Homeserver,
+    HomeserverAddress, Limits, Listen, PathPrefix, Peer, PeerBinding, Trust,
+};
+pub use counts::{Count, Counts};
+pub use gateway::{Gateway, StartError};
+pub use secret::Secret;

@@ -13,6 +13,7 @@
 //! | HTTP/2 windows: stream, connection, frame | 1 MiB, 16 MiB, 128 KiB | – |
 //! | HTTP/2 streams that a peer may open on one connection | 200 | [`ListenerOptions::max_concurrent_streams`] |
 //! | connections accepted at once | 4,096 | [`ListenerOptions::max_connections`] |
+//! | when as many are open: a connection without a request that makes room for another | idle for 1 s | – |
 //! | TLS handshake; request head | 10 s; 10 s | [`ListenerOptions::handshake_timeout`], [`ListenerOptions::header_timeout`] |
 //! | accepted connection without a request | 120 s | [`ListenerOptions::idle_timeout`] |
 //! | a reply of which the peer reads nothing | 60 s | [`ListenerOptions::write_timeout`] |

@@ -4,6 +4,7 @@ mod api_docs;
 mod ci;
 mod conformance;
 mod doc_code;
+mod interop;
 mod proto;
 
 use std::{env, process::ExitCode};
@@ -23,7 +24,9 @@ commands:
                    compare the table of operations with a checkout of matrix-org/matrix-spec
   conformance      run the conformance kit over the bindings, and write conformance/RESULTS.md, conformance/results.json and README.md's matrix
   conformance --check
-                   fail if they differ from what would be written";
+                   fail if they differ from what would be written
+  interop          run real homeservers over our gateways: dev/interop/README.md
+  interop <word>.. run only the scenarios and parts whose name has one of these words";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ["conformance"] => conformance::run(proto::Mode::Write),
         ["conformance", "--check"] => conformance::run(proto::Mode::Check),
         ["spec-coverage", "--spec", directory] => ci::spec_coverage(directory),
+        ["interop", ref words @ ..] => interop::run(&ci::root(), words),
         ["doc-code"] => doc_code::run(proto::Mode::Write),
         ["doc-code", "--check"] => doc_code::run(proto::Mode::Check),
         _ => Err(USAGE.into()),

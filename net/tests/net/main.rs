@@ -7,6 +7,7 @@
 
 mod aborts;
 mod addresses;
+mod bounds;
 mod delivery;
 mod listener;
 mod ping;

@@ -3,6 +3,7 @@
 //! The order is cheap before dear, and it follows what cargo can reuse: clippy, the documentation and the checks of single features
 //! share the metadata of the dependencies; the tests and the examples share their objects. Only the demo is a release build.
 
+mod browser;
 mod cargo;
 mod command;
 mod features;
@@ -21,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, conformance, doc_code, proto};
+use crate::{api_docs, conformance, doc_code, interop, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -109,6 +110,11 @@ const STEPS: &[Step] = &[
         check: run_examples,
     },
     Step {
+        name: "browser",
+        about: "the gateway's page, as a real browser shows it",
+        check: browser::check,
+    },
+    Step {
         name: "published",
         about: "a crate of someone else builds, and its tests pass, on what our packages hold",
         check: published::check,
@@ -117,6 +123,11 @@ const STEPS: &[Step] = &[
         name: "demo",
         about: "README.md's demo command",
         check: |root| from_readme(root, "demo"),
+    },
+    Step {
+        name: "interop",
+        about: "two Synapses federate over our gateways as they do without, also when gRPC breaks",
+        check: |root| interop::run(root, &[]),
     },
 ];
 
@@ -166,7 +177,8 @@ pub(crate) fn spec_coverage(directory: &str) -> Outcome {
     specification::compare(&root(), directory.as_ref())
 }
 
-fn root() -> PathBuf {
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
     xtask
         .ancestors()

@@ -1,0 +1,129 @@
+//! `comity gateway`: the sidecar as a program. What it does is in `comity-gateway`; here are its signals and its words.
+
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use comity_gateway::{Config, Gateway};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// What `comity gateway` is told.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The configuration, TOML. Files that it names are looked for beside it
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only check the configuration, and say what is wrong with it
+    #[arg(long)]
+    check: bool,
+}
+
+/// The configuration is refused, or the gateway cannot start.
+const REFUSED: u8 = 2;
+
+pub(crate) fn main(options: &Options) -> ExitCode {
+    let config = match Config::read_file(&options.config) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(REFUSED);
+        }
+    };
+    if options.check {
+        println!("{}: nothing is wrong with it", options.config.display());
+        return ExitCode::SUCCESS;
+    }
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Box::from)
+        .and_then(|runtime| runtime.block_on(run(config, &options.config)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", in_one_line(&*error));
+            ExitCode::from(REFUSED)
+        }
+    }
+}
+
+async fn run(config: Config, file: &Path) -> Result<(), Box<dyn Error>> {
+    // Before anything is started, so that none of them ends the process by its default.
+    let mut signals = Signals {
+        hangup: signal(SignalKind::hangup())?,
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+    };
+    let name = config.server_name.clone();
+    let (from, to) = (config.egress.listen.clone(), config.listen.address.clone());
+    let gateway = Gateway::start(config).await?;
+    tracing::info!(server = %name, homeserver = %from, peers = %to, "the gateway is ready");
+    while signals.next().await == Asked::Reload {
+        reload(&gateway, file);
+    }
+    tracing::info!("draining; a second signal ends it at once");
+    tokio::select! {
+        drained = gateway.drain() => tracing::info!(cut = drained.cut, "the gateway has ended"),
+        () = signals.stop() => tracing::warn!("ended at once; calls in flight are lost"),
+    }
+    Ok(())
+}
+
+/// A configuration that is refused changes nothing.
+fn reload(gateway: &Gateway, file: &Path) {
+    match Config::read_file(file) {
+        Ok(config) => {
+            gateway.reload(&config);
+            tracing::info!("the configuration was read again");
+        }
+        Err(error) => {
+            tracing::error!(%error, "the old configuration stays: the new one is refused")
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+        }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await == Asked::Reload {}
+    }
+}
+
+/// An error and its causes.
+fn in_one_line(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}

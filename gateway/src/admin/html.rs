@@ -1,0 +1,81 @@
+//! HTML as text, with everything that is not ours escaped.
+
+use std::fmt::{self, Write};
+
+/// Displays a text that someone else chose, for use between tags and in a quoted attribute.
+///
+/// Besides HTML's own characters it replaces those that are not seen or that turn the text around them: control characters, and Unicode's marks of direction and
+/// width. A server could else pass for another one.
+pub(super) struct Escaped<'a>(pub(super) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                c if is_invisible(c) => write!(f, "\u{fffd}{:x}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `1,234,567`.
+pub(super) struct Count(pub(super) u64);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                f.write_char(',')?;
+            }
+            f.write_char(digit)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_escaped_can_end_a_tag_or_an_attribute() {
+        let hostile = "<script>'\"&</script>";
+        let escaped = Escaped(hostile).to_string();
+        assert!(!escaped.contains(['<', '>', '"', '\'']), "{escaped}");
+        assert_eq!(Escaped("a&b").to_string(), "a&amp;b");
+        assert_eq!(Escaped("hs1.example:8448").to_string(), "hs1.example:8448");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        let turned = Escaped("\u{202e}elpmaxe.1sh\0").to_string();
+        assert_eq!(turned, "\u{fffd}202eelpmaxe.1sh\u{fffd}0");
+    }
+
+    #[test]
+    fn digits_stand_in_groups_of_three() {
+        for (count, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(Count(count).to_string(), text);
+        }
+    }
+}

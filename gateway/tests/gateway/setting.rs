@@ -1,0 +1,510 @@
+//! What the tests share: homeservers that keep what they are sent and answer what they are told, gateways beside them, and a homeserver's way of calling.
+
+use std::{
+    convert::Infallible,
+    fmt::Write as _,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use comity_core::{
+    ServerName,
+    auth::{KeyDocument, SignedRequest, SigningKey, now_ms},
+    call::{Call, Credentials, Reply, Unregistered},
+    endpoint::Content,
+    error::CallError,
+    transport::{FixedRoutes, Route, Transport},
+};
+use comity_gateway::{Config, Gateway};
+use comity_grpc::GrpcTransport;
+use comity_net::{
+    AddressGuard, Body, ClientTls, Connector, Dispatch, HttpService, Listener, ListenerOptions,
+    Pool, PoolOptions, Protocol, body,
+};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+
+pub const HS1: &str = "hs1.example";
+pub const HS2: &str = "hs2.example";
+pub const SECRET: &str = "between-the-two-of-us";
+
+/// What a homeserver was sent.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: String,
+    pub target: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Seen {
+    /// Every value of a header.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        let values = self.headers.get_all(name).iter();
+        values
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+type Handler = Arc<dyn Fn(Seen) -> Answered + Send + Sync>;
+type Answered = std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// A homeserver: plain HTTP/1.1 on loopback.
+pub struct Homeserver {
+    pub name: ServerName,
+    pub key: Arc<SigningKey>,
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    handler: Arc<Mutex<Handler>>,
+    publishes: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Homeserver {
+    pub async fn start(name: &str, seed: u8) -> Self {
+        let name: ServerName = name.parse().unwrap();
+        let key = Arc::new(SigningKey::from_seed("1", &[seed; 32]).unwrap());
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let empty: Handler = Arc::new(|_| Box::pin(async { json(200, "{}") }));
+        let handler = Arc::new(Mutex::new(empty));
+        let document = KeyDocument::new(name.clone(), now_ms() + 24 * 3600 * 1000);
+        let document = document.sign(&[&key]).unwrap();
+        let publishes = Arc::new(AtomicBool::new(true));
+        let (seen_too, handler_too, publishes_too) =
+            (seen.clone(), handler.clone(), publishes.clone());
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (seen, handler, document) =
+                (seen_too.clone(), handler_too.clone(), document.clone());
+            let publishes = publishes_too.load(Ordering::Relaxed);
+            async move {
+                let (head, content) = request.into_parts();
+                let body = content.collect().await.unwrap().to_bytes();
+                let one = Seen {
+                    method: head.method.to_string(),
+                    target: head.uri.to_string(),
+                    headers: head.headers,
+                    body,
+                };
+                if publishes && one.target == "/_matrix/key/v2/server" && one.method == "GET" {
+                    return Ok::<_, Infallible>(json(200, document));
+                }
+                seen.lock().unwrap().push(one.clone());
+                let handler = handler.lock().unwrap().clone();
+                Ok(handler(one).await)
+            }
+        });
+        let options = ListenerOptions {
+            protocol: Protocol::Http1,
+            ..ListenerOptions::default()
+        };
+        let listener = Listener::bind("127.0.0.1:0", options).await.unwrap();
+        let address = listener.local_addr();
+        let dispatch = Dispatch::new(HttpService::new(service));
+        let task = tokio::spawn(async move {
+            listener.serve(dispatch, std::future::pending()).await;
+        });
+        Self {
+            name,
+            key,
+            address,
+            seen,
+            handler,
+            publishes,
+            task,
+        }
+    }
+
+    /// Has its keys asked for like anything else: it publishes none by itself any more.
+    pub fn publishes_nothing(&self) {
+        self.publishes.store(false, Ordering::Relaxed);
+    }
+
+    /// Answers every call so from now on.
+    pub fn answers<F, R>(&self, handler: F)
+    where
+        F: Fn(Seen) -> R + Send + Sync + 'static,
+        R: Future<Output = Response<Body>> + Send + 'static,
+    {
+        *self.handler.lock().unwrap() = Arc::new(move |seen| Box::pin(handler(seen)));
+    }
+
+    /// What it was sent since it was last asked, key fetches aside.
+    pub fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut self.seen.lock().unwrap())
+    }
+
+    /// The one call that it was sent since.
+    pub fn only(&self) -> Seen {
+        let mut seen = self.take_seen();
+        assert_eq!(seen.len(), 1, "{seen:#?}");
+        seen.remove(0)
+    }
+
+    /// The credential that this homeserver makes.
+    pub fn sign(&self, to: &str, method: &str, target: &str, content: Option<&[u8]>) -> String {
+        let signed = SignedRequest {
+            method,
+            uri: target,
+            origin: &self.name,
+            destination: to,
+            content,
+        };
+        signed.sign(&self.key).to_header()
+    }
+}
+
+impl Drop for Homeserver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+pub fn json(status: u16, content: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(body::full(content.into()));
+    *response.status_mut() = status.try_into().unwrap();
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// A certificate authority.
+pub struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    pub root: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap().pem();
+        Self {
+            issuer: rcgen::Issuer::new(params, key),
+            root,
+        }
+    }
+
+    /// Chain and key, PEM.
+    pub fn certificate(&self, name: &str) -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        (leaf.pem(), key.serialize_pem())
+    }
+}
+
+/// What of a gateway's configuration a test sets.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Lines at the top of tables: `("homeserver", "paths = [..]")`.
+    pub lines: Vec<(&'static str, String)>,
+    /// Whole tables behind the others.
+    pub more: String,
+}
+
+impl Settings {
+    pub fn with(mut self, table: &'static str, line: impl Into<String>) -> Self {
+        self.lines.push((table, line.into()));
+        self
+    }
+}
+
+/// A homeserver with a gateway beside it.
+pub struct Side {
+    pub homeserver: Homeserver,
+    pub gateway: Gateway,
+    settings: Settings,
+    files: TempDir,
+}
+
+impl Side {
+    pub async fn start(name: &str, seed: u8, authority: &Authority, settings: Settings) -> Self {
+        let homeserver = Homeserver::start(name, seed).await;
+        let files = tempfile::tempdir().unwrap();
+        let (chain, key) = authority.certificate(name);
+        let write = |file: &str, content: &str| std::fs::write(files.path().join(file), content);
+        write("tls.crt", &chain).unwrap();
+        write("tls.key", &key).unwrap();
+        write("ca.crt", &authority.root).unwrap();
+        write("egress.secret", &format!("{SECRET}\n")).unwrap();
+        let config = configured(&homeserver, &files, &settings, &[]);
+        let gateway = Gateway::start(config).await.unwrap();
+        Self {
+            homeserver,
+            gateway,
+            settings,
+            files,
+        }
+    }
+
+    /// Tells the gateway of a peer: lines of its table.
+    pub fn knows(&self, peers: &[(&str, String)]) {
+        let config = configured(&self.homeserver, &self.files, &self.settings, peers);
+        self.gateway.reload(&config);
+    }
+
+    /// A call as Synapse makes it, signed.
+    pub async fn calls(&self, to: &str, method: &str, target: &str, content: Option<&str>) -> Got {
+        let signed = self
+            .homeserver
+            .sign(to, method, target, content.map(str::as_bytes));
+        let mut call = Outgoing::new(to, method, target).signed(&signed);
+        call.content = content.map(|content| Bytes::copy_from_slice(content.as_bytes()));
+        self.send(call).await
+    }
+
+    /// Sends a request to the egress.
+    pub async fn send(&self, call: Outgoing) -> Got {
+        let stream = TcpStream::connect(self.gateway.egress_addr().unwrap())
+            .await
+            .unwrap();
+        exchange(stream, call.request()).await
+    }
+}
+
+fn configured(
+    homeserver: &Homeserver,
+    files: &TempDir,
+    settings: &Settings,
+    peers: &[(&str, String)],
+) -> Config {
+    let tables = [
+        (
+            "homeserver",
+            format!("url = \"http://{}\"", homeserver.address),
+        ),
+        (
+            "egress",
+            "listen = \"127.0.0.1:0\"\nsecret_file = \"egress.secret\"".to_owned(),
+        ),
+        (
+            "listen",
+            "address = \"127.0.0.1:0\"\ncertificate = \"tls.crt\"\nkey = \"tls.key\"".to_owned(),
+        ),
+        (
+            "trust",
+            "ca = [\"ca.crt\"]\nallow_addresses = [\"127.0.0.0/8\"]".to_owned(),
+        ),
+        ("bindings", String::new()),
+        ("limits", "drain_seconds = 5".to_owned()),
+    ];
+    let mut text = format!("server_name = \"{}\"\n", homeserver.name);
+    for (table, own) in tables {
+        writeln!(text, "[{table}]\n{own}").unwrap();
+        for (_, line) in settings.lines.iter().filter(|(of, _)| *of == table) {
+            writeln!(text, "{line}").unwrap();
+        }
+    }
+    for (peer, lines) in peers {
+        writeln!(text, "[peers.\"{peer}\"]\n{lines}").unwrap();
+    }
+    text.push_str(&settings.more);
+    let file = files.path().join("gateway.toml");
+    Config::read(file.to_str().unwrap(), &text).unwrap()
+}
+
+/// A request to an egress.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub method: String,
+    pub uri: String,
+    pub headers: Vec<(String, String)>,
+    pub content: Option<Bytes>,
+}
+
+impl Outgoing {
+    /// With the secret, and the `Host` that Synapse sends.
+    pub fn new(to: &str, method: &str, target: &str) -> Self {
+        let call = Self {
+            method: method.to_owned(),
+            uri: format!("matrix-federation://{to}{target}"),
+            headers: Vec::new(),
+            content: None,
+        };
+        call.with("proxy-authorization", &format!("Bearer {SECRET}"))
+            .with("host", &format!("{to}:80"))
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(other, _)| other != name);
+        self
+    }
+
+    pub fn signed(self, credential: &str) -> Self {
+        self.with("authorization", credential)
+    }
+
+    pub fn request(self) -> Request<Full<Bytes>> {
+        let mut request = Request::builder().method(&*self.method).uri(self.uri);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if self.content.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let content = self.content.unwrap_or_default();
+        request.body(Full::new(content)).unwrap()
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Got {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Got {
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Status and errcode of an error that names a gateway, and which it names.
+    pub fn via(&self) -> (u16, String, String) {
+        let json = self.json();
+        let member = |name: &str| json[name].as_str().unwrap_or("(none)").to_owned();
+        (self.status, member("errcode"), member("via"))
+    }
+}
+
+/// One HTTP/1.1 exchange over a connection of its own.
+pub async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Got
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let response = tokio::time::timeout(Duration::from_secs(30), sender.send_request(request));
+    let (head, content) = response.await.unwrap().unwrap().into_parts();
+    let body = content.collect().await.unwrap().to_bytes();
+    connection.abort();
+    Got {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+    }
+}
+
+/// Two of them that know each other, over this binding.
+pub struct Pair {
+    pub one: Side,
+    pub two: Side,
+    pub authority: Authority,
+}
+
+impl Pair {
+    pub async fn start(binding: &str) -> Self {
+        Self::with(binding, Settings::default(), Settings::default()).await
+    }
+
+    pub async fn with(binding: &str, one: Settings, two: Settings) -> Self {
+        let authority = Authority::new();
+        let one = Side::start(HS1, 1, &authority, one).await;
+        let two = Side::start(HS2, 2, &authority, two).await;
+        let pair = Self {
+            one,
+            two,
+            authority,
+        };
+        pair.one.knows(&[(HS2, peer(binding, &pair.two))]);
+        pair.two.knows(&[(HS1, peer(binding, &pair.one))]);
+        pair
+    }
+}
+
+/// Somebody who calls a side directly, over TLS.
+#[derive(Clone, Debug)]
+pub struct Stranger {
+    connector: Connector,
+    route: Route,
+}
+
+impl Stranger {
+    pub fn to(side: &Side, authority: &Authority) -> Self {
+        let tls = ClientTls::from_pem(authority.root.as_bytes()).unwrap();
+        let name = side.homeserver.name.to_string();
+        Self {
+            connector: Connector::new(tls).with_guard(AddressGuard::default().allow_loopback()),
+            route: Route {
+                addresses: vec![side.gateway.inbound_addr().unwrap()],
+                host: name.clone(),
+                certificate_name: name,
+            },
+        }
+    }
+
+    /// One request over HTTP/1.1.
+    pub async fn http(
+        &self,
+        method: &str,
+        target: &str,
+        credentials: &[&str],
+        content: Option<&str>,
+    ) -> Got {
+        let mut call = Outgoing {
+            method: method.to_owned(),
+            uri: target.to_owned(),
+            headers: Vec::new(),
+            content: content.map(|content| Bytes::copy_from_slice(content.as_bytes())),
+        };
+        for credential in credentials {
+            call = call.signed(credential);
+        }
+        self.exchange(call.with("host", &self.route.host)).await
+    }
+
+    pub async fn exchange(&self, call: Outgoing) -> Got {
+        let connected = self
+            .connector
+            .connect(&self.route, Protocol::Http1)
+            .await
+            .unwrap();
+        exchange(connected.stream, call.request()).await
+    }
+
+    /// A client of gRPC.
+    pub fn grpc(&self) -> GrpcTransport {
+        let options = PoolOptions::default().with_protocol(Protocol::Http2);
+        let pool = Pool::new(self.connector.clone(), options);
+        let name: ServerName = self.route.host.parse().unwrap();
+        let routes = FixedRoutes::new().with(name, self.route.clone());
+        GrpcTransport::new(Arc::new(routes), pool)
+    }
+
+    /// One call over gRPC: status, errcode and `via` of the error that it is answered with, or the reply.
+    pub async fn invoke(
+        &self,
+        method: &str,
+        target: &str,
+        credentials: &[&str],
+    ) -> Result<Reply, CallError> {
+        let request = Unregistered::new(method, target, Content::Absent).unwrap();
+        let mut call = Call::new(self.route.host.parse().unwrap(), request);
+        let credentials = credentials.iter().map(|one| (*one).to_owned()).collect();
+        call.context_mut().credentials = Credentials::new(credentials);
+        self.grpc().send(call).await
+    }
+}
+
+/// The lines for a peer that is called directly.
+pub fn peer(binding: &str, side: &Side) -> String {
+    let target = side.gateway.inbound_addr().unwrap();
+    format!("binding = \"{binding}\"\ntarget = \"{target}\"")
+}
