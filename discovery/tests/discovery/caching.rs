@@ -259,3 +259,15 @@ async fn no_more_answers_are_kept_than_the_capacity() {
         world.dns.asked_in_all()
     );
 }
+
+#[tokio::test]
+async fn what_was_learned_before_the_clock_was_set_back_is_asked_for_again() {
+    let world = world_with(3600).await;
+    let discovery = world.discovery();
+    asked(&world, &discovery).await;
+    world.clock.set_back(Duration::from_secs(1_000_000));
+    assert_eq!(asked(&world, &discovery).await, 2);
+    assert_eq!(asked(&world, &discovery).await, 2);
+    world.clock.pass_secs(3600);
+    assert_eq!(asked(&world, &discovery).await, 3);
+}

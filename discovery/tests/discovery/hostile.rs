@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use comity_core::error::{Delivery, TransportErrorKind};
-use comity_discovery::Discovery;
+use comity_discovery::{Discovery, DiscoveryOptions, Dns};
 use comity_net::{AddressGuard, Connector, Pool, PoolOptions, body};
 use futures_util::stream;
 use hickory_proto::rr::RecordType;
@@ -467,4 +467,41 @@ async fn answers_about_another_name_are_not_taken() {
         .say("evil.test", RecordType::AAAA, Say::NoData(60));
     assert!(resolve(&world.discovery(), "evil.test:1").await.is_err());
     assert!(resolve(&world.discovery(), "victim.test:1").await.is_err());
+}
+
+#[tokio::test]
+async fn garbage_for_an_answer_is_no_answer() {
+    let world = World::new(&[]).await;
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let options = DiscoveryOptions {
+        dns: Dns::Servers(vec![socket.local_addr().unwrap()]),
+        ..world.impatient()
+    };
+    let discovery = Discovery::new(world.connector(), options).unwrap();
+    let garbled = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&garbled);
+    tokio::spawn(async move {
+        let mut question = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut question).await {
+            let question = &question[..length];
+            let mut answer = question.to_vec();
+            // By turns: the question itself, half of it, an answer that promises a thousand records, another's answer, nothing but bytes.
+            match counter.fetch_add(1, Ordering::SeqCst) % 5 {
+                0 => {}
+                1 => answer.truncate(length / 2),
+                2 => answer[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0x03, 0xe8]),
+                3 => {
+                    answer[0] ^= 0xff;
+                    answer[2] |= 0x80;
+                }
+                _ => answer = vec![0xff; 512],
+            }
+            let _ = socket.send_to(&answer, from).await;
+        }
+    });
+    for server in ["a.test:1", "b.test:1", "c.test", "d.test"] {
+        let error = resolve(&discovery, server).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Resolve, "{server}");
+    }
+    assert!(garbled.load(Ordering::SeqCst) >= 5);
 }

@@ -43,6 +43,11 @@ impl Clock {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
 
+    pub fn set_back(&self, by: Duration) {
+        let ms = i64::try_from(by.as_millis()).unwrap();
+        self.0.fetch_sub(ms, Ordering::SeqCst);
+    }
+
     pub fn pass_secs(&self, secs: u64) {
         self.pass(Duration::from_secs(secs));
     }
