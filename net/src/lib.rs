@@ -46,6 +46,7 @@ mod range;
 mod socket;
 mod stream;
 mod tls;
+mod url;
 
 pub use body::{Body, BoxError};
 pub use connect::{Connected, Connector};
@@ -61,6 +62,7 @@ pub use range::RangeError;
 pub use socket::Address;
 pub use stream::{Counters, Stream};
 pub use tls::{ClientTls, ServerTls, TlsConfigError, provider};
+pub use url::{Url, UrlError};
 
 /// Which versions of HTTP are offered, or accepted, on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

@@ -6,6 +6,7 @@ use comity_core::{
     ServerName,
     api::{Calls, QueryDirectory},
     json::{Object, ObjectWriter},
+    transport::DestinationStatus,
 };
 use comity_homeserver::{
     ActionError, Delivered, NewRoom, User,
@@ -40,6 +41,10 @@ const HELP: &[(&str, &str)] = &[
     ("members ROOM", "shows who is in a room or invited"),
     ("rooms", "lists the rooms that are here"),
     ("invitations USER", "lists a user's invitations"),
+    (
+        "servers",
+        "lists the servers that were called, the binding in use for each and why, and how calls fared",
+    ),
 ];
 
 /// Events that `read` shows if it is not told how many.
@@ -73,6 +78,7 @@ pub(crate) enum Command {
     Members(OwnedRoomId),
     Rooms,
     Invitations(OwnedUserId),
+    Servers,
     Help,
 }
 
@@ -178,6 +184,7 @@ impl Command {
             "members" => Self::Members(words.room()?),
             "rooms" => Self::Rooms,
             "invitations" => Self::Invitations(words.user()?),
+            "servers" => Self::Servers,
             "help" => Self::Help,
             other => return Err(format!("{other:?} is no command; `help` lists them")),
         };
@@ -309,6 +316,7 @@ impl Command {
                 });
                 Ok(invitations.collect())
             }
+            Self::Servers => Ok(stack.select.destinations().iter().map(status).collect()),
             Self::Help => Ok(HELP
                 .iter()
                 .map(|(usage, does)| json!({ *usage: does }))
@@ -404,6 +412,23 @@ async fn find(
         RoomId::parse(&found.room_id)?,
         [server].into_iter().chain(servers).collect(),
     ))
+}
+
+fn status(server: &DestinationStatus) -> Value {
+    let bindings = server.bindings.iter().map(|binding| {
+        let fared = json!({
+            "calls": binding.calls,
+            "errors": binding.errors,
+            "fallbacks": binding.fallbacks.values().sum::<u64>(),
+        });
+        (binding.binding.to_owned(), fared)
+    });
+    json!({
+        "server": server.destination,
+        "binding": server.binding,
+        "why": server.why.to_string(),
+        "bindings": Value::Object(bindings.collect()),
+    })
 }
 
 /// An event that was sent, and what each server said of it.

@@ -1,23 +1,30 @@
 //! The server as others see it, and how it calls them.
 
-use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use comity_core::{
     CallService, Client, Operations, Router, ServerName, api,
     auth::{
-        KeyDocument, KeyRing, KeyRingOptions, ServerKeys, Sign, SigningKey, Verify,
-        XMatrixAuthenticator,
+        KeyRing, KeyRingOptions, Notary, NotaryOptions, PublishedKeys, PublishedKeysOptions, Sign,
+        SigningKey, Verify, XMatrixAuthenticator,
     },
-    layers::{Acl, Clocks, Fallback, Fallbacks, Flow, Permits, RunToEnd, Side, Trace},
-    transport::{FixedRoutes, Route, Transport},
+    error::TransportError,
+    layers::{
+        Acl, Backoff, BackoffOptions, Clocks, Fallback, Fallbacks, Flow, Idempotency,
+        MemoryAnswers, Permits, RunToEnd, Side, Trace,
+    },
+    transport::{ConnectTo, Offer, Resolve, Route, Select, SelectOptions, Transport},
 };
-use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, is_grpc};
+use comity_discovery::{Discovery, DiscoveryOptions};
+use comity_grpc::{BINDING, Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
 use comity_homeserver::{Homeserver, Storage};
 use comity_http::{HttpServer, HttpTransport};
 use comity_net::{
     AddressGuard, ClientTls, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions,
-    ServerTls,
+    Protocol, ServerTls,
 };
+use comity_store::Store;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tower::ServiceBuilder;
 
@@ -35,6 +42,8 @@ pub(crate) struct Stack {
     pub(crate) homeserver: Homeserver,
     /// Signs as the server.
     pub(crate) client: Client,
+    /// Which binding it calls each server by.
+    pub(crate) select: Select,
     pub(crate) key: Arc<SigningKey>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
@@ -48,15 +57,35 @@ impl Stack {
         let storage = Storage::open(&options.data, name)?;
         let key = storage.signing_key();
         let tls = ServerTls::from_pem(&read(&options.certificate)?, &read(&options.key)?)?;
-        let transport = transport(options)?;
-        let ring = Arc::new(key_ring(name, &key, transport.clone())?);
-        let client = signing_client(name, &key, transport);
+        let network = Network::new(options)?;
+        let published =
+            PublishedKeys::new(name.clone(), key.clone(), PublishedKeysOptions::default())?;
+        // The port below speaks it.
+        published.offer(&[Offer {
+            binding: BINDING.to_owned(),
+            connect_to: None,
+            priority: 0,
+        }])?;
+        let store = Store::open(options.data.join("keys.redb"))?;
+        let ring = KeyRing::new(network.key_fetcher(), KeyRingOptions::default())
+            .with_own(published.clone())
+            .with_store(store.keys());
+        let select = network.select(&ring);
+        let backoff = Backoff::new(BackoffOptions {
+            first: Duration::from_secs(60),
+            longest: Duration::from_secs(3600),
+            ..BackoffOptions::default()
+        });
+        let client = signing_client(name, &key, &backoff, select.clone());
+        let ring = Arc::new(ring);
         let homeserver = Homeserver::new(name.clone(), key.clone(), client.clone(), ring.clone())
             .stored_in(storage)?;
+        let notary = Notary::new(published, KeyRing::clone(&ring), NotaryOptions::default());
+        let service = service(&homeserver, notary, ring, &backoff);
         let listener = Listener::bind(options.listen, ListenerOptions::with_tls(tls)).await;
         let listener = listener.map_err(|error| format!("{}: {error}", options.listen))?;
         let address = listener.local_addr();
-        let dispatch = dispatch(service(&homeserver, ring));
+        let dispatch = dispatch(service);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             // Dropping the sender stops it as well.
@@ -66,6 +95,7 @@ impl Stack {
         Ok(Self {
             homeserver,
             client,
+            select,
             key,
             address,
             stop,
@@ -84,54 +114,110 @@ impl Stack {
     }
 }
 
-/// How it calls others.
-fn transport(options: &Options) -> Result<Arc<dyn Transport>, Box<dyn Error>> {
+/// The way to other servers, by either binding.
+struct Network {
+    connector: Connector,
+    discovery: Discovery,
+    routes: Arc<Peers>,
+    /// What every server speaks.
+    https: Arc<dyn Transport>,
+}
+
+impl Network {
+    fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
+        let mut guard = AddressGuard::default();
+        for range in &options.allow_address {
+            guard = guard
+                .allow(range)
+                .map_err(|error| format!("--allow-address {range}: {error}"))?;
+        }
+        let connector = Connector::new(trust(options)?).with_guard(guard);
+        let discovery = Discovery::new(connector.clone(), DiscoveryOptions::default())?;
+        let peers = options.peer.iter();
+        let routes = Arc::new(Peers {
+            written_down: peers
+                .map(|peer| (peer.name.clone(), peer.connect_to.clone()))
+                .collect(),
+            discovery: discovery.clone(),
+        });
+        let pool = Pool::new(connector.clone(), PoolOptions::default());
+        Ok(Self {
+            https: Arc::new(HttpTransport::new(routes.clone(), pool)),
+            connector,
+            discovery,
+            routes,
+        })
+    }
+
+    /// Requests for keys are signed by nobody, and go by what every server speaks.
+    fn key_fetcher(&self) -> Client {
+        Client::layered(self.https.clone(), Clocks::layer(Side::Client))
+    }
+
+    /// gRPC where the other server's signed key document, or else its `.well-known`, offers it.
+    fn select(&self, ring: &KeyRing) -> Select {
+        let options = PoolOptions::default().with_protocol(Protocol::Http2);
+        let pool = Pool::new(self.connector.clone(), options);
+        let grpc = Arc::new(GrpcTransport::new(self.routes.clone(), pool));
+        Select::new(
+            self.https.clone(),
+            vec![grpc],
+            vec![Arc::new(ring.clone()), Arc::new(self.discovery.clone())],
+            SelectOptions::default(),
+        )
+    }
+}
+
+/// The system's certificate authorities, and those of the operator's files.
+fn trust(options: &Options) -> Result<ClientTls, Box<dyn Error>> {
+    if options.ca.is_empty() {
+        return Ok(ClientTls::system()?);
+    }
     let mut roots = Vec::new();
     for file in &options.ca {
         roots.extend(read(file)?);
     }
-    let mut guard = AddressGuard::default();
-    for range in &options.allow_address {
-        guard = guard
-            .allow(range)
-            .map_err(|error| format!("--allow-address {range}: {error}"))?;
-    }
-    let connector = Connector::new(ClientTls::from_pem(&roots)?).with_guard(guard);
-    let mut routes = FixedRoutes::new();
-    for peer in &options.peer {
-        let address = peer.connect_to.address();
-        let route = Route {
-            addresses: address.into_iter().collect(),
-            host: peer.name.to_string(),
-            certificate_name: peer.name.host().to_owned(),
-        };
-        routes = routes.with(peer.name.clone(), route);
-    }
-    let pool = Pool::new(connector, PoolOptions::default());
-    Ok(Arc::new(HttpTransport::new(Arc::new(routes), pool)))
+    ClientTls::system_with(&roots).map_err(|error| format!("--ca: {error}").into())
 }
 
-/// The keys of all servers: fetched, but for its own.
-fn key_ring(
-    name: &ServerName,
-    key: &SigningKey,
-    transport: Arc<dyn Transport>,
-) -> Result<KeyRing, Box<dyn Error>> {
-    let fetcher = Client::layered(transport, Clocks::layer(Side::Client));
-    // Shown to nobody: for itself the key is valid as long as it has it.
-    let own = KeyDocument::new(name.clone(), i64::MAX >> 10).sign(&[key])?;
-    Ok(KeyRing::new(fetcher, KeyRingOptions::default()).with_pinned(ServerKeys::parse(own)?))
+/// Where other servers are: as the operator wrote it down, or as their names lead.
+#[derive(Debug)]
+struct Peers {
+    written_down: BTreeMap<ServerName, ConnectTo>,
+    discovery: Discovery,
+}
+
+#[async_trait]
+impl Resolve for Peers {
+    async fn resolve(&self, destination: &ServerName) -> Result<Route, TransportError> {
+        match self.written_down.get(destination) {
+            Some(to) => self.discovery.resolve_at(destination, to).await,
+            None => self.discovery.resolve(destination).await,
+        }
+    }
+
+    /// Where a server's own document sends its calls counts less than what the operator wrote down.
+    async fn resolve_at(
+        &self,
+        destination: &ServerName,
+        to: &ConnectTo,
+    ) -> Result<Route, TransportError> {
+        let to = self.written_down.get(destination).unwrap_or(to);
+        self.discovery.resolve_at(destination, to).await
+    }
 }
 
 fn signing_client(
     name: &ServerName,
     key: &Arc<SigningKey>,
-    transport: Arc<dyn Transport>,
+    backoff: &Backoff,
+    select: Select,
 ) -> Client {
     Client::layered(
-        transport,
+        Arc::new(select),
         ServiceBuilder::new()
             .layer(Trace::layer(Side::Client))
+            .layer(backoff.layer())
             .layer(Clocks::layer(Side::Client))
             .layer(Fallback::layer(Fallbacks::federation()))
             .layer(Flow::layer(WAIT))
@@ -140,12 +226,17 @@ fn signing_client(
 }
 
 /// The homeserver, and the layers before it.
-fn service(homeserver: &Homeserver, ring: Arc<KeyRing>) -> CallService {
+fn service(
+    homeserver: &Homeserver,
+    notary: Notary,
+    ring: Arc<KeyRing>,
+    backoff: &Backoff,
+) -> CallService {
     let authenticator = XMatrixAuthenticator::new(homeserver.name().clone(), ring);
     let homeserver = Arc::new(homeserver.clone());
     Router::new()
         .with(api::server(homeserver.clone()))
-        .with(api::keys(homeserver.clone()))
+        .with(api::keys(Arc::new(notary)))
         .with(api::transactions(homeserver.clone()))
         .with(api::events(homeserver.clone()))
         .with(api::membership(homeserver.clone()))
@@ -159,8 +250,11 @@ fn service(homeserver: &Homeserver, ring: Arc<KeyRing>) -> CallService {
                 .layer(Trace::layer(Side::Server))
                 .layer(Clocks::layer(Side::Server))
                 .layer(Verify::layer(Arc::new(authenticator)))
+                .layer(backoff.arrivals())
                 .layer(Acl::layer(homeserver))
-                .layer(RunToEnd::layer(AT_ONCE)),
+                .layer(RunToEnd::layer(AT_ONCE))
+                // In memory: after a restart, a transaction that comes again finds its events in their rooms.
+                .layer(Idempotency::layer(Arc::new(MemoryAnswers::default()))),
         )
 }
 

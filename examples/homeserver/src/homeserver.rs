@@ -11,7 +11,7 @@ use std::{
 
 use comity_core::{
     Client, ServerName,
-    auth::{KeySource, SigningKey},
+    auth::{KeySource, PublishedKeys, PublishedKeysOptions, SigningKey},
     error::FederationError,
 };
 use ruma_common::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
@@ -46,6 +46,7 @@ pub struct Homeserver {
 pub(crate) struct Shared {
     pub(crate) name: ServerName,
     pub(crate) key: Arc<SigningKey>,
+    pub(crate) published: PublishedKeys,
     rooms: Mutex<HashMap<OwnedRoomId, Arc<Mutex<Room>>>>,
     /// Rooms that are being joined.
     pub(crate) joining: Mutex<HashSet<OwnedRoomId>>,
@@ -68,9 +69,13 @@ impl Homeserver {
         client: Client,
         keys: Arc<dyn KeySource>,
     ) -> Self {
+        let published =
+            PublishedKeys::new(name.clone(), key.clone(), PublishedKeysOptions::default());
+        let published = published.expect("one key and a validity of a day make a document");
         let shared = Arc::new(Shared {
             name,
             key,
+            published,
             rooms: Mutex::default(),
             joining: Mutex::default(),
             invitations: Mutex::default(),

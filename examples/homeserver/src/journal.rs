@@ -156,3 +156,59 @@ impl std::fmt::Debug for Journal {
         f.debug_struct("Journal").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use redb::{
+        ReadableDatabase, ReadableTableMetadata, TableDefinition, backends::InMemoryBackend,
+    };
+
+    use super::*;
+
+    const NUMBERS: TableDefinition<'_, u64, ()> = TableDefinition::new("numbers");
+
+    fn journal() -> Journal {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new());
+        Journal::start(database.unwrap()).unwrap()
+    }
+
+    fn put(number: u64) -> Change {
+        Box::new(move |transaction| {
+            transaction.open_table(NUMBERS)?.insert(number, ())?;
+            Ok(())
+        })
+    }
+
+    #[tokio::test]
+    async fn all_that_was_recorded_is_written_also_at_the_end() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let journal = Journal::start(Database::create(path.path()).unwrap()).unwrap();
+        for number in 0..1_000 {
+            journal.record(put(number));
+            if number == 500 {
+                journal.saved().await.unwrap();
+            }
+        }
+        drop(journal);
+        let database = Database::open(path.path()).unwrap();
+        let table = database.begin_read().unwrap().open_table(NUMBERS).unwrap();
+        assert_eq!(table.len().unwrap(), 1_000);
+    }
+
+    #[tokio::test]
+    async fn after_the_disk_failed_nothing_counts_as_saved() {
+        let journal = journal();
+        journal.record(put(1));
+        journal.saved().await.unwrap();
+        journal.record(Box::new(|_| Err(Error::Corrupted("the disk".to_owned()))));
+        for _ in 0..2 {
+            let error = journal.saved().await.unwrap_err();
+            assert!(error.to_string().contains("the disk"), "{error}");
+            journal.record(put(2));
+        }
+        assert!(journal.failed().await.to_string().contains("the disk"));
+        let answer = FederationError::from(journal.saved().await.unwrap_err());
+        assert_eq!(answer.http_status(), 500);
+    }
+}

@@ -6,6 +6,7 @@
 )]
 
 mod aborts;
+mod addresses;
 mod bounds;
 mod delivery;
 mod listener;

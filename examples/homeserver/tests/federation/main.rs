@@ -4,12 +4,15 @@
 
 mod forks;
 mod joining;
+mod leaving;
 mod liars;
 mod missing;
+mod publishing;
 mod pulling;
 mod refusals;
 mod rejection;
 mod setting;
 mod size;
+mod storage;
 mod strangers;
 mod users;

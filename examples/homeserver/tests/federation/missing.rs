@@ -1,8 +1,20 @@
 //! Events that stand on others which did not arrive.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use comity_homeserver::{Draft, Event, Homeserver, MAX_MISSING, ruma_common::RoomId};
+use async_trait::async_trait;
+use comity_core::{
+    api::{self, Events, GetMissingEvents, GetMissingEventsReply},
+    call::Authenticated,
+    error::FederationError,
+    event::Pdu,
+};
+use comity_homeserver::{
+    Draft, Event, Homeserver, MAX_MISSING, MAX_QUESTIONS, MAX_WALK, ruma_common::RoomId,
+};
 
 use crate::setting::{House, Street, refusal, topic};
 
@@ -38,6 +50,72 @@ async fn what_lies_between_is_asked_for() {
     }
     assert_eq!(one.state(&room), two.state(&room));
     assert_eq!(two.heads(&room), [sent.event.id().as_str()]);
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_one_answer_is_asked_for_again() {
+    let street = Street::default();
+    let (one, two) = (street.move_in("one.example"), street.move_in("two.example"));
+    let alice = one.user("alice");
+    let room = one.public_room(&alice, "12");
+    let bob = two.user("bob");
+    two.server.join(&room, &bob, one.name()).await.unwrap();
+    let missed = unsent(&one, &room, 2 * MAX_WALK + 1);
+    let sent = one
+        .server
+        .send_message(&room, &alice, "and now")
+        .await
+        .unwrap();
+    assert_eq!(sent.deliveries[0].refused().count(), 0, "{sent:?}");
+    for event in &missed {
+        assert!(two.has(&room, event.id().as_str()));
+    }
+    assert_eq!(two.heads(&room), [sent.event.id().as_str()]);
+    assert_eq!(street.calls("GetMissingEvents", &one), 3);
+}
+
+/// Gives one event more at each question, and never what they all stand on.
+#[derive(Default)]
+struct Endless {
+    chain: Mutex<Vec<Pdu>>,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Events for Endless {
+    async fn get_missing_events(
+        &self,
+        _: &Authenticated,
+        _: GetMissingEvents,
+    ) -> Result<GetMissingEventsReply, FederationError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let next = self.chain.lock().unwrap().pop();
+        Ok(GetMissingEventsReply::new(next))
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_always_has_one_event_more_is_not_asked_for_ever() {
+    let street = Street::default();
+    let endless = Arc::new(Endless::default());
+    let one = street.move_in_with("one.example", |_| api::events(endless.clone()));
+    let two = street.move_in("two.example");
+    let alice = one.user("alice");
+    let room = one.public_room(&alice, "12");
+    two.server
+        .join(&room, &two.user("bob"), one.name())
+        .await
+        .unwrap();
+    let heads = two.heads(&room);
+    let chain = unsent(&one, &room, MAX_QUESTIONS + 10);
+    let last = chain.last().unwrap().pdu().clone();
+    let (_, below) = chain.split_last().unwrap();
+    *endless.chain.lock().unwrap() = below.iter().map(|event| event.pdu().clone()).collect();
+    let results = one.push(&two, [Ok(last)]).await;
+    let why = refusal(&results, chain.last().unwrap().id().as_str());
+    assert!(why.contains("which this server does not have"), "{why}");
+    assert_eq!(endless.asked.load(Ordering::Relaxed), MAX_QUESTIONS);
+    assert_eq!(two.heads(&room), heads);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -17,10 +18,11 @@ use comity_core::{
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     event::{Listed, Pdu, sign_event},
     json::{Object, ObjectWriter, Value},
+    layers::Acl,
     transport::{Capabilities, MemoryMode, MemoryTransport, Transport},
 };
 use comity_homeserver::{
-    Draft, Homeserver, NewRoom,
+    Draft, Homeserver, NewRoom, Storage,
     ruma_common::{OwnedRoomId, OwnedUserId, RoomId, UserId},
 };
 use serde_json::json;
@@ -54,8 +56,26 @@ impl Street {
         name: &str,
         replace: impl FnOnce(&Homeserver) -> Vec<comity_core::Route>,
     ) -> House {
-        let name: ServerName = name.parse().unwrap();
         let key = Arc::new(SigningKey::generate("1").unwrap());
+        self.furnish(name, key, |server| server, replace)
+    }
+
+    /// A server that keeps everything in a directory. It takes the place of one of the same name.
+    pub fn move_in_stored(&self, name: &str, directory: &Path) -> House {
+        let storage = Storage::open(directory, &name.parse().unwrap()).unwrap();
+        let key = storage.signing_key();
+        let keep = |server: Homeserver| server.stored_in(storage).unwrap();
+        self.furnish(name, key, keep, |_| Vec::new())
+    }
+
+    fn furnish(
+        &self,
+        name: &str,
+        key: Arc<SigningKey>,
+        keep: impl FnOnce(Homeserver) -> Homeserver,
+        replace: impl FnOnce(&Homeserver) -> Vec<comity_core::Route>,
+    ) -> House {
+        let name: ServerName = name.parse().unwrap();
         let transport: Arc<dyn Transport> = Arc::new(self.clone());
         let until = now_ms() + 3_600_000;
         let own = ServerKeys::sign_document(&key, &name, until, &BTreeMap::new()).unwrap();
@@ -64,6 +84,7 @@ impl Street {
         let ring = Arc::new(ring);
         let client = Client::layered(transport, Sign::layer(name.clone(), key.clone()));
         let server = Homeserver::new(name.clone(), key.clone(), client.clone(), ring.clone());
+        let server = keep(server);
         let service = Arc::new(server.clone());
         let authenticator = XMatrixAuthenticator::new(name.clone(), ring);
         let service = Router::new()
@@ -72,11 +93,16 @@ impl Street {
             .with(api::transactions(service.clone()))
             .with(api::events(service.clone()))
             .with(api::membership(service.clone()))
+            .with(api::rooms(service.clone()))
             .with(api::queries(service.clone()))
             .with(api::devices(service.clone()))
             .with(api::media(service))
             .with(replace(&server))
-            .layered(ServiceBuilder::new().layer(Verify::layer(Arc::new(authenticator))));
+            .layered(
+                ServiceBuilder::new()
+                    .layer(Verify::layer(Arc::new(authenticator)))
+                    .layer(Acl::layer(Arc::new(server.clone()))),
+            );
         let transport =
             MemoryTransport::new(Operations::federation(), service, MemoryMode::ThroughCodec);
         self.houses.write().unwrap().insert(name, transport);
