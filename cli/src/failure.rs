@@ -94,9 +94,9 @@ impl Failure {
         Self {
             exit,
             message: format!("no answer of {destination}: {}", chain(error)),
-            next: after_failure(destination, error.kind()).map(str::to_owned).map(|next| {
-                next.replace("NAME", destination.as_str())
-            }),
+            next: after_failure(destination, error.kind())
+                .map(str::to_owned)
+                .map(|next| next.replace("NAME", destination.as_str())),
             answer: None,
         }
     }
@@ -171,8 +171,12 @@ fn after_answer(answer: &FederationError) -> Option<String> {
         Some("M_UNAUTHORIZED") => {
             "the signature was not taken: `comity keys ORIGIN` shows which keys the others see of --origin; --key must be one of them"
         }
-        Some("M_FORBIDDEN") => "--origin has to be a server that may ask this: one with a user in the room, say",
-        Some("M_UNRECOGNIZED") => "the server does not know this call; `comity call --list` shows what there is",
+        Some("M_FORBIDDEN") => {
+            "--origin has to be a server that may ask this: one with a user in the room, say"
+        }
+        Some("M_UNRECOGNIZED") => {
+            "the server does not know this call; `comity call --list` shows what there is"
+        }
         Some("M_LIMIT_EXCEEDED") => "wait, and try again",
         None if matches!(answer.http_status(), 301..=308 | 404 | 502 | 503) => {
             "that is no homeserver's answer: a proxy may send federation elsewhere; `comity resolve` shows where it arrives"
@@ -184,7 +188,9 @@ fn after_answer(answer: &FederationError) -> Option<String> {
 
 fn after_failure(_: &ServerName, kind: TransportErrorKind) -> Option<&'static str> {
     Some(match kind {
-        TransportErrorKind::Resolve => "`comity resolve NAME` shows what was asked, and what was found",
+        TransportErrorKind::Resolve => {
+            "`comity resolve NAME` shows what was asked, and what was found"
+        }
         TransportErrorKind::Connect | TransportErrorKind::Closed => {
             "`comity resolve NAME` tries every address; a firewall, or a server that is down, looks like this"
         }

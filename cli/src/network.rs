@@ -18,9 +18,7 @@ use comity_core::{
 use comity_discovery::{Discovery, DiscoveryOptions, Dns};
 use comity_grpc::GrpcTransport;
 use comity_http::HttpTransport;
-use comity_net::{
-    AddressGuard, ClientTls, Connector, Counters, Pool, PoolOptions, Protocol,
-};
+use comity_net::{AddressGuard, ClientTls, Connector, Counters, Pool, PoolOptions, Protocol};
 
 use crate::failure::Failure;
 
@@ -168,13 +166,16 @@ pub(crate) fn server_name(text: &str) -> Result<ServerName, String> {
 
 /// Where to connect, of the command line.
 pub(crate) fn connect_to(text: &str) -> Result<ConnectTo, String> {
-    text.parse().map_err(|error: comity_core::transport::BadConnectTo| error.to_string())
+    text.parse()
+        .map_err(|error: comity_core::transport::BadConnectTo| error.to_string())
 }
 
 fn dns_server(text: &str) -> Result<SocketAddr, String> {
     let with_port = text.parse::<SocketAddr>();
     let alone = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
-    with_port.or_else(|_| alone()).map_err(|_| "is no address".to_owned())
+    with_port
+        .or_else(|_| alone())
+        .map_err(|_| "is no address".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -66,7 +66,10 @@ mod tests {
     fn json_stays_the_same_json() {
         let value = serde_json::json!({ "a\u{9b}": "\u{202e}\u{e0001}\u{1b}", "b": [1, "\n"] });
         let text = pretty(&value);
-        assert!(!text.contains(['\u{9b}', '\u{202e}', '\u{e0001}']), "{text:?}");
+        assert!(
+            !text.contains(['\u{9b}', '\u{202e}', '\u{e0001}']),
+            "{text:?}"
+        );
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
     }
 }

@@ -20,7 +20,7 @@ class Nginx:
         self.folder = folder
         self.port = port
         self.backend = backend
-        folder.mkdir()
+        folder.mkdir(parents=True)
         certificate, key = lab.authority.certify("nginx")
         recipe = recipe_of_document()
         for ours, theirs in (

@@ -55,6 +55,10 @@ PARTS = [
 ]
 
 
+# Longest run, in seconds. Each wait has a limit of its own; together they would be hours.
+LIMIT = 900.0
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--comity", type=pathlib.Path, required=True, help="the program to test")
@@ -88,6 +92,8 @@ def run_part(report, lab, topology, scenarios):
             for scenario in scenarios:
                 pair.notes = None
                 try:
+                    if time.monotonic() - report.start > LIMIT:
+                        raise TimeoutError(f"not run: {LIMIT:g} s have passed")
                     report.passed(scenario.sentence, pair.play(scenario), pair.notes)
                 except Exception as error:
                     report.failed(scenario.sentence, error)
@@ -106,6 +112,7 @@ class Report:
         self.count = 0
         self.failures = []
         self.title = ""
+        self.shown = None
 
     def part(self, title):
         self.title = title
@@ -122,6 +129,10 @@ class Report:
         self.failures.append(f"{self.title}: {sentence}")
         print(f"  FAILED           {sentence}", flush=True)
         print(indented("".join(traceback.format_exception(error))), flush=True)
+        if self.shown == self.title:
+            return
+        # Once for a part: what comes after a first failure is often the same.
+        self.shown = self.title
         for program in latest(Program.started):
             state = "" if program.alive() else f" (it has ended with {program.child.returncode})"
             print(f"    the end of the log of {program.name}{state}, {program.log}:", flush=True)

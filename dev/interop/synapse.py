@@ -2,8 +2,8 @@
 
 Only what an operator can write into `homeserver.yaml` is changed. Two settings differ from what a production server would have because of
 what is tested (the trusted CA, and loopback being allowed), and the rest so that a run is short: rate limits are lifted, passwords cost
-little, and a destination that was down is tried again after a second instead of ten minutes. How long a *request* may take is Synapse's
-own default.
+little, and a destination that was down is tried again after a second or two instead of up to ten minutes. How long a *request* may take is
+Synapse's own default.
 """
 
 import base64
@@ -102,6 +102,7 @@ class Synapse:
                 "destination_min_retry_interval": "1s",
                 "destination_retry_multiplier": 1,
                 "destination_max_retry_interval": "1s",
+                "max_long_retry_delay": "2s",
             },
             "rc_message": _UNLIMITED,
             "rc_registration": _UNLIMITED,

@@ -86,7 +86,7 @@ def behind_nginx(lab):
     """hs1's gateway has nginx before it, which has the certificate; hs2's gateway calls it by gRPC and by HTTPS."""
     with stage(lab, "nginx") as on:
         servers = [on.synapse(label) for label in ("hs1", "hs2")]
-        front = on.enter(Nginx(lab, lab.folder / "nginx", servers[0].port, free_port()))
+        front = on.enter(Nginx(lab, on.folder / "proxy", servers[0].port, free_port()))
         listen = 'tls = false\ntrusted_proxies = ["127.0.0.1/32"]'
         on.start_behind_gateway(servers[0], listen=listen, port=front.backend)
         on.start_behind_gateway(servers[1], {servers[0].server_name: {"binding": "grpc"}})

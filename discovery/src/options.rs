@@ -20,7 +20,7 @@ pub enum Dns {
 pub struct DiscoveryOptions {
     /// Who answers questions about names: the operating system's servers unless set.
     pub dns: Dns,
-    /// Longest time for one question, its aliases and repetitions included: 8 s unless set.
+    /// Longest time for one question, its aliases and repetitions included: 5 s unless set.
     pub dns_timeout: Duration,
     /// Most answers that are kept: 50,000 unless set.
     pub dns_capacity: u64,
@@ -47,7 +47,11 @@ pub struct DiscoveryOptions {
     /// Longest time until a document that could not be had is asked for again: 1 h unless set. It begins with 5 min and doubles; 2 min if there was a document
     /// just before.
     pub well_known_max_error_age: Duration,
-    /// Most questions, and most documents, that are under way at once; more are refused: 1,024 unless set.
+    /// Most questions to DNS that are sent at once; more wait: 256 unless set.
+    pub dns_at_once: usize,
+    /// Most documents that are fetched at once; more wait: 256 unless set.
+    pub well_known_at_once: usize,
+    /// Most questions, and most documents, that are under way or wait; more are refused: 16,384 unless set.
     pub max_lookups: usize,
     /// Value of `User-Agent`.
     pub user_agent: HeaderValue,
@@ -61,7 +65,7 @@ impl Default for DiscoveryOptions {
         const HOUR: u64 = 60 * MINUTE;
         Self {
             dns: Dns::System,
-            dns_timeout: Duration::from_secs(8),
+            dns_timeout: Duration::from_secs(5),
             dns_capacity: 50_000,
             dns_max_ttl: Duration::from_secs(24 * HOUR),
             dns_stale: Duration::from_secs(24 * HOUR),
@@ -74,7 +78,9 @@ impl Default for DiscoveryOptions {
             well_known_min_age: Duration::from_secs(5 * MINUTE),
             well_known_max_age: Duration::from_secs(48 * HOUR),
             well_known_max_error_age: Duration::from_secs(HOUR),
-            max_lookups: 1_024,
+            dns_at_once: 256,
+            well_known_at_once: 256,
+            max_lookups: 16_384,
             user_agent: HeaderValue::from_static(concat!("comity/", env!("CARGO_PKG_VERSION"))),
             now: Arc::new(now_ms),
         }

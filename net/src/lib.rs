@@ -13,6 +13,7 @@
 //! | HTTP/2 windows: stream, connection, frame | 1 MiB, 16 MiB, 128 KiB | – |
 //! | HTTP/2 streams that a peer may open on one connection | 200 | [`ListenerOptions::max_concurrent_streams`] |
 //! | connections accepted at once | 4,096 | [`ListenerOptions::max_connections`] |
+//! | when as many are open: a connection without a request that makes room for another | idle for 1 s | – |
 //! | TLS handshake; request head | 10 s; 10 s | [`ListenerOptions::handshake_timeout`], [`ListenerOptions::header_timeout`] |
 //! | accepted connection without a request | 120 s | [`ListenerOptions::idle_timeout`] |
 //! | a reply of which the peer reads nothing | 60 s | [`ListenerOptions::write_timeout`] |
@@ -45,6 +46,7 @@ mod range;
 mod socket;
 mod stream;
 mod tls;
+mod url;
 
 pub use body::{Body, BoxError};
 pub use connect::{Connected, Connector};
@@ -60,6 +62,7 @@ pub use range::RangeError;
 pub use socket::Address;
 pub use stream::{Counters, Stream};
 pub use tls::{ClientTls, ServerTls, TlsConfigError, provider};
+pub use url::{Url, UrlError};
 
 /// Which versions of HTTP are offered, or accepted, on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

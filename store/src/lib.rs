@@ -14,6 +14,7 @@
 //!
 //! | Part | What it keeps | Limits |
 //! | --- | --- | --- |
+//! | [`Store::answers`] | answers that were given to keyed calls | 1,000,000 answers, 256 MiB, a day: [`AnswerTableOptions`] |
 //! | [`Store::keys`] | key documents of other servers | 100,000 documents, 256 MiB: [`KeyTableOptions`] |
 //!
 //! Writes go to one thread, which commits those that have gathered as one transaction: at most 1,024 wait, further writers wait with them. Reads run on
@@ -21,16 +22,19 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
 mod error;
 mod keys;
 mod writer;
 
 use std::{fmt, path::Path, sync::Arc};
 
-use comity_core::auth::KeyStore;
+use comity_core::{auth::KeyStore, layers::IdempotencyStore};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use tokio::sync::Semaphore;
 
+use answers::AnswerTable;
+pub use answers::AnswerTableOptions;
 pub use error::StoreError;
 use keys::KeyTable;
 pub use keys::KeyTableOptions;
@@ -70,6 +74,7 @@ impl Store {
             // A table that cannot be read is found now, not on the first call.
             let tables = database.begin_write().map_err(redb::Error::from)?;
             keys::create(&tables)?;
+            answers::create(&tables)?;
             tables.commit().map_err(redb::Error::from)?;
             Ok(database)
         })
@@ -93,6 +98,16 @@ impl Store {
     /// As [`keys`](Self::keys), with other bounds.
     pub fn keys_with(&self, options: KeyTableOptions) -> Arc<dyn KeyStore> {
         Arc::new(KeyTable::new(self.clone(), options))
+    }
+
+    /// The answers that were given to keyed calls, for an [`Idempotency`](comity_core::layers::Idempotency).
+    pub fn answers(&self) -> Arc<dyn IdempotencyStore> {
+        self.answers_with(AnswerTableOptions::default())
+    }
+
+    /// As [`answers`](Self::answers), with other bounds.
+    pub fn answers_with(&self, options: AnswerTableOptions) -> Arc<dyn IdempotencyStore> {
+        Arc::new(AnswerTable::new(self.clone(), options))
     }
 
     /// Reads on a blocking thread.

@@ -7,6 +7,8 @@
 //! [`Codecs::with`]. What such a codec is written with is public: [`Fields`], [`QueryReader`], [`query_of`], [`content_reader`],
 //! [`extra_json`], [`json`], [`json_list`], [`json_map`], [`string_list`], and the message types that fields have in common.
 //!
+//! Off unless they are mounted beside the server: [`Health`], for probes, and [`reflection`], for generic clients.
+//!
 //! # Limits
 //!
 //! | what | limit | setting |
@@ -18,6 +20,7 @@
 //! | one element of a streamed reply; the reply in all | 1 MiB; 1 GiB | `limits.item`; `limits.stream` |
 //! | details of an error status | 4 KiB; the error's body is left out first | – |
 //! | a request's message has arrived | 60 s | [`GrpcServerOptions::read_timeout`] |
+//! | a request of health or reflection; watching the health; asking reflection | 4 KiB, 10 s; 1 h; 60 s | – |
 //! | header list | 64 KiB | `comity-net` |
 //!
 //! Messages are not compressed.
@@ -40,6 +43,7 @@ mod keys;
 mod media;
 mod membership;
 mod metadata;
+mod operating;
 mod parameters;
 mod policy;
 mod queries;
@@ -57,6 +61,7 @@ pub use content::{
     CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json, json_list,
     json_map, string_list,
 };
+pub use operating::{Health, is_reflection, reflection};
 pub use parameters::{QueryReader, query_of};
 pub use server::{GrpcServer, GrpcServerOptions, is_grpc};
 

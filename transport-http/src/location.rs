@@ -14,9 +14,11 @@ use comity_core::{
     },
     transport::Resolve,
 };
-use comity_net::{AddressGuard, Body, ClientTls, Connector, Pool, PoolOptions, Protocol, body};
+use comity_net::{
+    AddressGuard, Body, ClientTls, Connector, Pool, PoolOptions, Protocol, Url, UrlError, body,
+};
 use futures_util::{StreamExt, stream};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, uri::Scheme};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -166,12 +168,12 @@ impl Locations {
     }
 
     async fn get(&self, url: &str) -> Result<Response<Body>, CallError> {
-        let url = Url::parse(url)?;
+        let url = parse(url)?;
         let response = self.ask(&url).await?;
         let Some(next) = redirection(&response) else {
             return answered(response).await;
         };
-        let next = url.join(next)?;
+        let next = join(&url, next)?;
         let response = self.ask(&next).await?;
         if redirection(&response).is_some() {
             return Err(failed(
@@ -184,17 +186,17 @@ impl Locations {
     }
 
     async fn ask(&self, url: &Url) -> Result<Response<Body>, CallError> {
-        let mut route = self.resolve.resolve(&url.server).await?;
-        route.host = url.authority.clone();
+        let mut route = self.resolve.resolve(&with_port(url)).await?;
+        route.host = url.server().as_str().to_owned();
         let mut request = Request::new(body::empty());
-        *request.uri_mut() = url.target.clone();
+        *request.uri_mut() = url.target().clone();
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, self.options.user_agent.clone());
         headers.insert(
             header::ACCEPT_ENCODING,
             HeaderValue::from_static("identity"),
         );
-        let pool = if url.tls { &self.https } else { &self.http };
+        let pool = if url.tls() { &self.https } else { &self.http };
         Ok(pool.send(&route, request).await?)
     }
 
@@ -263,94 +265,41 @@ async fn answered(response: Response<Body>) -> Result<Response<Body>, CallError>
     Err(error.with_origin(ErrorOrigin::Intermediary).into())
 }
 
-/// A URL that may be fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Url {
-    tls: bool,
-    /// Host and port as they were written.
-    authority: String,
-    /// Host and port, always.
-    server: ServerName,
-    target: Uri,
+/// A URL of at most the length that a target may have.
+fn parse(text: &str) -> Result<Url, TransportError> {
+    Url::parse(text, TARGET_LIMIT).map_err(|why| {
+        let message = match why {
+            UrlError::TooLong => format!("a location of {} bytes is not fetched", text.len()),
+            why => format!(
+                "the location {:?} is not fetched: {why}",
+                without_secrets(text)
+            ),
+        };
+        TransportError::new(TransportErrorKind::Unsupported, Delivery::NotSent, message)
+    })
 }
 
-impl Url {
-    fn parse(text: &str) -> Result<Self, TransportError> {
-        let refused = |why: &str| {
-            let shown = without_secrets(text);
-            let message = format!("the location {shown:?} is not fetched: {why}");
-            TransportError::new(TransportErrorKind::Unsupported, Delivery::NotSent, message)
+/// Where a redirection leads.
+fn join(from: &Url, headers: &HeaderMap) -> Result<Url, TransportError> {
+    from.join(headers, TARGET_LIMIT).map_err(|why| {
+        let kind = match why {
+            UrlError::LeavesTls => TransportErrorKind::Refused,
+            _ => TransportErrorKind::Unsupported,
         };
-        if text.len() > TARGET_LIMIT {
-            return Err(TransportError::new(
-                TransportErrorKind::Unsupported,
-                Delivery::NotSent,
-                format!("a location of {} bytes is not fetched", text.len()),
-            ));
-        }
-        let uri: Uri = text.parse().map_err(|_| refused("it is no URL"))?;
-        let tls = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            _ => return Err(refused("its scheme is neither http nor https")),
-        };
-        let authority = uri.authority().ok_or_else(|| refused("it has no host"))?;
-        if authority.as_str().contains('@') {
-            return Err(refused("it holds a user"));
-        }
-        // `Authority::port` is silent about a port that is none.
-        let written = authority.as_str().strip_prefix(authority.host());
-        let port = match written.and_then(|rest| rest.strip_prefix(':')) {
-            None | Some("") => {
-                if tls {
-                    443
-                } else {
-                    80
-                }
-            }
-            Some(port) => match port.parse() {
-                Ok(0_u16) | Err(_) => return Err(refused("its port is no port")),
-                Ok(port) => port,
-            },
-        };
-        let server = format!("{}:{port}", authority.host());
-        let server = server.parse().map_err(|_| refused("its host is no name"))?;
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        let target = if target.starts_with('/') {
-            target.to_owned()
-        } else {
-            format!("/{target}")
-        };
-        Ok(Self {
-            tls,
-            authority: authority.as_str().to_owned(),
-            server,
-            target: target.parse().map_err(|_| refused("it has no path"))?,
-        })
-    }
+        failed(
+            kind,
+            format!("where {from} redirects to is not fetched: {why}"),
+        )
+    })
+}
 
-    /// Where a redirection from here leads: a whole URL, or one that lacks what this one has (RFC 3986 §4.2). Nothing that was asked for over TLS is taken from
-    /// a connection without.
-    fn join(&self, headers: &HeaderMap) -> Result<Self, TransportError> {
-        let location = reply::text(headers, header::LOCATION).unwrap_or_default();
-        let scheme = if self.tls { "https" } else { "http" };
-        let authority = &self.authority;
-        let next = if location.starts_with("//") {
-            format!("{scheme}:{location}")
-        } else if location.starts_with('/') {
-            format!("{scheme}://{authority}{location}")
-        } else {
-            location
-        };
-        let next = Self::parse(&next)?;
-        if self.tls && !next.tls {
-            return Err(failed(
-                TransportErrorKind::Refused,
-                format!("{self} is redirected to a connection without TLS"),
-            ));
-        }
-        Ok(next)
-    }
+/// The server of a URL with a port, so that it is connected to as it is, and not discovered as a homeserver.
+fn with_port(url: &Url) -> ServerName {
+    let host = url.server().host();
+    let server = format!("{host}:{}", url.port());
+    server
+        .parse()
+        .expect("a server name's host and a port make one")
 }
 
 /// As much of a URL as may stand in a log: a query may be a permission, and so are a user and a word.
@@ -361,14 +310,6 @@ fn without_secrets(url: &str) -> String {
             format!("{}…{}", &shown[..scheme + 2], &shown[at..])
         }
         _ => shown.to_owned(),
-    }
-}
-
-impl std::fmt::Display for Url {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // A query may be a permission.
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}{}", self.authority, self.target.path())
     }
 }
 
@@ -405,10 +346,10 @@ mod tests {
             ("https://1.2.3.4:1/x", "1.2.3.4:1", "1.2.3.4:1", "/x"),
             ("https://cdn.test?x", "cdn.test:443", "cdn.test", "/?x"),
         ] {
-            let url = Url::parse(text).unwrap();
-            assert_eq!(url.server.as_str(), server, "{text}");
+            let url = parse(text).unwrap();
+            assert_eq!(with_port(&url), server, "{text}");
             assert_eq!(
-                (url.authority.as_str(), url.target.to_string().as_str()),
+                (url.server().as_str(), url.target().to_string().as_str()),
                 (authority, target)
             );
         }
@@ -432,7 +373,7 @@ mod tests {
             "https://cdn.test/\r\nX: y",
             "https://cdn.t\u{e9}st/",
         ] {
-            let error = Url::parse(text).unwrap_err();
+            let error = parse(text).unwrap_err();
             assert_eq!(error.kind(), TransportErrorKind::Unsupported, "{text}");
             assert_eq!(error.delivery(), Delivery::NotSent, "{text}");
         }
@@ -442,30 +383,30 @@ mod tests {
             ("/a#secret", "/a"),
             ("https://user:secret@cdn.test/a", "https://…@cdn.test/a"),
         ] {
-            let error = Url::parse(text).unwrap_err().to_string();
+            let error = parse(text).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
             assert!(error.contains(&format!("\"{shown}\"")), "{error}");
         }
         let long = format!("https://cdn.test/{}", "x".repeat(TARGET_LIMIT));
-        assert!(Url::parse(&long).is_err());
+        assert!(parse(&long).is_err());
     }
 
     #[test]
     fn a_redirection_may_lack_what_is_known_but_not_leave_tls() {
-        let from = Url::parse("https://cdn.test:444/a/b?c").unwrap();
-        let join = |location: &str| {
+        let from = parse("https://cdn.test:444/a/b?c").unwrap();
+        let joined = |location: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::LOCATION, location.parse().unwrap());
-            from.join(&headers).map(|url| format!("{url}"))
+            join(&from, &headers).map(|url| format!("{url}"))
         };
-        assert_eq!(join("/x").unwrap(), "https://cdn.test:444/x");
-        assert_eq!(join("//other.test/x").unwrap(), "https://other.test/x");
+        assert_eq!(joined("/x").unwrap(), "https://cdn.test:444/x");
+        assert_eq!(joined("//other.test/x").unwrap(), "https://other.test/x");
         assert_eq!(
-            join("https://other.test/x").unwrap(),
+            joined("https://other.test/x").unwrap(),
             "https://other.test/x"
         );
-        for refused in ["http://cdn.test/x", "x", "?x", "", "file:///x"] {
-            assert!(join(refused).is_err(), "{refused}");
+        for refused in ["http://cdn.test/x", "file:///x", "https://u@cdn.test"] {
+            assert!(joined(refused).is_err(), "{refused}");
         }
     }
 }

@@ -26,7 +26,13 @@ pub(super) fn list(name: Option<&str>, as_json: bool) -> Result<String, Failure>
         let spec = op.spec();
         let _ = writeln!(text, "{:<32}{:<5}{}", spec.name, op.method(), op.path());
         if name.is_some() {
-            let _ = writeln!(text, "  {}\n  {}\n  reply: {}", signed(op), repeated(op), reply(op));
+            let _ = writeln!(
+                text,
+                "  {}\n  {}\n  reply: {}",
+                signed(op),
+                repeated(op),
+                reply(op)
+            );
             let _ = writeln!(
                 text,
                 "  Parameters beside those of the path go into the query; docs/federation-api.md has them all."
@@ -51,7 +57,9 @@ fn described(op: Op) -> Value {
 fn signed(op: Op) -> &'static str {
     match op.spec().authentication {
         Authentication::Server => "signed: needs --origin and --key",
-        Authentication::AccessToken => "an access token is the proof: --param-file access_token=FILE",
+        Authentication::AccessToken => {
+            "an access token is the proof: --param-file access_token=FILE"
+        }
         Authentication::None => "anyone may call",
     }
 }

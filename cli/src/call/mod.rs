@@ -7,11 +7,7 @@ mod reply;
 mod request;
 mod wire;
 
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Args, ValueEnum, builder::PossibleValue};
 use comity_core::{
@@ -35,7 +31,7 @@ use request::{Asked, is_file};
 #[command(
     override_usage = "comity call [OPTIONS] NAME OPERATION [PARAMETER=VALUE]...\n       comity call [OPTIONS] NAME METHOD /PATH\n       comity call --list [OPERATION]",
     after_help = format!("Examples:
-  comity call matrix.org GetServerVersion
+  comity call matrix.org GetVersion
   comity call --list
   comity call --origin hs1.example --key signing.key matrix.org GetEvent 'eventId=$abc'
   comity call --origin hs1.example --key signing.key -v hs2.example SendTransaction txnId=1 --body-file transaction.json

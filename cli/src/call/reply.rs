@@ -51,8 +51,9 @@ impl Shown<'_> {
         if self.json {
             return line(&text);
         }
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|error| Failure::new(Exit::Output, format!("the reply cannot be shown: {error}")))?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| {
+            Failure::new(Exit::Output, format!("the reply cannot be shown: {error}"))
+        })?;
         line(&pretty(&value))
     }
 
@@ -133,7 +134,10 @@ impl Shown<'_> {
                 Ok(value) => line(&pretty(&value)),
                 Err(error) => Err(Failure::new(
                     Exit::Answered,
-                    format!("{} says it sends JSON, and it is none: {error}", self.destination),
+                    format!(
+                        "{} says it sends JSON, and it is none: {error}",
+                        self.destination
+                    ),
                 )),
             };
         }

@@ -67,9 +67,8 @@ impl Asked<'_> {
         }
         refuse_secrets(path)?;
         let content = self.content()?;
-        let request = Unregistered::new(self.operation, path, content).map_err(|error| {
-            Failure::usage(crate::failure::chain(&error))
-        })?;
+        let request = Unregistered::new(self.operation, path, content)
+            .map_err(|error| Failure::usage(crate::failure::chain(&error)))?;
         Ok(Call::new(destination, request))
     }
 
@@ -132,9 +131,14 @@ impl Asked<'_> {
         for word in self.from_files {
             let (name, path) = split(word)?;
             let value = fs::read_to_string(path).map_err(|error| {
-                Failure::usage(format!("the value of {name}, {path}, cannot be read: {error}"))
+                Failure::usage(format!(
+                    "the value of {name}, {path}, cannot be read: {error}"
+                ))
             })?;
-            pairs.push((name.to_owned(), value.trim_end_matches(['\r', '\n']).to_owned()));
+            pairs.push((
+                name.to_owned(),
+                value.trim_end_matches(['\r', '\n']).to_owned(),
+            ));
         }
         Ok(pairs)
     }
@@ -150,17 +154,18 @@ impl Asked<'_> {
         Object::parse(Bytes::from(text), limit)
             .map(Content::Json)
             .map_err(|error| {
-                Failure::usage(format!("{from} is no JSON object that can be signed: {error}"))
-                    .next("canonical JSON has integers alone, within ±(2^53-1), and no name twice")
+                Failure::usage(format!(
+                    "{from} is no JSON object that can be signed: {error}"
+                ))
+                .next("canonical JSON has integers alone, within ±(2^53-1), and no name twice")
             })
     }
 }
 
 fn read_body(path: &Path) -> Result<Vec<u8>, Failure> {
     let shown = path.display();
-    let cannot = |error: io::Error| {
-        Failure::usage(format!("--body-file {shown} cannot be read: {error}"))
-    };
+    let cannot =
+        |error: io::Error| Failure::usage(format!("--body-file {shown} cannot be read: {error}"));
     let mut bytes = Vec::new();
     if path.as_os_str() == "-" {
         io::stdin().take(MAX_BODY).read_to_end(&mut bytes)
@@ -193,7 +198,10 @@ pub(super) fn find(name: &str) -> Result<Op, Failure> {
         .collect();
     Err(failure.next(match &near[..] {
         [] => "`comity call --list` shows them; any other call goes as METHOD /path".to_owned(),
-        near => format!("there is {}; `comity call --list` shows all", near.join(", ")),
+        near => format!(
+            "there is {}; `comity call --list` shows all",
+            near.join(", ")
+        ),
     }))
 }
 
@@ -231,7 +239,9 @@ fn secret(name: &str) -> Failure {
 
 fn refuse_secrets(target: &str) -> Result<(), Failure> {
     let query = target.split_once('?').map_or("", |(_, query)| query);
-    let names = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
+    let names = query
+        .split('&')
+        .map(|pair| pair.split('=').next().unwrap_or_default());
     match names.into_iter().find(|name| SECRETS.contains(name)) {
         Some(name) => Err(secret(name)),
         None => Ok(()),
@@ -268,7 +278,10 @@ mod tests {
     #[test]
     fn parameters_go_where_the_operation_has_them() {
         let (method, target, _) = form("getevent", &["event_id=$a/b"], None);
-        assert_eq!((&method[..], &target[..]), ("GET", "/_matrix/federation/v1/event/%24a%2Fb"));
+        assert_eq!(
+            (&method[..], &target[..]),
+            ("GET", "/_matrix/federation/v1/event/%24a%2Fb")
+        );
         let words = ["roomId=!r:hs2.example", "event_id=$e", "odd=1", "odd=2"];
         let (_, target, _) = form("GetState", &words, None);
         assert_eq!(
@@ -292,7 +305,10 @@ mod tests {
     fn any_other_call_goes_by_method_and_path_as_written() {
         let path = "/_matrix/federation/unstable/org.x/%2f?b=1&a=2";
         let (method, target, content) = form("PUT", &[path], Some("{}"));
-        assert_eq!((&method[..], &target[..], &content[..]), ("PUT", path, "{}"));
+        assert_eq!(
+            (&method[..], &target[..], &content[..]),
+            ("PUT", path, "{}")
+        );
     }
 
     #[test]
@@ -302,9 +318,24 @@ mod tests {
             ("Event", &[], None, "GetEvent"),
             ("GetEvent", &[], None, "GetEvent needs eventId=…"),
             ("GetEvent", &["$e"], None, "is no parameter"),
-            ("GetEvent", &["eventId=$e"], Some("{"), "--body is no JSON object"),
-            ("GetEvent", &["eventId=$e"], Some("[1]"), "--body is no JSON object"),
-            ("GetOpenIdUserInfo", &["access_token=s3cret"], None, "--param-file"),
+            (
+                "GetEvent",
+                &["eventId=$e"],
+                Some("{"),
+                "--body is no JSON object",
+            ),
+            (
+                "GetEvent",
+                &["eventId=$e"],
+                Some("[1]"),
+                "--body is no JSON object",
+            ),
+            (
+                "GetOpenIdUserInfo",
+                &["access_token=s3cret"],
+                None,
+                "--param-file",
+            ),
             ("GET", &["/x?access_token=s3cret"], None, "--param-file"),
             ("GET", &["/x", "a=b"], None, "as it is to be signed"),
             ("get", &["/x"], None, "is no method"),

@@ -27,7 +27,7 @@ use tokio::task::AbortHandle;
 use tower::{service_fn, util::BoxCloneSyncService};
 
 /// The name that certificates are for.
-const CERTIFICATE_NAME: &str = "comity.test";
+pub(crate) const CERTIFICATE_NAME: &str = "comity.test";
 
 /// The transport that is a function call.
 #[derive(Clone, Copy, Debug)]
@@ -149,7 +149,7 @@ fn gateway(next: Arc<dyn Transport>, destination: ServerName) -> CallService {
 }
 
 /// A listener that serves. Dropping it closes the port and cuts all connections.
-struct Listening(AbortHandle);
+pub(crate) struct Listening(AbortHandle);
 
 impl Drop for Listening {
     fn drop(&mut self) {
@@ -189,7 +189,7 @@ impl Authority {
     }
 
     /// Serves every binding on one port.
-    async fn serve(
+    pub(crate) async fn serve(
         &self,
         operations: Operations,
         service: CallService,

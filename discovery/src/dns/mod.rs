@@ -7,13 +7,13 @@ mod wire;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use comity_core::error::{Delivery, TransportError, TransportErrorKind};
+use comity_core::error::TransportError;
 use moka::future::Cache;
 use tokio::time::timeout;
 
 use crate::{
     DiscoveryError, DiscoveryOptions,
-    flights::{Flights, Full},
+    flights::{Flights, Limits, Turns},
     options::ms,
 };
 pub(crate) use srv::{Service, random};
@@ -106,7 +106,13 @@ impl Names {
         Ok(Self(Arc::new(Inner {
             wire: Wire::new(options)?,
             known: Cache::new(options.dns_capacity),
-            flights: Flights::new(options.max_lookups),
+            flights: Flights::new(Limits {
+                what: "questions to DNS",
+                waiting: options.max_lookups,
+                at_once: options.dns_at_once,
+                setting: "dns_at_once",
+                patience: options.dns_timeout,
+            }),
             options: options.clone(),
         })))
     }
@@ -142,14 +148,10 @@ impl Names {
             before => {
                 let inner = Arc::clone(&self.0);
                 let asked = question.clone();
-                let flight = self
-                    .0
-                    .flights
-                    .join(&question, || async move { inner.ask(asked, before).await });
-                match flight {
-                    Ok(flight) => flight.await.ok_or_else(lost),
-                    Err(Full) => Err(busy(self.0.options.max_lookups)),
-                }
+                let flight = self.0.flights.join(&question, |turns| async move {
+                    inner.ask(asked, before, &turns).await
+                });
+                flight?.await
             }
         }
     }
@@ -160,13 +162,19 @@ impl Inner {
         (self.options.now)()
     }
 
-    async fn ask(&self, question: Question, before: Option<Arc<Known>>) -> Arc<Known> {
+    async fn ask(
+        &self,
+        question: Question,
+        before: Option<Arc<Known>>,
+        turns: &Turns,
+    ) -> Result<Arc<Known>, TransportError> {
         // Another flight may have landed since the caller looked.
         if let Some(known) = self.known.get(&question).await
             && self.now() < known.until
         {
-            return known;
+            return Ok(known);
         }
+        let _turn = turns.take().await?;
         let limit = self.options.dns_timeout;
         let told = timeout(limit, self.wire.ask(&question))
             .await
@@ -176,7 +184,7 @@ impl Inner {
             Err(why) => self.failed(&question, why, before.as_deref()),
         });
         self.known.insert(question, Arc::clone(&known)).await;
-        known
+        Ok(known)
     }
 
     fn answered(&self, told: Told) -> Known {
@@ -236,17 +244,4 @@ impl Inner {
             },
         }
     }
-}
-
-fn busy(limit: usize) -> TransportError {
-    TransportError::new(
-        TransportErrorKind::Busy,
-        Delivery::NotSent,
-        format!("over {limit} questions to DNS are under way on this side (setting: max_lookups)"),
-    )
-}
-
-fn lost() -> TransportError {
-    let message = "a question to DNS was abandoned";
-    TransportError::new(TransportErrorKind::Resolve, Delivery::NotSent, message)
 }

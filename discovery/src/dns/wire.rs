@@ -92,6 +92,7 @@ impl Wire {
         options.edns_payload_len = opts.edns_payload_len;
         // One repetition has to fit in.
         opts.timeout = opts.timeout.min(settings.dns_timeout / 2);
+        opts.max_active_requests = settings.dns_at_once;
         let attempts = opts.attempts;
         let tls = TlsConfig::new().map_err(|error| DiscoveryError::SystemDns(error.to_string()))?;
         let context = Arc::new(PoolContext::new(opts, tls));
@@ -122,7 +123,7 @@ impl Wire {
             Kind::Aaaa => RecordType::AAAA,
             Kind::Srv => RecordType::SRV,
         };
-        if let Some(told) = self.listed_in_hosts(&asked, kind) {
+        if let Some(told) = listed(&self.hosts, &asked, kind) {
             return Ok(told);
         }
         let mut aliases = Aliases::new(asked);
@@ -164,35 +165,37 @@ impl Wire {
             }
         }
     }
+}
 
-    /// What the hosts file says; it has the last word on a name that it lists, also if it lists no address of this family.
-    fn listed_in_hosts(&self, name: &Name, kind: RecordType) -> Option<Told> {
-        let listed = |kind| {
-            let query = Query::query(name.clone(), kind);
-            self.hosts.lookup_static_host(&query)
-        };
-        if !matches!(kind, RecordType::A | RecordType::AAAA) {
-            return None;
-        }
-        let (v4, v6) = (listed(RecordType::A), listed(RecordType::AAAA));
-        if v4.is_none() && v6.is_none() {
-            return None;
-        }
-        let lookup = if kind == RecordType::A { v4 } else { v6 };
-        let addresses: Vec<IpAddr> = lookup
-            .iter()
-            .flat_map(|lookup| lookup.answers())
-            .filter_map(|record| record.data.ip_addr())
-            .collect();
-        Some(match addresses.is_empty() {
-            true => absent(Absence::NoRecord, None, FIXED_TTL),
-            false => Told {
-                found: Found::Addresses(addresses),
-                alias: None,
-                ttl: FIXED_TTL,
-            },
-        })
+/// What the hosts file says; it has the last word on a name that it lists, also if it lists no address of this family.
+fn listed(hosts: &Hosts, name: &Name, kind: RecordType) -> Option<Told> {
+    let of = |kind| {
+        let query = Query::query(name.clone(), kind);
+        hosts.lookup_static_host(&query)
+    };
+    let (v4, v6) = (of(RecordType::A), of(RecordType::AAAA));
+    if v4.is_none() && v6.is_none() {
+        return None;
     }
+    let lookup = match kind {
+        RecordType::A => v4,
+        RecordType::AAAA => v6,
+        _ => return None,
+    };
+    let addresses: Vec<IpAddr> = lookup
+        .iter()
+        .flat_map(|lookup| lookup.answers())
+        .filter_map(|record| record.data.ip_addr())
+        .take(MAX_ADDRESSES)
+        .collect();
+    Some(match addresses.is_empty() {
+        true => absent(Absence::NoRecord, None, FIXED_TTL),
+        false => Told {
+            found: Found::Addresses(addresses),
+            alias: None,
+            ttl: FIXED_TTL,
+        },
+    })
 }
 
 /// A TTL with its first bit set is one of zero (RFC 2181 §8).
@@ -279,4 +282,30 @@ fn text(name: &Name) -> String {
         text.pop();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_file_has_the_last_word_on_addresses_of_what_it_lists() {
+        let mut hosts = Hosts::default();
+        let text = "192.0.2.1 a.test other\n192.0.2.2 a.test\n2001:db8::1 b.test # c.test\n";
+        hosts.read_hosts_conf(text.as_bytes()).unwrap();
+        let of = |name: &str, kind| {
+            let name = Name::from_ascii(name).unwrap();
+            listed(&hosts, &name, kind).map(|told| match told.found {
+                Found::Addresses(addresses) => addresses.len(),
+                _ => 0,
+            })
+        };
+        assert_eq!(of("a.test.", RecordType::A), Some(2));
+        assert_eq!(of("A.TEST.", RecordType::A), Some(2));
+        assert_eq!(of("a.test.", RecordType::AAAA), Some(0));
+        assert_eq!(of("b.test.", RecordType::AAAA), Some(1));
+        assert_eq!(of("b.test.", RecordType::A), Some(0));
+        assert_eq!(of("a.test.", RecordType::SRV), None);
+        assert_eq!(of("c.test.", RecordType::A), None);
+    }
 }

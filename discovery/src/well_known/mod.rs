@@ -1,19 +1,15 @@
 //! `.well-known/matrix/server`: to whom a server delegates, and what it hints at (SS "Server discovery").
 //!
-//! `fetch` asks, along the `url`s of redirections, `document` reads, `lifetime` says how long that is kept; here it is kept, refreshed before it expires, and
+//! `fetch` asks, along redirections, `document` reads, `lifetime` says how long that is kept; here it is kept, refreshed before it expires, and
 //! asked for once for all who wait. That there is no document is an answer, not an error.
 
 mod document;
 mod fetch;
 mod lifetime;
-mod url;
 
 use std::{sync::Arc, time::Duration};
 
-use comity_core::{
-    ServerName,
-    error::{Delivery, TransportError, TransportErrorKind},
-};
+use comity_core::{ServerName, error::TransportError};
 use comity_net::Connector;
 use moka::future::Cache;
 use tokio::time::{sleep, timeout};
@@ -21,11 +17,11 @@ use tokio::time::{sleep, timeout};
 use crate::{
     DiscoveryOptions,
     dns::Names,
-    flights::{Flight, Flights, Full},
+    flights::{Flight, Flights, Limits, Turns},
     options::ms,
 };
 pub(crate) use document::Document;
-use fetch::{Fetch, Fetched};
+use fetch::{Fetch, Fetched, Missing};
 
 /// How long after its end a document still makes its absence look like an accident.
 const RECENT: Duration = Duration::from_secs(2 * 3600);
@@ -74,7 +70,13 @@ impl WellKnown {
         Self(Arc::new(Inner {
             fetch: Fetch::new(names, connector, options.clone()),
             known: Cache::new(options.well_known_capacity),
-            flights: Flights::new(options.max_lookups),
+            flights: Flights::new(Limits {
+                what: ".well-known documents",
+                waiting: options.max_lookups,
+                at_once: options.well_known_at_once,
+                setting: "well_known_at_once",
+                patience: options.well_known_timeout,
+            }),
             options: options.clone(),
         }))
     }
@@ -95,10 +97,7 @@ impl WellKnown {
                 }
                 Ok(known)
             }
-            before => match self.look(host, &key, before) {
-                Ok(flight) => flight.await.ok_or_else(lost),
-                Err(Full) => Err(busy(self.0.options.max_lookups)),
-            },
+            before => self.look(host, &key, before)?.await,
         }
     }
 
@@ -107,11 +106,11 @@ impl WellKnown {
         host: &ServerName,
         key: &Arc<str>,
         before: Option<Arc<Known>>,
-    ) -> Result<Flight<Arc<Known>>, Full> {
-        self.0.flights.join(key, || {
+    ) -> Result<Flight<Arc<Known>>, TransportError> {
+        self.0.flights.join(key, |turns| {
             let inner = Arc::clone(&self.0);
             let (host, key) = (host.clone(), Arc::clone(key));
-            async move { inner.look(&host, key, before).await }
+            async move { inner.look(&host, key, before, &turns).await }
         })
     }
 }
@@ -126,7 +125,8 @@ impl Inner {
         host: &ServerName,
         key: Arc<str>,
         before: Option<Arc<Known>>,
-    ) -> Arc<Known> {
+        turns: &Turns,
+    ) -> Result<Arc<Known>, TransportError> {
         // Another flight may have landed since the caller looked.
         let latest = self.known.get(&key).await;
         let landed = match (&latest, &before) {
@@ -137,25 +137,29 @@ impl Inner {
         if let Some(latest) = latest
             && landed
         {
-            return latest;
+            return Ok(latest);
         }
+        let _turn = turns.take().await?;
         let limit = self.options.well_known_timeout;
         let fetched = timeout(limit, self.fetch(host, before.as_deref())).await;
         let fetched = fetched.unwrap_or_else(|_| {
-            Err(Fault::temporary(format!(
-                "it was not there within {limit:?} (setting: well_known_timeout)"
-            )))
+            Err(Missing::Fault(Fault {
+                why: format!("it was not there within {limit:?} (setting: well_known_timeout)"),
+                temporary: true,
+            }))
         });
         let known = Arc::new(match fetched {
             Ok(fetched) => self.valid(fetched),
-            Err(fault) => self.invalid(host, fault, before.as_deref()),
+            Err(Missing::Fault(fault)) => self.invalid(host, fault, before.as_deref()),
+            // Nothing was learned.
+            Err(Missing::Busy(error)) => return Err(error),
         });
         self.known.insert(key, Arc::clone(&known)).await;
-        known
+        Ok(known)
     }
 
     /// Whoever had a document just before is asked several times: to go on without it would be to go to another place.
-    async fn fetch(&self, host: &ServerName, before: Option<&Known>) -> Result<Fetched, Fault> {
+    async fn fetch(&self, host: &ServerName, before: Option<&Known>) -> Result<Fetched, Missing> {
         let (mut tries, pause) = TRIES;
         if !self.was_valid(before) {
             tries = 1;
@@ -163,7 +167,7 @@ impl Inner {
         loop {
             tries -= 1;
             match self.fetch.document(host).await {
-                Err(fault) if fault.temporary && tries > 0 => sleep(pause).await,
+                Err(Missing::Fault(fault)) if fault.temporary && tries > 0 => sleep(pause).await,
                 outcome => return outcome,
             }
         }
@@ -213,19 +217,4 @@ impl Inner {
             },
         }
     }
-}
-
-fn busy(limit: usize) -> TransportError {
-    TransportError::new(
-        TransportErrorKind::Busy,
-        Delivery::NotSent,
-        format!(
-            "over {limit} .well-known documents are asked for on this side (setting: max_lookups)"
-        ),
-    )
-}
-
-fn lost() -> TransportError {
-    let message = "asking for a .well-known document was abandoned";
-    TransportError::new(TransportErrorKind::Resolve, Delivery::NotSent, message)
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod caching;
+mod crowds;
 mod dns;
 mod explanations;
 mod hints;

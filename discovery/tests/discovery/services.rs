@@ -246,3 +246,34 @@ async fn names_of_onion_services_are_not_asked_about() {
     assert!(resolve(&world.discovery(), "abcdef.onion").await.is_err());
     assert_eq!(world.dns.asked_in_all(), 0);
 }
+
+#[tokio::test]
+async fn without_a_server_to_ask_there_is_no_discovery() {
+    let world = World::new(&[]).await;
+    let options = comity_discovery::DiscoveryOptions {
+        dns: comity_discovery::Dns::Servers(Vec::new()),
+        ..world.options()
+    };
+    let outcome = comity_discovery::Discovery::new(world.connector(), options);
+    assert!(matches!(
+        outcome,
+        Err(comity_discovery::DiscoveryError::NoNameServer)
+    ));
+}
+
+#[tokio::test]
+async fn of_two_servers_one_may_be_silent() {
+    let world = bare().await;
+    let silent = tokio::net::UdpSocket::bind("127.0.0.2:0").await.unwrap();
+    for servers in [
+        vec![silent.local_addr().unwrap(), world.dns.address],
+        vec![world.dns.address, silent.local_addr().unwrap()],
+    ] {
+        let options = comity_discovery::DiscoveryOptions {
+            dns: comity_discovery::Dns::Servers(servers),
+            ..world.options()
+        };
+        let discovery = comity_discovery::Discovery::new(world.connector(), options).unwrap();
+        assert!(resolve(&discovery, "a.test").await.is_ok());
+    }
+}

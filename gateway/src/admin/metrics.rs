@@ -16,6 +16,8 @@ use std::{
 use comity_core::{
     Operations,
     error::{CallError, ErrorKind, TransportErrorKind},
+    layers::{FellBack, Observed, Observer, Outcome, Side},
+    transport::FallbackReason,
 };
 use comity_net::Counters;
 use metrics::{Key, Label, Level, Metadata, Recorder};
@@ -39,11 +41,12 @@ const SAMPLES: u64 = 4096;
 
 const CALLS: &str = "comity_calls_total";
 const SECONDS: &str = "comity_call_seconds";
-const STREAMED: &str = "comity_streamed_bytes_total";
+const BYTES: &str = "comity_content_bytes_total";
 const INVOKED: &str = "comity_invoke_calls_total";
 const FALLBACKS: &str = "comity_fallbacks_total";
 const FAILURES: &str = "comity_authentication_failures_total";
 const UNVERIFIED: &str = "comity_unverified_deliveries_total";
+const REFUSED: &str = "comity_refused_calls_total";
 const COALESCED: &str = "comity_coalesced_calls_total";
 const WIRE: &str = "comity_wire_bytes_total";
 const DESTINATIONS: &str = "comity_destinations";
@@ -56,7 +59,7 @@ const COUNTERS: &[(&str, &str)] = &[
         CALLS,
         "Calls that ended, by their outcome: ok, the kind of the peer's error, or transport_ and what failed on the way",
     ),
-    (STREAMED, "Bytes of streamed replies that were passed on"),
+    (BYTES, "Bytes of the content of requests and replies"),
     (
         INVOKED,
         "Calls that gRPC carried as Invoke, since no typed message holds them losslessly",
@@ -74,6 +77,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "Calls of other servers that were delivered without a check, since no key could be had; the homeserver checks them",
     ),
     (
+        REFUSED,
+        "Calls that were refused before anybody looked at their proof: closed paths, callers that are not the homeserver",
+    ),
+    (
         COALESCED,
         "Calls that were answered with the reply of an identical one in flight",
     ),
@@ -83,31 +90,20 @@ const COUNTERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Why a call was answered or sent as it was, where a metric has a reason. The list is closed.
+/// Reasons beside those of falling back. The list is closed.
 const REASONS: &[&str] = &[
-    "resolve",
-    "connect",
-    "tls",
-    "closed",
-    "protocol",
-    "timeout",
-    "cancelled",
-    "limit_exceeded",
-    "busy",
-    "unsupported",
-    "refused",
-    "carrier",
-    "unimplemented",
-    "missing",
-    "malformed",
-    "signature",
+    "closed_path",
+    "danger",
     "destination",
-    "origin",
-    "key_unknown",
+    "egress_secret",
     "key_expired",
     "key_unavailable",
-    "disabled",
-    "lossy",
+    "key_unknown",
+    "loop",
+    "malformed",
+    "missing",
+    "origin",
+    "signature",
 ];
 
 /// Which way a call goes.
@@ -142,8 +138,32 @@ pub struct EndedCall<'a> {
     pub outcome: &'static str,
     /// From its start to the head of its reply, or to its error.
     pub to_head: Duration,
-    /// Bytes of its streamed reply.
-    pub streamed: u64,
+    /// Bytes of its request's content.
+    pub request_bytes: u64,
+    /// Bytes of its reply's content.
+    pub reply_bytes: u64,
+}
+
+impl<'a> From<&'a Observed> for EndedCall<'a> {
+    fn from(call: &'a Observed) -> Self {
+        Self {
+            direction: match call.side {
+                Side::Client => Direction::Outbound,
+                Side::Server => Direction::Inbound,
+            },
+            operation: call.operation,
+            binding: call.binding,
+            outcome: match call.outcome {
+                Outcome::Reply => OK,
+                Outcome::Answer(kind) => kind_label(kind),
+                Outcome::Failure(kind) => transport_label(kind),
+                Outcome::Abandoned => "abandoned",
+            },
+            to_head: call.to_head.unwrap_or(call.total),
+            request_bytes: call.request_bytes,
+            reply_bytes: call.reply_bytes,
+        }
+    }
 }
 
 /// The outcome of a call as a label: `ok`, `not_found`, `transport_timeout`.
@@ -192,12 +212,6 @@ fn transport_label(kind: TransportErrorKind) -> &'static str {
         TransportErrorKind::Carrier => "transport_carrier",
         _ => OTHER,
     }
-}
-
-/// The reason of a failure on the way, for [`Metrics::fallback`]: `connect`, `timeout`.
-pub fn reason(kind: TransportErrorKind) -> &'static str {
-    let label = transport_label(kind);
-    label.strip_prefix("transport_").unwrap_or(label)
 }
 
 /// The gateway's counters. Clones count together; nothing is shared by the process.
@@ -289,8 +303,12 @@ impl Metrics {
         let mut with_outcome = way.clone();
         with_outcome.push(label("outcome", call.outcome));
         inner.count(CALLS, with_outcome, 1);
-        if call.streamed > 0 {
-            inner.count(STREAMED, way.clone(), call.streamed);
+        for (part, bytes) in [("request", call.request_bytes), ("reply", call.reply_bytes)] {
+            if bytes > 0 {
+                let mut with_part = way.clone();
+                with_part.push(label("part", part));
+                inner.count(BYTES, with_part, bytes);
+            }
         }
         let key = Key::from_parts(SECONDS, way);
         let histogram = inner.recorder.register_histogram(&key, &METADATA);
@@ -317,7 +335,7 @@ impl Metrics {
         add(&self.0.totals.invoked);
     }
 
-    /// A call was sent once more, since `from` failed for this [`reason`].
+    /// A call was sent once more, since `from` failed for this reason: `connect`.
     pub fn fallback(&self, operation: &str, from: &str, reason: &str) {
         self.0.because(FALLBACKS, operation, from, reason);
         add(&self.0.totals.fallbacks);
@@ -329,10 +347,17 @@ impl Metrics {
         add(&self.0.totals.authentication_failures);
     }
 
-    /// A call of another server was delivered without a check: `key_unavailable`.
+    /// A call of another server was delivered without a check: `key_unavailable`; or against it, since the operator says so: `danger`.
     pub fn unverified(&self, operation: &str, binding: &str, reason: &str) {
         self.0.because(UNVERIFIED, operation, binding, reason);
         add(&self.0.totals.unverified);
+    }
+
+    /// A call was refused before anybody looked at its proof: `closed_path`, `egress_secret`, `origin`, `loop`.
+    pub fn refused(&self, direction: Direction, reason: &str) {
+        let direction = label("direction", direction.as_str());
+        let reason = label("reason", known_reason(reason));
+        self.0.count(REFUSED, vec![direction, reason], 1);
     }
 
     /// A call shares the reply of an identical one.
@@ -394,6 +419,22 @@ fn label(name: &'static str, value: &'static str) -> Label {
     Label::from_static_parts(name, value)
 }
 
+fn known_reason(reason: &str) -> &'static str {
+    let falling_back = FallbackReason::ALL.iter().map(|reason| reason.name());
+    let mut known = falling_back.chain(REASONS.iter().copied());
+    known.find(|known| *known == reason).unwrap_or(OTHER)
+}
+
+impl Observer for Metrics {
+    fn ended(&self, call: &Observed) {
+        self.call(&call.into());
+    }
+
+    fn fell_back(&self, fallback: &FellBack) {
+        self.fallback(fallback.operation, fallback.from, fallback.reason.name());
+    }
+}
+
 fn add(cell: &AtomicU64) {
     cell.fetch_add(1, Ordering::Relaxed);
 }
@@ -411,11 +452,10 @@ impl Inner {
     }
 
     fn because(&self, metric: &'static str, operation: &str, binding: &str, reason: &str) {
-        let reason = REASONS.iter().copied().find(|known| *known == reason);
         let labels = vec![
             label("operation", self.operation(operation)),
             label("binding", self.binding(binding)),
-            label("reason", reason.unwrap_or(OTHER)),
+            label("reason", known_reason(reason)),
         ];
         self.count(metric, labels, 1);
     }
@@ -448,7 +488,8 @@ mod tests {
             binding,
             outcome,
             to_head: Duration::from_millis(3),
-            streamed: 0,
+            request_bytes: 0,
+            reply_bytes: 0,
         }
     }
 
@@ -462,7 +503,7 @@ mod tests {
     fn a_call_is_counted_by_direction_operation_binding_and_outcome() {
         let metrics = metrics();
         metrics.call(&EndedCall {
-            streamed: 7,
+            request_bytes: 7,
             ..ended("SendTransaction", "grpc/1", "ok")
         });
         metrics.call(&ended("SendTransaction", "grpc/1", "transport_timeout"));
@@ -474,7 +515,7 @@ mod tests {
             format!("comity_call_seconds_bucket{{{labels},le=\"0.0025\"}} 0"),
             format!("comity_call_seconds_bucket{{{labels},le=\"0.005\"}} 2"),
             format!("comity_call_seconds_count{{{labels}}} 2"),
-            format!("comity_streamed_bytes_total{{{labels}}} 7"),
+            format!("comity_content_bytes_total{{{labels},part=\"request\"}} 7"),
             "# TYPE comity_calls_total counter".to_owned(),
             "# TYPE comity_call_seconds histogram".to_owned(),
         ] {
@@ -497,6 +538,7 @@ mod tests {
             metrics.fallback(&hostile, &hostile, &hostile);
             metrics.authentication_failed(&hostile, &hostile, &hostile);
             metrics.unverified(&hostile, &hostile, &hostile);
+            metrics.refused(Direction::Inbound, &hostile);
             metrics.coalesced(Direction::Inbound, &hostile);
             metrics.invoked(Direction::Inbound, &hostile);
             let text = metrics.render([hostile.as_str()]);
@@ -513,10 +555,18 @@ mod tests {
     fn every_kind_of_error_has_an_outcome_of_its_own() {
         let mut outcomes: BTreeSet<&str> = ErrorKind::ALL.into_iter().map(kind_label).collect();
         for kind in [TransportErrorKind::Resolve, TransportErrorKind::Carrier] {
-            assert!(REASONS.contains(&reason(kind)));
             outcomes.insert(transport_label(kind));
         }
         assert_eq!(outcomes.len(), ErrorKind::ALL.len() + 2);
+    }
+
+    #[test]
+    fn every_reason_that_is_given_is_known() {
+        for reason in FallbackReason::ALL {
+            assert_eq!(known_reason(reason.name()), reason.name());
+        }
+        assert_eq!(known_reason("signature"), "signature");
+        assert_eq!(known_reason("what a peer wrote"), OTHER);
     }
 
     #[test]

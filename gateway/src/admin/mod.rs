@@ -16,9 +16,10 @@
 //! | destinations on one page | [`DESTINATIONS_PER_PAGE`] |
 //! | waiting for the homeserver's answer to "are you there" | [`READY_TIMEOUT`], asked once a second at most |
 //!
-//! `status` is what the pages show, `page` writes the one for people, `html` escapes, `metrics` counts, `answer` finds the page; here is the server.
+//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `html` escapes, `metrics` counts, `answer` finds the page; here is the server.
 
 mod answer;
+mod destinations;
 mod html;
 mod metrics;
 mod page;
@@ -30,7 +31,8 @@ use comity_net::{Dispatch, Drained, Listener, ListenerOptions, Protocol};
 use tokio::net::ToSocketAddrs;
 
 use answer::Pages;
-pub use metrics::{Direction, EndedCall, Metrics, OTHER, outcome, reason};
+pub use destinations::destination_rows;
+pub use metrics::{Direction, EndedCall, Metrics, OTHER, outcome};
 pub use page::DESTINATIONS_PER_PAGE;
 pub use status::{
     BackoffRow, BindingRow, Check, DestinationRow, Latency, Status, StatusSource, Totals,

@@ -223,7 +223,7 @@ impl Page<'_> {
                 ("number", "Errors"),
                 ("number", "Fallbacks"),
                 ("number", "Median"),
-                ("number", "99 %"),
+                ("number", "95 %"),
             ] {
                 write!(out, "<th scope=\"col\" class=\"{class}\">{name}</th>")?;
             }
@@ -287,32 +287,50 @@ fn destination(row: &DestinationRow, out: &mut String) -> fmt::Result {
         if index > 0 {
             out.push_str("<tr>");
         }
-        let in_use = !binding.binding.is_empty() && binding.binding == row.in_use;
-        cells(binding, in_use.then_some(&row.why), out)?;
+        let state = match &row.in_use[..] {
+            "" if index == 0 && !row.why.is_empty() => State::NoneUsable(&row.why),
+            in_use if !in_use.is_empty() && binding.binding == in_use => State::InUse(&row.why),
+            _ => State::NotInUse,
+        };
+        cells(binding, state, out)?;
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n");
     Ok(())
 }
 
-fn cells(row: &BindingRow, why_in_use: Option<&String>, out: &mut String) -> fmt::Result {
+/// What a binding is to its destination, and why.
+enum State<'a> {
+    InUse(&'a str),
+    NoneUsable(&'a str),
+    NotInUse,
+}
+
+fn cells(row: &BindingRow, state: State<'_>, out: &mut String) -> fmt::Result {
     let name = match &row.binding[..] {
         "" => "none yet",
         name => name,
     };
     write!(out, "<td>{}</td><td>", Escaped(name))?;
-    if let Some(why) = why_in_use {
-        write!(out, "<span class=\"use\">In use: {}</span>", Escaped(why))?;
+    match (&state, &row.backoff) {
+        (State::InUse(why), _) => {
+            write!(out, "<span class=\"use\">In use: {}</span>", Escaped(why))?;
+        }
+        (State::NoneUsable(why), _) => write!(
+            out,
+            "<span class=\"backoff\">Calls fail: {}</span>",
+            Escaped(why)
+        )?,
+        (State::NotInUse, None) => out.push_str("<span class=\"idle\">Not in use</span>"),
+        (State::NotInUse, Some(_)) => {}
     }
-    match &row.backoff {
-        Some(BackoffRow { remaining, reason }) => write!(
+    if let Some(BackoffRow { remaining, reason }) = &row.backoff {
+        write!(
             out,
             "<span class=\"backoff\">Backed off for {}: {}</span>",
             Span(*remaining),
             Escaped(reason)
-        )?,
-        None if why_in_use.is_none() => out.push_str("<span class=\"idle\">Not in use</span>"),
-        None => {}
+        )?;
     }
     let (calls, errors) = (Count(row.calls), Count(row.errors));
     write!(
@@ -334,11 +352,11 @@ fn cells(row: &BindingRow, why_in_use: Option<&String>, out: &mut String) -> fmt
     }
     out.push_str("</td>");
     match row.latency {
-        Some(Latency { median, p99 }) => write!(
+        Some(Latency { median, p95 }) => write!(
             out,
             "<td class=\"number\">{}</td><td class=\"number\">{}</td>",
             Took(median),
-            Took(p99)
+            Took(p95)
         ),
         None => write!(
             out,
@@ -428,7 +446,7 @@ mod tests {
                 fallbacks: vec![("tls".to_owned(), 2), ("connect".to_owned(), 1)],
                 latency: Some(Latency {
                     median: Duration::from_micros(1_420),
-                    p99: Duration::from_millis(1_250),
+                    p95: Duration::from_millis(1_250),
                 }),
                 backoff: Some(BackoffRow {
                     remaining: Duration::from_millis(61_500),

@@ -59,7 +59,7 @@ impl Check {
 pub struct DestinationRow {
     /// Its name.
     pub server_name: String,
-    /// The binding in use; empty if none was chosen yet.
+    /// The binding in use; empty if there is none.
     pub in_use: String,
     /// Why that one: `its key document offers it`.
     pub why: String,
@@ -78,7 +78,7 @@ pub struct BindingRow {
     pub errors: u64,
     /// Calls that went on over another binding, by the reason.
     pub fallbacks: Vec<(String, u64)>,
-    /// Time to the head of a reply, of recent calls. `None`: there was none.
+    /// Time to the head of a reply. `None`: there was none.
     pub latency: Option<Latency>,
     /// Not used for now.
     pub backoff: Option<BackoffRow>,
@@ -89,8 +89,8 @@ pub struct BindingRow {
 pub struct Latency {
     /// Half of the calls took no longer.
     pub median: Duration,
-    /// 99 of 100 calls took no longer.
-    pub p99: Duration,
+    /// 95 of 100 calls took no longer.
+    pub p95: Duration,
 }
 
 /// A binding is not used after a failure.

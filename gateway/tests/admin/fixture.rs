@@ -10,10 +10,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use comity_core::{Operations, error::TransportErrorKind};
+use comity_core::Operations;
 use comity_gateway::admin::{
     Admin, BackoffRow, BindingRow, Check, DestinationRow, Direction, EndedCall, Latency, Metrics,
-    Status, StatusSource, reason,
+    Status, StatusSource,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -79,7 +79,7 @@ fn binding(name: &str, calls: u64, errors: u64, median_micros: u64) -> BindingRo
         errors,
         latency: (calls > 0).then(|| Latency {
             median: Duration::from_micros(median_micros),
-            p99: Duration::from_micros(median_micros * 9),
+            p95: Duration::from_micros(median_micros * 9),
         }),
         ..BindingRow::default()
     }
@@ -156,14 +156,11 @@ pub fn metrics() -> Metrics {
             binding: "grpc/1",
             outcome,
             to_head: Duration::from_millis(4),
-            streamed: 0,
+            request_bytes: 0,
+            reply_bytes: 0,
         });
     }
-    metrics.fallback(
-        "SendTransaction",
-        "grpc/1",
-        reason(TransportErrorKind::Connect),
-    );
+    metrics.fallback("SendTransaction", "grpc/1", "connect");
     metrics.unverified("GetEvent", "http/1", "key_unavailable");
     metrics
 }
@@ -177,9 +174,13 @@ pub struct Running {
 
 impl Running {
     pub async fn start(fixture: Fixture) -> Self {
+        Self::start_with(fixture, metrics()).await
+    }
+
+    pub async fn start_with(fixture: Fixture, metrics: Metrics) -> Self {
         let (fixture, stop) = (Arc::new(fixture), Arc::new(Notify::new()));
         let source = Arc::clone(&fixture) as Arc<dyn StatusSource>;
-        let admin = Admin::bind("127.0.0.1:0", source, metrics()).await.unwrap();
+        let admin = Admin::bind("127.0.0.1:0", source, metrics).await.unwrap();
         let address = admin.local_addr();
         let stopped = Arc::clone(&stop);
         tokio::spawn(admin.serve(async move { stopped.notified().await }));

@@ -1,8 +1,21 @@
 //! What each path answers, byte by byte.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
-use comity_gateway::admin::{DESTINATIONS_PER_PAGE, DestinationRow, READY_TIMEOUT};
+use comity_core::{
+    Client, Operations,
+    api::{Calls, GetVersion},
+    layers::{Observe, Side},
+    transport::{FixedRoutes, Select, SelectOptions},
+};
+use comity_gateway::admin::{
+    DESTINATIONS_PER_PAGE, DestinationRow, Metrics, READY_TIMEOUT, destination_rows,
+};
+use comity_http::HttpTransport;
+use comity_net::{Connector, Pool, PoolOptions};
 
 use crate::fixture::{Fixture, Running, destinations};
 
@@ -188,4 +201,47 @@ async fn a_page_has_a_bound_however_many_destinations_there_are() {
     assert_eq!(answer.matches("<tbody").count(), DESTINATIONS_PER_PAGE);
     assert!(answer.contains("20,000, of which 1 to 200"));
     assert!(answer.len() < 200 << 10, "{}", answer.len());
+}
+
+#[tokio::test]
+async fn what_the_layers_tell_of_a_call_is_counted_and_its_destination_shown() {
+    let metrics = Metrics::new(&Operations::federation(), ["http/1", "grpc/1"], vec![]);
+    let observer = Arc::new(metrics.clone());
+    let pool = Pool::new(Connector::danger_without_tls(), PoolOptions::default());
+    let http = HttpTransport::new(Arc::new(FixedRoutes::new()), pool);
+    let options = SelectOptions {
+        observer: Some(observer.clone()),
+        ..SelectOptions::default()
+    };
+    let select = Select::new(Arc::new(http), vec![], vec![], options);
+    let client = Client::layered(
+        Arc::new(select.clone()),
+        Observe::layer(Side::Client, observer),
+    );
+    let nowhere = "nowhere.example".parse().unwrap();
+    let failed = client.get_version(&nowhere, GetVersion::default()).await;
+    assert!(failed.is_err());
+
+    let rows = destination_rows(select.destinations());
+    assert_eq!(rows[0].server_name, "nowhere.example");
+    assert_eq!(rows[0].in_use, "http/1");
+    assert_eq!(rows[0].bindings[0].errors, 1);
+    let totals = metrics.totals();
+    assert_eq!((totals.outbound, totals.errors), (1, 1));
+    let running = Running::start_with(
+        Fixture {
+            destinations: rows,
+            ..Fixture::default()
+        },
+        metrics,
+    )
+    .await;
+    let answer = running.get("/metrics").await;
+    let line = r#"comity_calls_total{direction="outbound",operation="GetVersion",binding="http/1",outcome="transport_resolve"} 1"#;
+    assert!(
+        body_of(&answer).lines().any(|have| have == line),
+        "{answer}"
+    );
+    let page = running.get("/").await;
+    assert!(page.contains("In use: it offers nothing else"), "{page}");
 }

@@ -3,10 +3,11 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 /// The clock of one accepted connection. Times are microseconds since `start`.
@@ -22,6 +23,9 @@ pub(crate) struct Activity {
     head_since: AtomicU64,
     /// Since when the peer takes none of the bytes that are there for it; zero if it does.
     stalled_since: AtomicU64,
+    /// Whether it was asked to make room for another connection, and word of that.
+    dismissed: AtomicBool,
+    dismissal: Notify,
     limits: Limits,
 }
 
@@ -42,6 +46,8 @@ impl Activity {
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(1),
             stalled_since: AtomicU64::new(0),
+            dismissed: AtomicBool::new(false),
+            dismissal: Notify::new(),
             limits,
         }
     }
@@ -84,6 +90,26 @@ impl Activity {
 
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Since when it has no request; not of one that has, or that goes already.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        if self.is_busy() || self.dismissed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let since = Duration::from_micros(self.idle_since.load(Ordering::Relaxed));
+        Some(self.start + since)
+    }
+
+    /// Asks it to make room.
+    pub(super) fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::Relaxed);
+        self.dismissal.notify_one();
+    }
+
+    /// Waits until it is asked to make room.
+    pub(super) async fn dismissed(&self) {
+        self.dismissal.notified().await;
     }
 
     /// Polls the connection until it ends or has waited for too long. The alarm is kept between calls, and moved rarely: not with each request.
@@ -148,6 +174,8 @@ impl Activity {
 pub(super) enum Watched<T> {
     Ended(T),
     Expired(Waiting),
+    /// It is to make room for another connection.
+    Dismissed,
 }
 
 /// What a connection waits for.

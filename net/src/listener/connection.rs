@@ -5,7 +5,7 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +19,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::AsyncReadExt;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tower::Service;
 
 use super::activity::{Activity, InFlight, Limits, Waiting, Watched};
+use super::crowd::{Crowd, IDLE_ENOUGH};
 use super::reading::{Reply, Supervised};
 use super::{Dispatch, ListenerOptions};
 use crate::body::empty;
@@ -39,10 +40,14 @@ use crate::{
 /// How long a connection that was idle for too long may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// The same of one that makes room for another, which waits.
+const SHORT_FAREWELL: Duration = Duration::from_millis(250);
+
 /// What all connections of a listener share.
 pub(super) struct Server {
     options: ListenerOptions,
     answering: Arc<Answering>,
+    crowd: Arc<Crowd>,
     http1: http1::Builder,
     http2: http2::Builder<Supervised>,
 }
@@ -70,9 +75,25 @@ impl Server {
                 dispatch,
                 proxies: options.trusted_proxies.clone(),
             }),
+            crowd: Arc::default(),
             options,
             http1,
             http2,
+        }
+    }
+
+    /// Waits until there may be one more connection; the idle make room.
+    pub(super) async fn place(&self, permits: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+        let closed = "the semaphore is never closed";
+        let mut waiting = pin!(Arc::clone(permits).acquire_owned());
+        if let Some(permit) = waiting.as_mut().now_or_never() {
+            return permit.expect(closed);
+        }
+        loop {
+            self.crowd.make_room();
+            if let Ok(permit) = timeout(IDLE_ENOUGH / 4, waiting.as_mut()).await {
+                return permit.expect(closed);
+            }
         }
     }
 
@@ -88,12 +109,14 @@ impl Server {
             idle: self.options.idle_timeout,
             write: self.options.write_timeout,
         }));
+        let _place = self.crowd.join(&activity);
         let establish = timeout(
             self.options.handshake_timeout,
             self.establish(socket, peer.clone(), &activity),
         );
         let established = tokio::select! {
             established = establish => established,
+            () = activity.dismissed() => return,
             _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         let (stream, info) = match established {
@@ -254,6 +277,7 @@ impl Drive {
         let mut alarm = pin!(sleep_until(Instant::now()));
         let mut ended = tokio::select! {
             _ = self.stopping.wait_for(|stopping| *stopping) => None,
+            () = self.activity.dismissed() => Some(Watched::Dismissed),
             ended = self.activity.watch(self.http2, connection.as_mut(), alarm.as_mut()) => Some(ended),
         };
         if ended.is_none() {
@@ -265,18 +289,15 @@ impl Drive {
                     .await,
             );
         }
-        let peer = self.peer;
+        let peer = &self.peer;
         match ended {
             Some(Watched::Ended(Err(error))) => {
                 tracing::debug!(%peer, error = &error as &dyn Error, "a connection ended");
             }
             Some(Watched::Expired(Waiting::Request)) => {
-                connection.as_mut().graceful_shutdown();
-                // A request that crosses the goodbye is answered.
-                while timeout(FAREWELL, connection.as_mut()).await.is_err()
-                    && self.activity.is_busy()
-                {}
+                self.farewell(connection.as_mut(), FAREWELL).await;
             }
+            Some(Watched::Dismissed) => self.farewell(connection.as_mut(), SHORT_FAREWELL).await,
             Some(Watched::Expired(Waiting::Head)) => {
                 tracing::debug!(%peer, "the head of a request took too long");
             }
@@ -285,5 +306,14 @@ impl Drive {
             }
             Some(Watched::Ended(Ok(()))) | None => {}
         }
+    }
+
+    /// Says goodbye and closes. A request that crosses the goodbye is answered.
+    async fn farewell<C>(&self, mut connection: Pin<&mut C>, limit: Duration)
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        connection.as_mut().graceful_shutdown();
+        while timeout(limit, connection.as_mut()).await.is_err() && self.activity.is_busy() {}
     }
 }

@@ -1,10 +1,11 @@
 //! One port for all bindings: TLS, HTTP/1.1 and HTTP/2, limits, drain.
 //!
-//! `incoming` is the socket, `activity` knows whether a connection is idle, `connection` serves one, `dispatch` finds the binding, `reading` watches how replies are
+//! `incoming` is the socket, `activity` knows whether a connection is idle, `connection` serves one, `crowd` knows all, `dispatch` finds the binding, `reading` watches how replies are
 //! read; here connections are accepted.
 
 mod activity;
 mod connection;
+mod crowd;
 mod dispatch;
 mod incoming;
 mod reading;
@@ -34,7 +35,8 @@ pub struct ListenerOptions {
     pub tls: Option<ServerTls>,
     /// The versions of HTTP that are served.
     pub protocol: Protocol,
-    /// Connections at once, handshakes included. More wait in the operating system's queue. At least one.
+    /// Connections at once, handshakes included. One more waits for a place, the others in the operating system's queue; the connection that has had no request for
+    /// longest makes room, if that is a second. At least one.
     pub max_connections: usize,
     /// HTTP/2 streams that a peer may have open on one connection.
     pub max_concurrent_streams: u32,
@@ -188,13 +190,6 @@ impl Listener {
         let mut tasks = JoinSet::new();
         tokio::pin!(shutdown);
         loop {
-            let permit = tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                permit = Arc::clone(&permits).acquire_owned() => {
-                    permit.expect("the semaphore is never closed")
-                }
-            };
             let (stream, peer) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
@@ -203,6 +198,11 @@ impl Listener {
             while let Some(ended) = tasks.try_join_next() {
                 report(ended);
             }
+            let permit = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                permit = server.place(&permits) => permit,
+            };
             let (server, stopping) = (Arc::clone(&server), stopping.clone());
             tasks.spawn(async move {
                 server.serve(stream, peer, stopping).await;

@@ -6,6 +6,8 @@
 )]
 
 mod aborts;
+mod addresses;
+mod bounds;
 mod delivery;
 mod listener;
 mod ping;

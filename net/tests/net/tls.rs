@@ -244,3 +244,119 @@ async fn a_client_is_known_by_its_certificate_where_it_is_asked_for_one() {
             .is_err()
     );
 }
+
+#[tokio::test]
+async fn exceptions_hold_for_their_names_alone() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let tls = || {
+        ours.client()
+            .danger_accept_any_certificate_for(["Matrix.TEST", "0:0::1"])
+    };
+    let serving = Serving::start(ListenerOptions::with_tls(theirs.server()), echo()).await;
+    let guard = comity_net::AddressGuard::default().allow_loopback();
+    for protocol in [Protocol::Http1, Protocol::Http2, Protocol::Http1Or2] {
+        let connector = Connector::new(tls()).with_guard(guard.clone());
+        let pool = Pool::new(connector, PoolOptions::default().with_protocol(protocol));
+        let mut route = serving.route();
+        for (name, accepted) in [
+            ("matrix.test", true),
+            ("MATRIX.test", true),
+            ("::1", true),
+            ("127.0.0.1", false),
+            ("sub.matrix.test", false),
+            ("test", false),
+        ] {
+            route.certificate_name = name.to_owned();
+            let answer = ask(&pool, &route, "/").await;
+            assert_eq!(answer.is_ok(), accepted, "{name}");
+            if let Err(error) = answer {
+                assert_eq!(error.kind(), TransportErrorKind::Tls);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_an_exception_began_is_not_resumed_without_it() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let strict = ours.client();
+    let lax = strict
+        .clone()
+        .danger_accept_any_certificate_for(["matrix.test"]);
+    let serving = Serving::start(ListenerOptions::with_tls(theirs.server()), echo()).await;
+    let guard = comity_net::AddressGuard::default().allow_loopback();
+    let pool = |tls: ClientTls| {
+        let options = PoolOptions {
+            max_idle: 0,
+            protocol: Protocol::Http1,
+            ..PoolOptions::default()
+        };
+        Pool::new(Connector::new(tls).with_guard(guard.clone()), options)
+    };
+    for _ in 0..2 {
+        ask(&pool(lax.clone()), &serving.route(), "/")
+            .await
+            .unwrap();
+        assert!(
+            ask(&pool(strict.clone()), &serving.route(), "/")
+                .await
+                .is_err()
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_authority_is_trusted_beside_the_systems() {
+    let authority = Authority::new();
+    let serving = Serving::start(ListenerOptions::with_tls(authority.server()), echo()).await;
+    let guard = comity_net::AddressGuard::default().allow_loopback();
+    let connect = |tls| {
+        let connector = Connector::new(tls).with_guard(guard.clone());
+        Pool::new(connector, PoolOptions::default())
+    };
+    let tls = ClientTls::system_with(authority.root()).unwrap();
+    ask(&connect(tls), &serving.route(), "/").await.unwrap();
+    let tls = ClientTls::system_with(Authority::new().root()).unwrap();
+    let error = ask(&connect(tls), &serving.route(), "/").await.unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Tls);
+    assert!(ClientTls::system_with(b"no PEM").is_err());
+}
+
+/// This test again, in a process where the system's authorities are those of a file.
+const CHILD: &str = "COMITY_TEST_SYSTEM_ROOTS";
+
+#[test]
+fn the_systems_authorities_are_read() {
+    if let Ok(roots) = std::env::var(CHILD) {
+        match (roots.as_str(), ClientTls::system()) {
+            ("one", Ok(_)) => return,
+            ("none", Err(error)) => {
+                assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
+                return;
+            }
+            (_, outcome) => panic!("{roots}: {outcome:?}"),
+        }
+    }
+    let folder = std::env::temp_dir().join(format!("comity-roots-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (roots, text) in [
+        ("one", Authority::new().root().to_vec()),
+        ("none", Vec::new()),
+    ] {
+        let file = folder.join(roots);
+        std::fs::write(&file, text).unwrap();
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tls::the_systems_authorities_are_read"])
+            .env(CHILD, roots)
+            .env("SSL_CERT_FILE", &file)
+            .env("SSL_CERT_DIR", folder.join("no folder"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(
+            child.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -99,7 +99,7 @@ impl Notary {
                 }
             })
             .buffer_unordered(self.options.at_once.max(1))
-            .filter_map(async |known| known)
+            .filter_map(std::future::ready)
             .collect()
             .await;
         let keys = self.own.signing_keys();
@@ -141,7 +141,8 @@ impl Notary {
             let keys = self.own.server_keys();
             return Some(FetchedKeys { keys, at: 0 });
         }
-        let (known, enough) = self.ring.document_here(server, need).await;
+        let here = timeout_at(end, self.ring.document_here(server, need)).await;
+        let (known, enough) = here.ok()?;
         let may_fetch = || {
             let take = |left: usize| left.checked_sub(1);
             fetches.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)

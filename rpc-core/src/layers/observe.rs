@@ -110,7 +110,10 @@ impl FellBack {
             reason,
         } = self;
         // While a binding is left alone every call is one of these; what mattered was said when it failed.
-        if *reason == FallbackReason::BackingOff {
+        if matches!(
+            reason,
+            FallbackReason::BackingOff | FallbackReason::Unproven
+        ) {
             tracing::debug!(
                 monotonic_counter.binding_fallbacks = 1_u64,
                 %destination, operation, from, to, %reason, "another binding"

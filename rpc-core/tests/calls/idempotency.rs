@@ -357,3 +357,14 @@ async fn what_is_kept_in_memory_is_bounded_in_number_and_bytes() {
         assert!(store.find(&key(1_999)).await.unwrap().is_some());
     }
 }
+
+#[test]
+fn a_log_line_has_room_for_so_much_of_a_key() {
+    let key = CallKey {
+        origin: name("a.example"),
+        operation: "SendTransaction",
+        key: "\u{1b}[2J".repeat(2_000),
+    };
+    let shown = key.to_string();
+    assert!(shown.len() < 500 && !shown.contains('\u{1b}'), "{shown}");
+}

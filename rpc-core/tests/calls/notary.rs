@@ -349,6 +349,22 @@ async fn a_silent_server_does_not_keep_the_others_waiting_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_server_that_went_silent_the_last_document_is_given_in_time() {
+    let s = Setting::new(NotaryOptions::default());
+    s.query("a.example", None).await;
+    s.clock.pass(2 * DAY);
+    s.network.silence("a.example");
+    let begun = tokio::time::Instant::now();
+    assert_eq!(s.query("a.example", None).await.len(), 1);
+    assert_eq!(begun.elapsed(), Duration::from_secs(7));
+    // It is known by then that nobody answers.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(s.query("a.example", None).await.len(), 1);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn authentication_gets_keys_whatever_the_notary_is_asked() {
     let clock = Clock::new();
     let network = Network::default();

@@ -76,6 +76,23 @@ async fn bytes_are_bounded_too_and_the_count_of_them_outlives_a_restart() {
     }
 }
 
+#[tokio::test]
+async fn a_document_that_is_written_again_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store.redb")).unwrap();
+    let keys = store.keys_with(KeyTableOptions {
+        documents: 3,
+        bytes: 15,
+    });
+    let (a, b) = (name("a.example"), name("b.example"));
+    keys.save(&b, stored("other", 0)).await.unwrap();
+    for n in 1..20 {
+        keys.save(&a, stored("again", n)).await.unwrap();
+    }
+    assert!(keys.load(&a).await.unwrap().is_some());
+    assert!(keys.load(&b).await.unwrap().is_some());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_writes_at_once_are_all_kept() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)] // a test binary; clippy.toml exempts test functions, not what they share
 
+mod answers;
 mod damage;
 mod documents;
 mod restart;

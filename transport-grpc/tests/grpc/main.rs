@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bounds;
 mod calls;
 mod codecs;
 mod elements;
@@ -10,6 +11,7 @@ mod interop;
 mod limits;
 mod literal_paths;
 mod older;
+mod operating;
 mod screen;
 mod setting;
 mod streams;

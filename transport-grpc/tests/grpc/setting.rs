@@ -72,6 +72,13 @@ impl Serving {
 
     /// Any HTTP service behind gRPC's predicate.
     pub(crate) async fn http(service: HttpService) -> Self {
+        let other = BoxCloneSyncService::new(service_fn(|_| async {
+            Ok(http::Response::new(comity_net::body::empty()))
+        }));
+        Self::dispatching(Dispatch::new(other).with(is_grpc, service)).await
+    }
+
+    pub(crate) async fn dispatching(dispatch: Dispatch) -> Self {
         let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let root_key = rcgen::KeyPair::generate().unwrap();
@@ -88,10 +95,6 @@ impl Serving {
             .await
             .unwrap();
         let address = listener.local_addr();
-        let other = BoxCloneSyncService::new(service_fn(|_| async {
-            Ok(http::Response::new(comity_net::body::empty()))
-        }));
-        let dispatch = Dispatch::new(other).with(is_grpc, service);
         let task = tokio::spawn(async move {
             listener.serve(dispatch, std::future::pending()).await;
         });
@@ -110,18 +113,24 @@ impl Serving {
         }
     }
 
-    pub(crate) fn pool(&self) -> Pool {
+    pub(crate) fn connector(&self) -> Connector {
         let tls = ClientTls::from_pem(self.root.as_bytes()).unwrap();
-        let connector = Connector::new(tls).with_guard(AddressGuard::default().allow_loopback());
+        Connector::new(tls).with_guard(AddressGuard::default().allow_loopback())
+    }
+
+    pub(crate) fn routes(&self) -> Arc<FixedRoutes> {
+        Arc::new(FixedRoutes::new().with(destination(), self.route()))
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
         Pool::new(
-            connector,
+            self.connector(),
             PoolOptions::default().with_protocol(Protocol::Http2),
         )
     }
 
     pub(crate) fn transport(&self) -> GrpcTransport {
-        let routes = FixedRoutes::new().with(destination(), self.route());
-        GrpcTransport::new(Arc::new(routes), self.pool())
+        GrpcTransport::new(self.routes(), self.pool())
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -5,6 +5,7 @@
 mod absolute_form;
 mod answers;
 mod bodies;
+mod bounds;
 mod framing;
 mod headers;
 mod hops;

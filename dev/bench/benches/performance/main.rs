@@ -11,6 +11,7 @@
 //! | `outgoing` | from stored events to a signed request |
 //! | `transactions` | a server's CPU for each verified transaction |
 //! | `grpc` | a server's CPU for messages and streams over gRPC |
+//! | `gateway` | what two gateways between two servers add |
 //! | `join` | memory of a client that streams a room's state |
 //! | `wire` | bytes on the wire and CPU for each operation and binding |
 //! | `ours`, `plain` | the servers |
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod events;
+mod gateway;
 mod grpc;
 mod ingest;
 mod join;
@@ -87,6 +89,7 @@ fn play(role: &[&str]) {
             "tonic" => grpc::serve_other(Other::Tonic { checks: false }).await,
             "tonic-checked" => grpc::serve_other(Other::Tonic { checks: true }).await,
             "h2" => grpc::serve_other(Other::raw()).await,
+            "gateway" => gateway::serve(role[3]).await,
             "join" => join::read(role[1].parse().expect("a port"), number as u64).await,
             other => panic!("no role {other}"),
         }
@@ -114,6 +117,7 @@ fn measure(only: Vec<&str>) {
         transactions::measure(&runtime, report);
     });
     subject("grpc", &mut |report| grpc::measure(&runtime, report));
+    subject("gateway", &mut |report| gateway::measure(&runtime, report));
     subject("join", &mut join::measure);
     subject("wire", &mut |report| {
         runtime.block_on(wire::measure(report));

@@ -104,6 +104,7 @@ pub(crate) async fn serve(tls: bool) {
     let service = Router::new()
         .with(transactions(Arc::new(Handlers)))
         .with(membership(Arc::new(Handlers)))
+        .with(keys(Arc::new(Sender)))
         .layered(
             ServiceBuilder::new()
                 .layer(Permits::layer(Side::Server, 1024, Duration::from_secs(1)))

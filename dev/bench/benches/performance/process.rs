@@ -117,8 +117,13 @@ impl Role {
 
     /// Its CPU time so far, if it is a server.
     pub(crate) fn cpu(&mut self) -> Duration {
-        self.input.write_all(b"cpu\n").expect("it reads");
-        Duration::from_nanos(self.number())
+        Duration::from_nanos(self.ask("cpu"))
+    }
+
+    /// The number that it answers a word with.
+    pub(crate) fn ask(&mut self, word: &str) -> u64 {
+        writeln!(self.input, "{word}").expect("it reads");
+        self.number()
     }
 }
 

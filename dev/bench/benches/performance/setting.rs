@@ -68,8 +68,13 @@ pub(crate) fn route(port: u16) -> Route {
 
 /// A certificate for the server and its key, both PEM.
 pub(crate) fn certificate() -> (String, String) {
+    certificate_of(&destination())
+}
+
+/// A certificate for a server and its key, both PEM.
+pub(crate) fn certificate_of(name: &ServerName) -> (String, String) {
     let key = rcgen::KeyPair::generate().expect("there is randomness");
-    let names = vec![destination().as_str().to_owned()];
+    let names = vec![name.as_str().to_owned()];
     let certificate = rcgen::CertificateParams::new(names)
         .and_then(|params| params.self_signed(&key))
         .expect("it is a DNS name");

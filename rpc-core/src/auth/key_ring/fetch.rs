@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -214,23 +214,26 @@ impl KeyRing {
         newest(server, notary, &trusted, reply.documents())
     }
 
-    /// The keys of a notary that are good now.
-    async fn keys_of_notary(
-        &self,
-        notary: &TrustedNotary,
-    ) -> Result<BTreeMap<KeyId, VerifyKey>, String> {
-        if !notary.keys.is_empty() {
-            return Ok(notary.keys.clone());
-        }
-        let known = self.look_up(&notary.name, &Need::default()).await;
-        let now = (self.options.now)();
-        match &known.document {
-            Some(document) if counts(document, now) => Ok(document.keys.verify_keys.clone()),
-            _ => {
-                let fault = known.fault(super::KeyFault::Expired);
-                Err(format!("its own keys: {fault}"))
+    /// The keys of a notary that are good now. A fetch of their own may be needed, so the type of the first one ends here.
+    fn keys_of_notary<'a>(
+        &'a self,
+        notary: &'a TrustedNotary,
+    ) -> BoxFuture<'a, Result<BTreeMap<KeyId, VerifyKey>, String>> {
+        async move {
+            if !notary.keys.is_empty() {
+                return Ok(notary.keys.clone());
+            }
+            let known = self.look_up(&notary.name, &Need::default()).await;
+            let now = (self.options.now)();
+            match &known.document {
+                Some(document) if counts(document, now) => Ok(document.keys.verify_keys.clone()),
+                _ => {
+                    let fault = known.fault(super::KeyFault::Expired);
+                    Err(format!("its own keys: {fault}"))
+                }
             }
         }
+        .boxed()
     }
 }
 

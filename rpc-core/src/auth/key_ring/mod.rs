@@ -18,9 +18,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::FutureExt as _;
 use moka::{future::Cache, policy::EvictionPolicy};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 pub use self::fetch::{FetchOrder, MAX_NOTARIES, TrustedNotary};
 pub(super) use self::known::{Age, Need};
@@ -48,7 +47,7 @@ pub struct KeyRingOptions {
     pub fetches: usize,
     /// Most servers whose keys are waited for at once. Further ones are told that there are too many.
     pub waiting: usize,
-    /// How long one fetch may take, waiting for its turn and asking notaries included.
+    /// How long one fetch may take, waiting for its turn and asking notaries included. A store has a quarter of that time beside.
     pub timeout: Duration,
     /// Least time between two fetches from one server, for a key that its document does not have.
     pub interval: Duration,
@@ -104,7 +103,8 @@ impl fmt::Debug for KeyRingOptions {
 /// - A fetch goes on when whoever asked for it stops waiting.
 /// - It is an [`Offers`]: the bindings in a signed document, for a day at most.
 ///
-/// Its client should sign nothing: requests for keys are not authenticated. It must be used within a Tokio runtime. Cheap to clone.
+/// Its client should sign nothing, as requests for keys are not authenticated, and must not choose its binding by what this ring offers: a fetch would
+/// wait for itself. It must be used within a Tokio runtime. Cheap to clone.
 #[derive(Clone)]
 pub struct KeyRing {
     client: Client,
@@ -263,9 +263,7 @@ impl KeyRing {
             Flight::Running(awaited) => Some(awaited),
             Flight::Begins(awaited, landing) => {
                 let (ring, server) = (self.clone(), server.clone());
-                // A fetch may need another one, of a notary's keys: its type ends here.
-                let flight = async move { ring.fly(&server, &need, landing).await };
-                tokio::spawn(flight.boxed());
+                tokio::spawn(async move { ring.fly(&server, &need, landing).await });
                 Some(awaited)
             }
             Flight::TooMany => None,
@@ -326,7 +324,7 @@ impl KeyRing {
     /// The document that the store has of a server, checked again, and remembered.
     async fn stored(&self, server: &ServerName) -> Option<Arc<Known>> {
         let store = self.store.as_ref()?;
-        let loaded = tokio::time::timeout(self.options.timeout, store.load(server)).await;
+        let loaded = timeout(self.options.timeout / 4, store.load(server)).await;
         let stored = match loaded {
             Ok(Ok(stored)) => stored?,
             Ok(Err(error)) => {
@@ -365,8 +363,10 @@ impl KeyRing {
             document: document.keys.document().clone(),
             fetched_at: document.at,
         };
-        if let Err(error) = store.save(server, stored).await {
-            tracing::warn!(%server, %error, "key document not stored");
+        match timeout(self.options.timeout, store.save(server, stored)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%server, %error, "key document not stored"),
+            Err(_) => tracing::warn!(%server, "key document not stored in time"),
         }
     }
 }
@@ -387,6 +387,16 @@ impl KeySource for KeyRing {
     async fn request_key(&self, server: &ServerName, key: &KeyId) -> Result<VerifyKey, KeyFault> {
         if let Some(keys) = self.given(server) {
             return key_of(&keys, key, (self.options.now)());
+        }
+        // Nearly every request.
+        if let Some(known) = self.documents.get(server).await {
+            let now = (self.options.now)();
+            if let Ok(key) = known.key(key, now)
+                && self.is_young(&known, now)
+                && known.set_back(now).is_none()
+            {
+                return Ok(key);
+            }
         }
         let need = Need {
             keys: BTreeSet::from([key.clone()]),

@@ -101,11 +101,12 @@ impl Idempotency {
         })?;
         let age = (self.options.now)().saturating_sub(found.at);
         let keep = i64::try_from(self.options.keep.as_millis()).unwrap_or(i64::MAX);
-        if age > keep {
+        // The second: it was kept by a clock that has been set back since, by more than anyone would keep it.
+        if age > keep || age < -keep {
             return None;
         }
         if found.digest != *digest {
-            tracing::warn!(
+            tracing::info!(
                 monotonic_counter.idempotency_conflicts = 1_u64,
                 %key,
                 "the key of an earlier call with another request"

@@ -51,7 +51,7 @@ pub use status::{BindingStatus, DestinationStatus, LatencySummary, Why};
 ///   and credentials. An error as the answer is final, and so is a reply of which the head has come. Two bindings at most, and one deadline.
 /// - *Time*: while an attempt that could be repeated waits for its reply, [`SelectOptions::reserve`] of the time to the deadline, or to the operation's clock for the head, is kept
 ///   for the other binding. A call that must not be repeated has all the time: nobody can tell from outside whether it was sent, so its transport has to bound how long it connects.
-/// - *Backing off*: a binding that fails is left alone, from a minute to an hour, and then one call finds out. That a call is slow, or refused for what it is,
+/// - *Backing off*: a binding that fails is left alone, from a minute to an hour, and then one call finds out, as it does where a binding is offered and has never answered. That a call is slow, or refused for what it is,
 ///   does not count. The baseline is never left alone, so a failure of another binding never counts against the destination.
 /// - *Policies* can be changed at any time. A call under way ends its attempt; whether it may fall back is asked anew.
 ///
@@ -162,6 +162,9 @@ impl Select {
 
     async fn remembered(&self, name: &ServerName) -> Arc<Destination> {
         let shared = &self.shared;
+        if let Some(known) = shared.destinations.get(name).await {
+            return known;
+        }
         let fresh = async {
             let sources = shared.sources.len();
             Arc::new(Destination::new(name.clone(), self.bindings(), sources))
@@ -171,7 +174,7 @@ impl Select {
     }
 
     /// The bindings that a call may try now. A look-up begins if one is due.
-    async fn plan(&self, destination: &Arc<Destination>) -> Plan {
+    async fn plan(&self, destination: &Arc<Destination>, deadline: Option<Instant>) -> Plan {
         let shared = &self.shared;
         let policies = self.policies();
         let mut plan = shared.plan(destination, &policies);
@@ -182,9 +185,12 @@ impl Select {
                 &shared.look_ups,
                 &shared.options,
             );
-            if plan.steps.is_empty() {
-                // The policy leaves nothing but what the look-up may find.
-                destination.look_up.wait().await;
+            if plan.needs_sources {
+                let ended = destination.look_up.wait();
+                match deadline {
+                    Some(deadline) => timeout_at(deadline, ended).await.unwrap_or_default(),
+                    None => ended.await,
+                }
                 plan = shared.plan(destination, &self.policies());
             }
         }
@@ -223,7 +229,7 @@ impl Transport for Select {
         call.make_form()?;
         let begun = Instant::now();
         let destination = self.remembered(&name).await;
-        let plan = self.plan(&destination).await;
+        let plan = self.plan(&destination, call.context().deadline).await;
         let Some((first, attempt, next)) = shared.begin(&destination, &plan, &call) else {
             call.context().note_binding("");
             return Err(plan.refusal(&name).into());
@@ -253,7 +259,8 @@ impl Transport for Select {
             return Err(failed.error.into());
         }
         let to = now.connect_to(next.binding).cloned();
-        let Some(attempt) = destination.begin(next.binding, to.clone(), true) else {
+        let proven = next.is_proven();
+        let Ok(attempt) = destination.begin(next.binding, to.clone(), proven, true) else {
             return Err(failed.error.into());
         };
         let next = Step {
@@ -293,16 +300,20 @@ impl Shared {
         plan: &Plan,
         call: &Call,
     ) -> Option<(Step, Attempt, Option<Step>)> {
-        let mut left: Vec<&Step> = Vec::new();
+        let mut left: Vec<(&Step, FallbackReason)> = Vec::new();
         let last = plan.steps.len().checked_sub(1)?;
         for (at, step) in plan.steps.iter().enumerate() {
-            let begun = destination.begin(step.binding, step.connect_to.clone(), at == last);
-            let Some(attempt) = begun else {
-                left.push(step);
-                continue;
+            let to = step.connect_to.clone();
+            let begun = destination.begin(step.binding, to, step.is_proven(), at == last);
+            let attempt = match begun {
+                Ok(attempt) => attempt,
+                Err(reason) => {
+                    left.push((step, reason));
+                    continue;
+                }
             };
-            for left in left {
-                self.fell_back(destination, call, (left, step), FallbackReason::BackingOff);
+            for (left, reason) in left {
+                self.fell_back(destination, call, (left, step), reason);
             }
             // Two bindings at most: the second is always the last resort.
             let next = (at < last).then(|| plan.steps[last].clone());
@@ -315,7 +326,7 @@ impl Shared {
     async fn attempt(
         &self,
         step: &Step,
-        attempt: Attempt,
+        mut attempt: Attempt,
         mut call: Call,
         limit: Option<Instant>,
     ) -> Result<Result<Reply, Failed>, CallError> {
@@ -372,7 +383,7 @@ impl Shared {
     /// Until when the first attempt may wait, if the call may be repeated at all.
     fn limit(&self, call: &Call, begun: Instant) -> Option<Instant> {
         let spec = call.spec();
-        if !spec.idempotency.is_repeatable() {
+        if !spec.idempotency.is_repeatable() || self.options.reserve.is_zero() {
             return None;
         }
         let now = Instant::now();

@@ -89,6 +89,11 @@ impl LookUp {
         choices
     }
 
+    /// Whether the sources were ever asked to the end.
+    pub(super) fn has_ended(&self) -> bool {
+        self.known().next.is_some()
+    }
+
     /// Waits for the look-up that is under way, if any.
     pub(super) async fn wait(&self) {
         let ended = self.ended.notified();

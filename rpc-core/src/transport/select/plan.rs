@@ -18,6 +18,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// Whether what the destination offers matters.
     pub(super) asks_sources: bool,
+    /// Whether the call waits for it, because there is no baseline to go by.
+    pub(super) needs_sources: bool,
 }
 
 /// One binding to try.
@@ -28,6 +30,13 @@ pub(super) struct Step {
     /// Where to connect, for this binding alone.
     pub(super) connect_to: Option<ConnectTo>,
     pub(super) why: Why,
+}
+
+impl Step {
+    /// Whether somebody we believe says that it works: the operator does, the destination may be wrong.
+    pub(super) fn is_proven(&self) -> bool {
+        !matches!(self.why, Why::Offered(_))
+    }
 }
 
 impl Plan {
@@ -65,11 +74,20 @@ impl Shared {
         let mut plan = Plan {
             steps: Vec::new(),
             asks_sources: false,
+            needs_sources: false,
         };
         match &policy.binding {
             Preference::Only(name) => {
-                plan.steps
-                    .extend(by_name(name).map(|at| step(at, None, Why::Policy)));
+                let at = by_name(name);
+                plan.asks_sources = at.is_some_and(|at| at != 0) && policy.connect_to.is_none();
+                // The operator says which; where, if he does not, the destination does.
+                let offered = match plan.asks_sources {
+                    true => destination.look_up.choices(&self.sources),
+                    false => Vec::new(),
+                };
+                let offered = offered.into_iter().find(|choice| choice.binding == *name);
+                let to = offered.and_then(|choice| choice.connect_to);
+                plan.steps.extend(at.map(|at| step(at, to, Why::Policy)));
             }
             Preference::Auto => {
                 plan.asks_sources = (1..self.transports.len()).any(is_free);
@@ -81,6 +99,9 @@ impl Shared {
                 }));
             }
         }
+        plan.needs_sources = policy.required
+            && plan.asks_sources
+            && (plan.steps.is_empty() || !destination.look_up.has_ended());
         let has_baseline = plan.steps.iter().any(|step| step.binding == 0);
         if !policy.required && !has_baseline && is_free(0) {
             let why = match (&policy.binding, plan.steps.is_empty()) {
@@ -100,7 +121,8 @@ impl Shared {
         let plan = self.plan(destination, policies);
         let free = plan.steps.iter().position(|step| {
             let fared = destination.fared(step.binding);
-            fared.is_free(step.connect_to.as_ref())
+            let to = step.connect_to.as_ref();
+            fared.refuses(to, step.is_proven()).is_none()
         });
         let at = free.or(plan.steps.len().checked_sub(1));
         let (binding, why) = match at {

@@ -36,7 +36,7 @@ impl Policies {
 pub struct Policy {
     /// Which binding.
     pub binding: Preference,
-    /// Where to connect, by whichever binding, instead of where the destination's name or its own offer leads.
+    /// Where to connect, by whichever binding, instead of where the destination's name or its own offer of that binding leads.
     pub connect_to: Option<ConnectTo>,
     /// Whether a call fails rather than go by another binding. With [`Preference::Auto`] it goes by a binding that the destination offers, or fails.
     pub required: bool,
@@ -61,7 +61,8 @@ pub struct SelectOptions {
     pub backoff: Duration,
     /// The longest that it is left alone.
     pub longest_backoff: Duration,
-    /// The time of a call that is kept for another binding, while the first one lets it wait: at most half of what there is.
+    /// The time of a call that is kept for another binding, while the first one lets it wait: at most half of what there is. Zero: no attempt is
+    /// given up for that, and what finds a connection that no longer answers is the binding's own PING.
     pub reserve: Duration,
     /// How long one look-up of a destination's bindings may take. No call waits for it, but one that a policy forbids the baseline.
     pub look_up: Duration,

@@ -12,6 +12,8 @@ use crate::{
 pub enum FallbackReason {
     /// The binding failed before, and is left alone for a while. Nothing was tried.
     BackingOff,
+    /// It is offered and has never answered there; another call is finding out. Nothing was tried.
+    Unproven,
     /// It leads to no address.
     Unresolved,
     /// No connection came about.
@@ -42,8 +44,9 @@ pub enum FallbackReason {
 
 impl FallbackReason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BackingOff,
+        Self::Unproven,
         Self::Unresolved,
         Self::Connect,
         Self::Tls,
@@ -63,6 +66,7 @@ impl FallbackReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::BackingOff => "backing_off",
+            Self::Unproven => "unproven",
             Self::Unresolved => "unresolved",
             Self::Connect => "connect",
             Self::Tls => "tls",

@@ -41,19 +41,32 @@ pub(super) struct Fared {
     pub(super) until: Option<Instant>,
     /// Where it failed: another place is another chance.
     at: Option<ConnectTo>,
-    /// A call is finding out whether it works again.
+    /// A call is finding out whether it works.
     probing: bool,
+    /// Where it was answered.
+    answered_at: Option<Option<ConnectTo>>,
     worked: bool,
     strikes: u32,
 }
 
 impl Fared {
-    /// Whether a call may go by it: not while it is left alone, and after that one call first.
-    pub(super) fn is_free(&self, to: Option<&ConnectTo>) -> bool {
+    /// Why no call may go by it now, if so: it is left alone, or one call finds out first. `proven` is what the operator says works.
+    pub(super) fn refuses(&self, to: Option<&ConnectTo>, proven: bool) -> Option<FallbackReason> {
         match self.until {
-            Some(until) if self.at.as_ref() == to => until <= Instant::now() && !self.probing,
-            _ => true,
+            Some(until) if self.at.as_ref() == to => {
+                let refuses = until > Instant::now() || self.probing;
+                refuses.then_some(FallbackReason::BackingOff)
+            }
+            _ => {
+                let refuses = self.probing && !proven && !self.has_answered(to);
+                refuses.then_some(FallbackReason::Unproven)
+            }
         }
+    }
+
+    fn has_answered(&self, to: Option<&ConnectTo>) -> bool {
+        let at = self.answered_at.as_ref();
+        at.is_some_and(|at| at.as_ref() == to)
     }
 }
 
@@ -76,25 +89,32 @@ impl Destination {
     }
 
     /// Begins an attempt. Unless it is `forced`, a binding that is left alone refuses.
+    ///
+    /// # Errors
+    /// Why it refuses.
     pub(super) fn begin(
         self: &Arc<Self>,
         binding: usize,
         to: Option<ConnectTo>,
+        proven: bool,
         forced: bool,
-    ) -> Option<Attempt> {
+    ) -> Result<Attempt, FallbackReason> {
         let mut fared = self.fared(binding);
-        if !fared.is_free(to.as_ref()) && !forced {
-            return None;
+        if let Some(reason) = fared.refuses(to.as_ref(), proven)
+            && !forced
+        {
+            return Err(reason);
         }
         if fared.until.is_some() && fared.at != to {
             (fared.failures, fared.strikes, fared.until) = (0, 0, None);
         }
-        let probes = fared.until.is_some() && !fared.probing;
+        let unknown = fared.until.is_some() || !proven && !fared.has_answered(to.as_ref());
+        let probes = unknown && !fared.probing;
         fared.probing |= probes;
         fared.calls += 1;
         fared.in_flight += 1;
         drop(fared);
-        Some(Attempt {
+        Ok(Attempt {
             destination: self.clone(),
             binding,
             to,
@@ -124,8 +144,10 @@ impl Attempt {
     }
 
     /// The reply's head came, or an error as the answer.
-    pub(super) fn answered(&self, error: bool) {
+    pub(super) fn answered(&mut self, error: bool) {
         let mut fared = self.destination.fared(self.binding);
+        fared.answered_at = Some(self.to.clone());
+        fared.probing &= !std::mem::take(&mut self.probes);
         fared.latency.record(self.begun.elapsed());
         fared.error_answers += u64::from(error);
     }

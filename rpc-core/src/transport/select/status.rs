@@ -28,7 +28,7 @@ pub enum Why {
     Offered(&'static str),
     /// Nothing else is known of the destination.
     Baseline,
-    /// A better one failed, and is left alone for a while.
+    /// A better one failed, and is left alone for a while, or one call is finding out whether it works.
     BackingOff,
     /// What the policy asks for is switched off, unknown or not offered.
     Unavailable,

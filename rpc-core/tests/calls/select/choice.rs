@@ -240,6 +240,16 @@ async fn only_a_call_that_is_forbidden_the_baseline_waits_for_the_look_up() {
     });
     two.select.send(version()).await.unwrap();
     assert_eq!(two.counts(), (0, 1));
+    // No longer than to its deadline.
+    *source.takes.lock().unwrap() = Duration::from_secs(3600);
+    let begun = Instant::now();
+    let mut call = version();
+    call.context_mut().destination = Some("d.example".parse().unwrap());
+    call.context_mut()
+        .limit_deadline(begun + Duration::from_secs(1));
+    two.select.send(call).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::from_secs(1));
+    *source.takes.lock().unwrap() = Duration::from_secs(2);
     // Where nothing is offered it fails, and waits once.
     source.says.lock().unwrap().take();
     let mut call = version();
@@ -399,4 +409,63 @@ async fn a_disabled_baseline_is_not_used_either() {
     two.select.send(send()).await.unwrap_err();
     two.select.send(send()).await.unwrap_err();
     assert_eq!(two.counts(), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_policy_names_a_binding_and_no_place_the_offer_says_where() {
+    let source = Source::new("signed", vec![offer(GRPC, Some("192.0.2.1:1"))]);
+    *source.takes.lock().unwrap() = Duration::from_secs(1);
+    for required in [false, true] {
+        let two = Two::new(vec![source.clone()], SelectOptions::default());
+        two.select.set_policies(prefer(GRPC, required));
+        two.select.send(version()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        two.select.send(version()).await.unwrap();
+        let seen = two.grpc.seen();
+        let places: Vec<_> = seen.iter().map(|seen| seen.connect_to.as_deref()).collect();
+        // A call that may go by the baseline does not wait to learn it.
+        let first = required.then_some("192.0.2.1:1");
+        assert_eq!(places, [first, Some("192.0.2.1:1")]);
+    }
+    // With a place of the operator's own, nobody is asked.
+    let asked = source.asked();
+    let two = Two::new(vec![source.clone()], SelectOptions::default());
+    let mut policies = prefer(GRPC, true);
+    policies.default.connect_to = Some("192.0.2.9:9".parse().unwrap());
+    two.select.set_policies(policies);
+    two.select.send(version()).await.unwrap();
+    settle().await;
+    assert_eq!(source.asked(), asked);
+    assert_eq!(
+        two.grpc.seen()[0].connect_to.as_deref(),
+        Some("192.0.2.9:9")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_offered_and_has_never_answered_is_tried_by_one_call_first() {
+    let two = Two::offering(Some("192.0.2.1:1")).await;
+    let connect = Duration::from_secs(3);
+    two.grpc.always(Act::After(
+        connect,
+        Box::new(Act::Fail(Kind::Connect, Delivery::NotSent)),
+    ));
+    // A stale target costs one failed dial and a fallback, whatever the load.
+    let begun = Instant::now();
+    let calls = (0..50).map(|_| async {
+        two.select.send(version()).await.unwrap();
+        begun.elapsed()
+    });
+    let times = futures_util::future::join_all(calls).await;
+    assert_eq!(two.counts(), (51, 1));
+    assert_eq!(times.iter().filter(|time| **time < connect).count(), 49);
+    let fallbacks = two.status().await.bindings[1].fallbacks.clone();
+    assert_eq!(fallbacks[&FallbackReason::Unproven], 49);
+    // Once it has answered, all go by it, and do not wait for that reply's end.
+    let two = Two::offering(None).await;
+    let streaming = two.select.send(super::wires::media()).await.unwrap();
+    let calls = (0..50).map(|_| two.select.send(version()));
+    futures_util::future::join_all(calls).await;
+    assert_eq!(two.counts(), (1, 51));
+    drop(streaming);
 }

@@ -7,7 +7,7 @@ use comity_core::{
     call::{Call, Reply},
     error::{CallError, Delivery, FederationError, TransportErrorKind as Kind},
     layers::{Clocks, Flow, Side},
-    transport::{FallbackReason, Policies, Transport, TransportService},
+    transport::{FallbackReason, Policies, SelectOptions, Transport, TransportService},
 };
 use futures_util::StreamExt;
 use tokio::time::Instant;
@@ -222,6 +222,24 @@ async fn a_hung_attempt_is_bounded_by_the_clock_for_the_head_as_well() {
     two.grpc.always(Act::Hang);
     two.select.send(send()).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_secs(40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_reserve_no_attempt_is_given_up() {
+    let options = SelectOptions {
+        reserve: Duration::ZERO,
+        ..SelectOptions::default()
+    };
+    let two = Two::new(Vec::new(), options);
+    two.select.set_policies(prefer(GRPC, false));
+    // Longer than the operation's own clock: whose time it is, is for others to say.
+    two.grpc
+        .always(Act::After(Duration::from_secs(70), Box::new(Act::Reply)));
+    let mut call = send();
+    call.context_mut()
+        .limit_deadline(Instant::now() + Duration::from_secs(75));
+    two.select.send(call).await.unwrap();
+    assert_eq!(two.counts(), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

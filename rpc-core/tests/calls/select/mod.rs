@@ -1,6 +1,7 @@
 //! Choosing the wire.
 
 mod choice;
+mod events;
 mod falling_back;
 mod laws;
 pub mod wires;

@@ -1,0 +1,316 @@
+//! `comity resolve`: every step from a server name to a server that answers, as others take them.
+//!
+//! `probe` connects, `certificate` reads what is shown there; here it is all asked for, judged and told.
+
+mod certificate;
+mod probe;
+
+use std::{fmt::Write as _, process::ExitCode, sync::Arc};
+
+use clap::Args;
+use comity_core::{
+    Client, ServerName,
+    api::{Calls, GetServerKeys, GetVersion},
+    auth::now_ms,
+    call::{Call, CallContext, operation},
+    layers::{Clocks, Side},
+    transport::{Offer, Resolve, Route},
+};
+use comity_discovery::Explanation;
+use serde_json::{Value, json};
+
+use crate::{
+    failure::{EXIT_CODES, Exit, Failure, chain},
+    keys::{Examined, examine, offer_json, offer_text, verdict},
+    network::{Network, Reach, server_name},
+    printable::{Printable, pretty},
+    times::{FromNow, Utc},
+};
+use probe::{Probe, probe};
+
+/// A certificate that ends sooner should have been renewed.
+const SOON_MS: i64 = 14 * 86_400_000;
+
+/// What `comity resolve` can be told.
+#[derive(Debug, Args)]
+#[command(after_help = format!("Examples:
+  comity resolve matrix.org
+  comity resolve example.org --json
+  comity resolve 192.0.2.7:8448 --ca test-ca.crt
+
+{EXIT_CODES}"))]
+pub(crate) struct Options {
+    /// The server
+    #[arg(value_name = "NAME", value_parser = server_name)]
+    name: ServerName,
+    #[command(flatten)]
+    network: Network,
+}
+
+/// What was found.
+struct Found {
+    explanation: Explanation,
+    probes: Vec<Probe>,
+    version: Option<Value>,
+    keys: Option<Examined>,
+    bindings: Vec<Tried>,
+    faults: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// A binding that is offered, and whether it answers.
+struct Tried {
+    source: &'static str,
+    offer: Offer,
+    fault: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn main(options: &Options) -> ExitCode {
+    let json = options.network.json;
+    let reach = match options.network.reach() {
+        Ok(reach) => reach,
+        Err(failure) => return failure.report("resolve", json),
+    };
+    let looked = tokio::time::timeout(options.network.timeout, look(&reach, options)).await;
+    let Ok(found) = looked else {
+        let waited = options.network.timeout;
+        return Failure::new(Exit::NoAnswer, format!("it was not done after {waited:?}"))
+            .next("--timeout SECONDS waits longer")
+            .report("resolve", json);
+    };
+    match json {
+        true => println!("{}", pretty(&found.to_json())),
+        false => print!("{}", Printable(&found.text())),
+    }
+    ExitCode::from(match (&found.explanation.route, found.faults.is_empty()) {
+        (_, true) => 0,
+        (None, _) => Exit::NoAnswer as u8,
+        _ if found.probes.iter().all(|probe| probe.fault.is_some()) => Exit::NoAnswer as u8,
+        _ => Exit::Answered as u8,
+    })
+}
+
+async fn look(reach: &Reach, options: &Options) -> Found {
+    let name = &options.name;
+    let explanation = reach.discovery.explain(name).await;
+    let mut found = Found {
+        probes: Vec::new(),
+        version: None,
+        keys: None,
+        bindings: Vec::new(),
+        faults: Vec::new(),
+        warnings: explanation.faults.clone(),
+        explanation,
+    };
+    // What was learned a moment ago is not asked again.
+    let route = match reach.discovery.resolve(name).await {
+        Ok(route) => route,
+        Err(error) => {
+            found.faults.push(chain(&error));
+            return found;
+        }
+    };
+    found.connect(reach, &route).await;
+    if found.probes.iter().any(|probe| probe.fault.is_none()) {
+        found.ask(reach, options).await;
+    }
+    found
+}
+
+impl Found {
+    async fn connect(&mut self, reach: &Reach, route: &Route) {
+        self.probes = probe(reach, route).await;
+        let works = self.probes.iter().any(|probe| probe.fault.is_none());
+        for probe in &self.probes {
+            if let Some(fault) = &probe.fault {
+                // Others go on with the next address, after a pause.
+                let fault = format!("{}: {fault}", probe.address);
+                match works {
+                    true => self.warnings.push(fault),
+                    false => self.faults.push(fault),
+                }
+                continue;
+            }
+            let Some(certificate) = &probe.certificate else {
+                continue;
+            };
+            let (time, now) = (certificate.not_after, now_ms());
+            if time - now < SOON_MS {
+                let from_now = FromNow { time, now };
+                let warning = format!("the certificate at {} ends {from_now}", probe.address);
+                self.warnings.push(warning);
+            }
+        }
+    }
+
+    async fn ask(&mut self, reach: &Reach, options: &Options) {
+        let name = &options.name;
+        let client = reach.client(options.network.timeout);
+        match client.get_version(name, GetVersion::default()).await {
+            Ok(reply) => {
+                let object = comity_core::call::MessageForm::write(&reply);
+                self.version = serde_json::from_slice(object.text()).ok();
+            }
+            Err(error) => self
+                .warnings
+                .push(format!("it does not tell its version: {}", chain(&error))),
+        }
+        match client.get_server_keys(name, GetServerKeys::default()).await {
+            Ok(reply) => {
+                let mut examined = examine(&reply.document, name, now_ms());
+                self.faults.append(&mut examined.faults);
+                self.warnings.append(&mut examined.warnings);
+                self.keys = Some(examined);
+            }
+            Err(error) => self
+                .faults
+                .push(format!("it gives no keys: {}", chain(&error))),
+        }
+        self.try_bindings(reach, options).await;
+    }
+
+    /// Calls over every binding that is offered and known here.
+    async fn try_bindings(&mut self, reach: &Reach, options: &Options) {
+        let signed = self.keys.iter().flat_map(|keys| &keys.offers);
+        let signed: Vec<_> = signed.map(|offer| ("signed", offer.clone())).collect();
+        let hints = self.explanation.hint.iter().map(|hint| {
+            let offer = Offer {
+                binding: hint.binding.clone(),
+                connect_to: hint.target.as_ref().and_then(|target| target.parse().ok()),
+                priority: hint.priority,
+            };
+            ("hint", offer)
+        });
+        let hints: Vec<_> = hints.collect();
+        for (source, offer) in signed.into_iter().chain(hints) {
+            let fault = match offer.binding == comity_grpc::BINDING {
+                true => over_grpc(reach, options, &offer).await.err(),
+                false => None,
+            };
+            if let Some(fault) = &fault {
+                self.warnings.push(format!(
+                    "{}, which it offers, does not work, and costs others a failed attempt: {fault}",
+                    offer_text(&offer)
+                ));
+            }
+            self.bindings.push(Tried {
+                source,
+                offer,
+                fault,
+            });
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}\n", self.explanation.server_name);
+        for step in &self.explanation.steps {
+            let _ = writeln!(text, "  step {:<4}{}", step.number, step.asked);
+            for found in &step.found {
+                let _ = writeln!(text, "           {found}");
+            }
+            if let Some(fault) = &step.fault {
+                let _ = writeln!(text, "           nothing: {fault}");
+            }
+        }
+        if let Some(route) = &self.explanation.route {
+            let sni = if route.sni { "" } else { ", no SNI" };
+            let _ = writeln!(
+                text,
+                "  leads to   Host {}, certificate for {}{sni}",
+                route.host, route.certificate_name
+            );
+        }
+        for probe in &self.probes {
+            self.probe_text(probe, &mut text);
+        }
+        if let Some(server) = self.version.as_ref().map(|version| &version["server"]) {
+            let part = |name: &str| server[name].as_str().unwrap_or("?").to_owned();
+            let _ = writeln!(text, "  runs       {} {}", part("name"), part("version"));
+        }
+        if let Some(keys) = &self.keys {
+            let _ = writeln!(text, "  key document:");
+            text.push_str(&keys.lines("    "));
+        }
+        for tried in &self.bindings {
+            let works = match &tried.fault {
+                Some(fault) => format!("does not work: {fault}"),
+                None if tried.offer.binding == comity_grpc::BINDING => "works".to_owned(),
+                None => "is not known here".to_owned(),
+            };
+            let _ = writeln!(
+                text,
+                "  binding    {} ({}): {works}",
+                offer_text(&tried.offer),
+                tried.source
+            );
+        }
+        text.push_str(&verdict(&self.faults, &self.warnings));
+        text
+    }
+
+    fn probe_text(&self, probe: &Probe, text: &mut String) {
+        let how = match (&probe.tls, &probe.protocol) {
+            (Some(tls), Some(protocol)) => format!("{tls}, {protocol}"),
+            (Some(tls), None) => format!("{tls}, no ALPN"),
+            _ => "no connection".to_owned(),
+        };
+        let verdict = if probe.fault.is_some() { "BAD" } else { "ok" };
+        let _ = writeln!(
+            text,
+            "  address    {} {verdict}, {how}, {} ms",
+            probe.address, probe.took_ms
+        );
+        if let Some(certificate) = &probe.certificate {
+            let names = certificate.names.join(", ");
+            let issuer = certificate.issuer.as_deref().unwrap_or("nobody");
+            let (from, until) = (Utc(certificate.not_before), Utc(certificate.not_after));
+            let _ = writeln!(text, "             certificate for {names}");
+            let _ = writeln!(text, "             by {issuer}, {from} to {until}");
+        }
+        if let Some(fault) = &probe.fault {
+            let _ = writeln!(text, "             {fault}");
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let bindings = self.bindings.iter().map(|tried| {
+            let mut offer = offer_json(&tried.offer);
+            offer["source"] = json!(tried.source);
+            offer["fault"] = json!(tried.fault);
+            offer
+        });
+        json!({
+            "discovery": self.explanation,
+            "addresses": self.probes,
+            "version": self.version,
+            "keys": self.keys.as_ref().map(Examined::to_json),
+            "bindings": bindings.collect::<Vec<_>>(),
+            "faults": self.faults,
+            "warnings": self.warnings,
+            "ok": self.faults.is_empty(),
+        })
+    }
+}
+
+/// One small call, to where the offer says.
+async fn over_grpc(reach: &Reach, options: &Options, offer: &Offer) -> Result<(), String> {
+    let clocks = Clocks::layer(Side::Client);
+    let client =
+        Client::layered(Arc::new(reach.grpc()), clocks).with_deadline(options.network.timeout);
+    let op = operation::<GetVersion>();
+    let mut context = CallContext::to(options.name.clone());
+    context.connect_to = offer.connect_to.clone();
+    let form = comity_core::endpoint::EndpointForm::from_parts(
+        op.method(),
+        op.path(),
+        comity_core::endpoint::EndpointParts::default(),
+    )
+    .map_err(|error| chain(&error))?;
+    let call = Call::read(op, form, context).map_err(|error| chain(&error))?;
+    client
+        .send(call)
+        .await
+        .map(drop)
+        .map_err(|error| chain(&error))
+}
