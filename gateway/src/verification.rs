@@ -1,10 +1,9 @@
 //! Whether a peer's call is what it says it is, before the homeserver sees it.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -13,15 +12,12 @@ use async_trait::async_trait;
 use comity_core::{
     ServerName,
     auth::{Authenticator, KeyFault, KeyId, KeySource, Origin, VerifyKey, XMatrixAuthenticator},
-    call::{Authentication, Call, Reply, TraceContext, Unregistered},
+    call::{Authentication, Call, Reply, Unregistered},
     error::{CallError, FederationError},
     layers::{Around, AroundLayer, Inner, around},
 };
 
-use crate::{config::Peer, counts::Counts};
-
-/// The peers that are configured, as they are now.
-pub(crate) type Peers = Arc<RwLock<Arc<BTreeMap<ServerName, Peer>>>>;
+use crate::counts::Counts;
 
 /// Refuses what is proven wrong. Where no key can be had, a call of the table passes unverified, and is counted: the homeserver verifies again, and knows keys that the
 /// gateway does not. Nothing vouches for what a call that no row knows would do there, so that needs a proof here.
@@ -29,7 +25,6 @@ pub(crate) struct Verification {
     own_name: ServerName,
     keys: Arc<dyn KeySource>,
     danger_deliver_unverified: bool,
-    peers: Peers,
     counts: Arc<Counts>,
 }
 
@@ -46,14 +41,12 @@ impl Verification {
         own_name: ServerName,
         keys: Arc<dyn KeySource>,
         danger_deliver_unverified: bool,
-        peers: Peers,
         counts: Arc<Counts>,
     ) -> AroundLayer<Self> {
         around(Self {
             own_name,
             keys,
             danger_deliver_unverified,
-            peers,
             counts,
         })
     }
@@ -70,12 +63,6 @@ impl Verification {
             Err(error) if keys.none_was_had() => Verdict::Open(error),
             Err(error) => Verdict::Refused(error),
         }
-    }
-
-    /// Whether a peer's trace context is believed.
-    fn is_configured(&self, origin: Option<&ServerName>) -> bool {
-        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
-        origin.is_some_and(|origin| peers.contains_key(origin))
     }
 }
 
@@ -111,9 +98,6 @@ impl Around for Verification {
                     return Err(error.into());
                 }
             }
-        }
-        if !self.is_configured(call.context().origin()) {
-            call.context_mut().trace = TraceContext::default();
         }
         call.context_mut().destination = Some(self.own_name.clone());
         inner.call(call).await

@@ -107,7 +107,7 @@ async fn it_is_no_open_proxy() {
         let got = pair.one.send(with_uri(uri)).await;
         assert_eq!(
             got.via(),
-            (400, "M_UNKNOWN".to_owned(), HS1.to_owned()),
+            (400, "M_INVALID_PARAM".to_owned(), HS1.to_owned()),
             "{uri}"
         );
     }

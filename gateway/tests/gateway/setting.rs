@@ -17,10 +17,10 @@ use comity_core::{
     auth::{KeyDocument, SignedRequest, SigningKey, now_ms},
     call::{Call, Credentials, Reply, Unregistered},
     endpoint::Content,
-    error::CallError,
+    error::{CallError, TransportError},
     transport::{FixedRoutes, Route, Transport},
 };
-use comity_gateway::{Config, Gateway};
+use comity_gateway::{Config, ConfigError, Gateway};
 use comity_grpc::GrpcTransport;
 use comity_net::{
     AddressGuard, Body, ClientTls, Connector, Dispatch, HttpService, Listener, ListenerOptions,
@@ -208,6 +208,8 @@ impl Authority {
 pub struct Settings {
     /// Lines at the top of tables: `("homeserver", "paths = [..]")`.
     pub lines: Vec<(&'static str, String)>,
+    /// Tables of which nothing is set unless here.
+    pub replaced: Vec<&'static str>,
     /// Whole tables behind the others.
     pub more: String,
 }
@@ -215,6 +217,11 @@ pub struct Settings {
 impl Settings {
     pub fn with(mut self, table: &'static str, line: impl Into<String>) -> Self {
         self.lines.push((table, line.into()));
+        self
+    }
+
+    pub fn without(mut self, table: &'static str) -> Self {
+        self.replaced.push(table);
         self
     }
 }
@@ -238,7 +245,7 @@ impl Side {
         write("ca.crt", &authority.root).unwrap();
         write("egress.secret", &format!("{SECRET}\n")).unwrap();
         let config = configured(&homeserver, &files, &settings, &[]);
-        let gateway = Gateway::start(config).await.unwrap();
+        let gateway = Gateway::start(config, Vec::new()).await.unwrap();
         Self {
             homeserver,
             gateway,
@@ -250,7 +257,33 @@ impl Side {
     /// Tells the gateway of a peer: lines of its table.
     pub fn knows(&self, peers: &[(&str, String)]) {
         let config = configured(&self.homeserver, &self.files, &self.settings, peers);
-        self.gateway.reload(&config);
+        assert_eq!(self.gateway.reload(config).unwrap(), [""; 0]);
+    }
+
+    /// Has another certificate of its own.
+    pub fn renews(&self, authority: &Authority, peers: &[(&str, String)]) {
+        let (chain, key) = authority.certificate(self.homeserver.name.as_str());
+        self.files_of_certificate(&chain, &key);
+        self.knows(peers);
+    }
+
+    fn files_of_certificate(&self, chain: &str, key: &str) {
+        std::fs::write(self.files.path().join("tls.crt"), chain).unwrap();
+        std::fs::write(self.files.path().join("tls.key"), key).unwrap();
+    }
+
+    /// Whether this certificate is taken over.
+    pub fn try_certificate(&self, chain: &str, key: &str) -> Result<(), ConfigError> {
+        self.files_of_certificate(chain, key);
+        let config = configuration(&self.homeserver, &self.files, &self.settings, &[])?;
+        self.gateway.reload(config).unwrap();
+        Ok(())
+    }
+
+    /// Takes over other settings: which of them wait for a restart.
+    pub fn reloads_with(&self, settings: Settings) -> Vec<&'static str> {
+        let config = configured(&self.homeserver, &self.files, &settings, &[]);
+        self.gateway.reload(config).unwrap()
     }
 
     /// A call as Synapse makes it, signed.
@@ -272,12 +305,12 @@ impl Side {
     }
 }
 
-fn configured(
+fn configuration(
     homeserver: &Homeserver,
     files: &TempDir,
     settings: &Settings,
     peers: &[(&str, String)],
-) -> Config {
+) -> Result<Config, ConfigError> {
     let tables = [
         (
             "homeserver",
@@ -296,10 +329,17 @@ fn configured(
             "ca = [\"ca.crt\"]\nallow_addresses = [\"127.0.0.0/8\"]".to_owned(),
         ),
         ("bindings", String::new()),
+        // Nobody answers there, at once.
+        ("discovery", "dns = [\"127.0.0.1:9\"]".to_owned()),
         ("limits", "drain_seconds = 5".to_owned()),
     ];
     let mut text = format!("server_name = \"{}\"\n", homeserver.name);
     for (table, own) in tables {
+        let own = if settings.replaced.contains(&table) {
+            ""
+        } else {
+            &*own
+        };
         writeln!(text, "[{table}]\n{own}").unwrap();
         for (_, line) in settings.lines.iter().filter(|(of, _)| *of == table) {
             writeln!(text, "{line}").unwrap();
@@ -310,7 +350,16 @@ fn configured(
     }
     text.push_str(&settings.more);
     let file = files.path().join("gateway.toml");
-    Config::read(file.to_str().unwrap(), &text).unwrap()
+    Config::read(file.to_str().unwrap(), &text)
+}
+
+fn configured(
+    homeserver: &Homeserver,
+    files: &TempDir,
+    settings: &Settings,
+    peers: &[(&str, String)],
+) -> Config {
+    configuration(homeserver, files, settings, peers).unwrap()
 }
 
 /// A request to an egress.
@@ -468,6 +517,18 @@ impl Stranger {
             call = call.signed(credential);
         }
         self.exchange(call.with("host", &self.route.host)).await
+    }
+
+    /// A GET, if a connection comes about.
+    pub async fn try_http(&self, target: &str) -> Result<Got, TransportError> {
+        let connected = self.connector.connect(&self.route, Protocol::Http1).await?;
+        let call = Outgoing {
+            method: "GET".to_owned(),
+            uri: target.to_owned(),
+            headers: vec![("host".to_owned(), self.route.host.clone())],
+            content: None,
+        };
+        Ok(exchange(connected.stream, call.request()).await)
     }
 
     pub async fn exchange(&self, call: Outgoing) -> Got {
