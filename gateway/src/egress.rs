@@ -19,7 +19,10 @@ use http::{
 };
 use tower::Service;
 
-use crate::{Secret, counts::Counts};
+use crate::{
+    Secret,
+    admin::{Direction, Metrics},
+};
 
 /// What a proxy does not pass on (RFC 9110 §7.6.1), besides what `Connection` names.
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -30,7 +33,7 @@ pub(crate) struct Egress {
     own_name: ServerName,
     secret: Secret,
     server: HttpServer,
-    counts: Arc<Counts>,
+    metrics: Metrics,
 }
 
 impl Egress {
@@ -39,13 +42,13 @@ impl Egress {
         own_name: ServerName,
         secret: Secret,
         server: HttpServer,
-        counts: Arc<Counts>,
+        metrics: Metrics,
     ) -> Self {
         Self {
             own_name,
             secret,
             server,
-            counts,
+            metrics,
         }
     }
 
@@ -107,7 +110,11 @@ impl Egress {
                 response.unwrap_or_else(|never| match never {})
             }
             Err(error) => {
-                self.counts.egress_refused.add();
+                let reason = match error.http_status() {
+                    407 => "egress_secret",
+                    _ => "malformed",
+                };
+                self.metrics.refused(Direction::Outbound, reason);
                 tracing::warn!(reason = %error, "refused at the egress");
                 refusal(&error.spoken_by(self.own_name.as_str()))
             }
@@ -157,12 +164,12 @@ impl Service<Request<Body>> for Egress {
 #[derive(Debug)]
 pub(crate) struct OwnOrigin {
     own_name: ServerName,
-    counts: Arc<Counts>,
+    metrics: Metrics,
 }
 
 impl OwnOrigin {
-    pub(crate) fn layer(own_name: ServerName, counts: Arc<Counts>) -> AroundLayer<Self> {
-        around(Self { own_name, counts })
+    pub(crate) fn layer(own_name: ServerName, metrics: Metrics) -> AroundLayer<Self> {
+        around(Self { own_name, metrics })
     }
 
     fn check(&self, call: &Call) -> Result<(), FederationError> {
@@ -204,7 +211,7 @@ impl Around for OwnOrigin {
         mut inner: S,
     ) -> Result<Reply, CallError> {
         if let Err(error) = self.check(&call) {
-            self.counts.egress_refused.add();
+            self.metrics.refused(Direction::Outbound, "origin");
             tracing::warn!(operation = call.spec().name, reason = %error, "refused at the egress");
             return Err(error.into());
         }

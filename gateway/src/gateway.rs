@@ -8,21 +8,25 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
-use comity_core::transport::{Select, SelectOptions};
+use comity_core::transport::Select;
 use comity_net::{
-    Address, Dispatch, Drained, InheritedSocket, Listener, ListenerOptions, Protocol, ServerTls,
+    Address, Counters, Dispatch, Drained, InheritedSocket, Listener, ListenerOptions, Protocol,
+    ServerTls,
 };
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     Config,
+    admin::{Admin, Metrics},
     config::{Certificate, ListenAddress},
-    counts::Counts,
     homeserver::delivery,
+    operations::operations,
     outbound::Outbound,
     services::{self, Shared},
+    status::OwnStatus,
 };
 
 /// A gateway that runs. Dropping it stops it at once; [`Gateway::drain`] lets calls in flight finish.
@@ -30,7 +34,11 @@ use crate::{
 pub struct Gateway {
     egress: Served,
     inbound: Served,
+    /// The operator's pages: up until the last call has ended.
+    admin: Option<Served>,
     stop: watch::Sender<bool>,
+    stop_admin: watch::Sender<bool>,
+    draining: Arc<AtomicBool>,
     outbound: Outbound,
     tls: Option<ServerTls>,
     shared: Shared,
@@ -76,25 +84,32 @@ impl Gateway {
         config: Config,
         inherited: Vec<InheritedSocket>,
     ) -> Result<Self, StartError> {
+        let ports = ["egress", "inbound", "peers", "homeserver"];
+        let [of_egress, of_inbound, of_outbound, of_delivery] = ports.map(|_| Counters::default());
+        let counters = [&of_egress, &of_inbound, &of_outbound, &of_delivery];
+        let counters = ports.into_iter().zip(counters.map(Clone::clone));
+        let bindings = [comity_http::BINDING, comity_grpc::BINDING];
+        let metrics = Metrics::new(&operations(), bindings, counters.collect());
         let shared = Shared {
             peers: Arc::new(RwLock::new(Arc::new(config.peers.clone()))),
-            counts: Arc::default(),
+            metrics: metrics.clone(),
             grpc: Arc::new(AtomicBool::new(config.bindings.grpc)),
         };
-        let outbound = Outbound::new(&config, shared.peers.clone(), SelectOptions::default())?;
+        let outbound = Outbound::new(&config, shared.peers.clone(), &metrics, of_outbound)?;
         let egress = services::egress(&config, Arc::new(outbound.select.clone()), &shared);
         let keys = Arc::new(outbound.keys.clone());
-        let inbound = services::inbound(&config, delivery(&config), keys, &shared);
+        let delivery = delivery(&config, of_delivery);
+        let inbound = services::inbound(&config, delivery.clone(), keys, &shared);
 
         let tls = config.listen.tls.as_ref().map(server_tls).transpose()?;
         let mut inherited = inherited;
         let of_homeserver = bind(
             &config.egress.listen,
             &mut inherited,
-            egress_options(&config),
+            egress_options(&config, of_egress),
         );
         let of_homeserver = of_homeserver.await?;
-        let options = inbound_options(&config, tls.clone());
+        let options = inbound_options(&config, tls.clone(), of_inbound);
         let of_peers = bind(&config.listen.address, &mut inherited, options).await?;
         if let Some(other) = inherited.first() {
             let other = other.address().map(|address| address.to_string());
@@ -105,8 +120,33 @@ impl Gateway {
                 cause,
             ));
         }
+        let draining = Arc::new(AtomicBool::new(false));
         let (stop, stopping) = watch::channel(false);
+        let (stop_admin, _) = watch::channel(false);
+        let admin = match &config.admin {
+            None => None,
+            Some(admin) => {
+                let status = OwnStatus {
+                    server_name: config.server_name.clone(),
+                    started: Instant::now(),
+                    draining: draining.clone(),
+                    select: outbound.select.clone(),
+                    delivery,
+                };
+                let admin = Admin::bind(admin.listen, Arc::new(status), metrics).await;
+                let admin = admin.map_err(|error| {
+                    StartError::new("cannot listen where `admin.listen` says", error)
+                })?;
+                Some(Served {
+                    address: admin.local_addr().into(),
+                    task: tokio::spawn(admin.serve(told(stop_admin.subscribe()))),
+                })
+            }
+        };
         Ok(Self {
+            admin,
+            stop_admin,
+            draining,
             egress: Served::start(of_homeserver, egress, stopping.clone()),
             inbound: Served::start(of_peers, inbound, stopping),
             stop,
@@ -142,9 +182,14 @@ impl Gateway {
         &self.outbound.select
     }
 
+    /// Where the operator's pages are; none if they are not served.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.address.socket_addr()
+    }
+
     /// What was counted so far.
-    pub fn counts(&self) -> &Counts {
-        &self.shared.counts
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     /// Takes over what may change while the gateway runs: the peers, the kill switch, and the certificate. Calls and connections that there are go on as they began.
@@ -173,6 +218,7 @@ impl Gateway {
 
     /// Takes no more calls, and returns when those in flight have finished, or `limits.drain_seconds` have passed.
     pub async fn drain(mut self) -> Drained {
+        self.draining.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
         let (egress, inbound) = tokio::join!(&mut self.egress.task, &mut self.inbound.task);
         let mut cut = 0;
@@ -182,19 +228,25 @@ impl Gateway {
                 Err(error) => tracing::error!(%error, "a listener failed"),
             }
         }
+        self.stop_admin.send_replace(true);
+        if let Some(admin) = &mut self.admin {
+            let _ = (&mut admin.task).await;
+        }
         Drained { cut }
     }
 }
 
 impl Served {
-    fn start(listener: Listener, dispatch: Dispatch, mut stopping: watch::Receiver<bool>) -> Self {
+    fn start(listener: Listener, dispatch: Dispatch, stopping: watch::Receiver<bool>) -> Self {
         let address = listener.address().clone();
-        let task = tokio::spawn(listener.serve(dispatch, async move {
-            // An error is the gateway's end as well.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        }));
+        let task = tokio::spawn(listener.serve(dispatch, told(stopping)));
         Self { address, task }
     }
+}
+
+/// Completes when a listener is to stop; the gateway's end is as good.
+async fn told(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 impl Drop for Served {
@@ -203,24 +255,26 @@ impl Drop for Served {
     }
 }
 
-fn egress_options(config: &Config) -> ListenerOptions {
+fn egress_options(config: &Config, counters: Counters) -> ListenerOptions {
     ListenerOptions {
         protocol: Protocol::Http1,
         max_connections: config.limits.connections,
         drain_timeout: config.limits.drain,
         // The homeserver often runs as another user of the same group.
         unix_mode: Some(0o660),
+        counters: Some(counters),
         ..ListenerOptions::default()
     }
 }
 
-fn inbound_options(config: &Config, tls: Option<ServerTls>) -> ListenerOptions {
+fn inbound_options(config: &Config, tls: Option<ServerTls>, counters: Counters) -> ListenerOptions {
     ListenerOptions {
         tls,
         max_connections: config.limits.connections,
         drain_timeout: config.limits.drain,
         trusted_proxies: config.listen.trusted_proxies.clone(),
         unix_mode: Some(0o660),
+        counters: Some(counters),
         ..ListenerOptions::default()
     }
 }

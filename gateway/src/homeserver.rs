@@ -14,7 +14,7 @@ use comity_core::{
     transport::{Resolve, Route, Transport},
 };
 use comity_http::{HttpTransport, HttpTransportOptions, request::PeerHeaders};
-use comity_net::{AddressGuard, Connector, Pool, PoolOptions, Protocol};
+use comity_net::{AddressGuard, Connector, Counters, Pool, PoolOptions, Protocol};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{Config, HomeserverAddress};
@@ -26,7 +26,7 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The client that calls the homeserver: plain HTTP/1.1, with the credentials and the target that the peer sent.
-pub(crate) fn delivery(config: &Config) -> Arc<dyn Transport> {
+pub(crate) fn delivery(config: &Config, counters: Counters) -> Arc<dyn Transport> {
     let (connector, place) = match &config.homeserver.address {
         HomeserverAddress::Unix(path) => (Connector::to_unix(path), Place::Socket),
         HomeserverAddress::Tcp { host, port } => {
@@ -43,7 +43,10 @@ pub(crate) fn delivery(config: &Config) -> Arc<dyn Transport> {
         max_in_flight: config.limits.calls,
         ..PoolOptions::default().with_protocol(Protocol::Http1)
     };
-    let pool = Pool::new(connector.with_total_timeout(CONNECT), options);
+    let connector = connector
+        .with_total_timeout(CONNECT)
+        .with_counters(counters);
+    let pool = Pool::new(connector, options);
     let resolve = BesideUs {
         own_name: config.server_name.clone(),
         place,

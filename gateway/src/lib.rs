@@ -5,7 +5,6 @@
 pub mod admin;
 mod coalesce;
 mod config;
-mod counts;
 mod deadlines;
 mod egress;
 mod gateway;
@@ -17,6 +16,7 @@ mod outbound;
 mod places;
 mod secret;
 mod services;
+mod status;
 mod traces;
 mod verification;
 
@@ -24,6 +24,5 @@ pub use config::{
     Admin, Bindings, Certificate, Config, ConfigError, Discovery, Egress, Homeserver,
     HomeserverAddress, Limits, Listen, ListenAddress, PathPrefix, Peer, PeerBinding, Trust,
 };
-pub use counts::{Count, Counts};
 pub use gateway::{Gateway, StartError};
 pub use secret::Secret;

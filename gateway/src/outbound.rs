@@ -8,12 +8,13 @@ use comity_core::{
     transport::{Offers, Policies, Policy, Preference, Resolve, Select, SelectOptions, Transport},
 };
 use comity_discovery::{DiscoveryOptions, Dns};
-use comity_grpc::GrpcTransport;
+use comity_grpc::{GrpcTransport, OnInvoke};
 use comity_http::{HttpTransport, HttpTransportOptions, request::PeerHeaders};
-use comity_net::{ClientTls, Connector, Pool, PoolOptions, Protocol};
+use comity_net::{ClientTls, Connector, Counters, Pool, PoolOptions, Protocol};
 
 use crate::{
     Config, StartError,
+    admin::{Direction, Metrics},
     config::{Discovery, Peer, PeerBinding},
     places::Places,
     traces::Peers,
@@ -39,11 +40,13 @@ impl Outbound {
     pub(crate) fn new(
         config: &Config,
         peers: Peers,
-        options: SelectOptions,
+        metrics: &Metrics,
+        counters: Counters,
     ) -> Result<Self, StartError> {
         let connector = Connector::new(trusted(config)?)
             .with_guard(config.trust.guard.clone())
-            .with_total_timeout(CONNECT);
+            .with_total_timeout(CONNECT)
+            .with_counters(counters);
         let discovery =
             comity_discovery::Discovery::new(connector.clone(), discovery_options(config))
                 .map_err(|error| StartError::new("names cannot be looked up", error))?;
@@ -71,7 +74,10 @@ impl Outbound {
             pool(Protocol::Http1),
             http,
         ));
-        let grpc: Arc<dyn Transport> = Arc::new(GrpcTransport::new(resolve, pool(Protocol::Http2)));
+        let told = metrics.clone();
+        let on_invoke = OnInvoke::new(move |spec| told.invoked(Direction::Outbound, spec.name));
+        let grpc: Arc<dyn Transport> =
+            Arc::new(GrpcTransport::new(resolve, pool(Protocol::Http2)).with_on_invoke(on_invoke));
 
         // Keys are asked for by the baseline alone, unsigned: what they say decides about the other bindings.
         let for_keys = Select::new(https.clone(), vec![], vec![], SelectOptions::default());
@@ -83,7 +89,8 @@ impl Outbound {
         let options = SelectOptions {
             // A slow answer says nothing of a connection: see `PING`.
             reserve: Duration::ZERO,
-            ..options
+            observer: Some(Arc::new(metrics.clone())),
+            ..SelectOptions::default()
         };
         let select = Select::new(https, vec![grpc], sources, options);
         let outbound = Self {

@@ -11,18 +11,18 @@ use std::{
 use comity_core::{
     CallService,
     auth::KeySource,
-    layers::{Flow, Hops, Permits, Side},
+    layers::{Flow, Hops, Observe, Observer, Permits, Side},
     transport::{Transport, TransportService},
 };
-use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, is_grpc};
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, OnInvoke, is_grpc};
 use comity_http::{HttpServer, HttpServerOptions, request::PeerHeaders};
 use comity_net::Dispatch;
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
     Config,
+    admin::{Direction, Metrics},
     coalesce::Coalesce,
-    counts::Counts,
     deadlines::Deadlines,
     egress::{Egress, OwnOrigin},
     head::Heads,
@@ -42,7 +42,7 @@ const LANE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) peers: Peers,
-    pub(crate) counts: Arc<Counts>,
+    pub(crate) metrics: Metrics,
     /// The kill switch.
     pub(crate) grpc: Arc<AtomicBool>,
 }
@@ -50,13 +50,20 @@ pub(crate) struct Shared {
 /// What answers the homeserver's calls: peers, by way of `calls`.
 pub(crate) fn egress(config: &Config, calls: Arc<dyn Transport>, shared: &Shared) -> Dispatch {
     let name = &config.server_name;
+    let metrics = &shared.metrics;
+    let observer: Arc<dyn Observer> = Arc::new(metrics.clone());
     let layers = ServiceBuilder::new()
-        .layer(OwnOrigin::layer(name.clone(), shared.counts.clone()))
+        .layer(Observe::layer(Side::Client, observer.clone()))
+        .layer(OwnOrigin::layer(name.clone(), metrics.clone()))
         .layer(Hops::layer(name.clone()))
         .layer(OwnTraces::outbound(shared.peers.clone()))
         .layer(Permits::layer(Side::Client, config.limits.calls, TURN))
         .layer(Heads::layer())
-        .layer(Coalesce::layer(config.limits.calls, shared.counts.clone()))
+        .layer(Coalesce::layer(
+            config.limits.calls,
+            Direction::Outbound,
+            metrics.clone(),
+        ))
         .layer(Deadlines::layer())
         .layer(Flow::layer(LANE));
     let service: CallService =
@@ -66,7 +73,7 @@ pub(crate) fn egress(config: &Config, calls: Arc<dyn Transport>, shared: &Shared
         name.clone(),
         config.egress.secret.clone(),
         server,
-        shared.counts.clone(),
+        metrics.clone(),
     );
     Dispatch::new(egress.boxed())
 }
@@ -79,10 +86,13 @@ pub(crate) fn inbound(
     shared: &Shared,
 ) -> Dispatch {
     let name = &config.server_name;
+    let metrics = &shared.metrics;
+    let observer: Arc<dyn Observer> = Arc::new(metrics.clone());
     let layers = ServiceBuilder::new()
+        .layer(Observe::layer(Side::Server, observer))
         .layer(OnlyOpen::layer(
             config.homeserver.paths.clone(),
-            shared.counts.clone(),
+            metrics.clone(),
         ))
         .layer(Hops::layer(name.clone()))
         .layer(Permits::layer(Side::Server, config.limits.calls, TURN))
@@ -90,28 +100,31 @@ pub(crate) fn inbound(
             name.clone(),
             keys,
             config.listen.danger_deliver_unverified,
-            shared.counts.clone(),
+            metrics.clone(),
         ))
         .layer(OwnTraces::inbound(shared.peers.clone()))
         .layer(Heads::layer())
-        .layer(Coalesce::layer(config.limits.calls, shared.counts.clone()))
+        .layer(Coalesce::layer(
+            config.limits.calls,
+            Direction::Inbound,
+            metrics.clone(),
+        ))
         .layer(Deadlines::layer());
     let homeserver = TransportService::new(delivery);
     let service: CallService = BoxCloneSyncService::new(layers.service(homeserver));
 
     let http = HttpServer::with_options(operations(), service.clone(), http_options(config));
-    let mut options = GrpcServerOptions::default().with_trace();
-    options.via = Some(name.clone());
+    let told = metrics.clone();
+    let options = GrpcServerOptions::default()
+        .with_trace()
+        .with_via(name.clone())
+        .with_on_invoke(OnInvoke::new(move |spec| {
+            told.invoked(Direction::Inbound, spec.name);
+        }));
     let grpc = GrpcServer::new(operations(), Codecs::federation(), service, options);
-    let (switch, counts) = (shared.grpc.clone(), shared.counts.clone());
+    let switch = shared.grpc.clone();
     Dispatch::new(http.boxed()).with(
-        move |head| {
-            let claimed = switch.load(Ordering::Relaxed) && is_grpc(head);
-            if claimed && head.uri.path() == "/comity.federation.v1.Invocation/Invoke" {
-                counts.invokes_received.add();
-            }
-            claimed
-        },
+        move |head| switch.load(Ordering::Relaxed) && is_grpc(head),
         grpc.into_service(),
     )
 }

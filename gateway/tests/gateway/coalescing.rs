@@ -120,6 +120,9 @@ async fn other_bodies_targets_and_credentials_are_other_calls() {
         )
     };
     let check = async {
+        // A transaction waits for the one before it.
+        gate.arrived(5).await;
+        gate.open.notify_waiters();
         gate.arrived(6).await;
         gate.open.notify_waiters();
     };

@@ -24,7 +24,9 @@ async fn who_has_not_the_secret_is_refused() {
         assert_eq!(got.headers["proxy-authenticate"], "Bearer");
     }
     assert_eq!(pair.two.homeserver.take_seen().len(), 0);
-    assert_eq!(pair.one.gateway.counts().egress_refused.so_far(), 7);
+    let metrics = pair.one.metrics().await;
+    let line = "comity_refused_calls_total{direction=\"outbound\",reason=\"egress_secret\"} 7";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test]

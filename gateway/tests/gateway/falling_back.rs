@@ -116,7 +116,7 @@ async fn a_transaction_in_hand_is_asked_for_again_and_not_doubled() {
     assert_eq!(got.status, 200, "{got:?}");
     // The second asked for it while the first was under way, and got the same answer.
     assert_eq!(it.arrived.load(Ordering::SeqCst), 1);
-    assert_eq!(it.pair.two.gateway.counts().joined.so_far(), 1);
+    assert_eq!(it.pair.two.gateway.metrics().totals().coalesced, 1);
 }
 
 #[tokio::test]

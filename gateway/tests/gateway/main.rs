@@ -10,5 +10,7 @@ mod egress;
 mod falling_back;
 mod inbound;
 mod lifecycle;
+mod seen;
 mod setting;
+mod sockets;
 mod streams;

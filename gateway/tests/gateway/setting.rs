@@ -66,6 +66,7 @@ pub struct Homeserver {
     seen: Arc<Mutex<Vec<Seen>>>,
     handler: Arc<Mutex<Handler>>,
     publishes: Arc<AtomicBool>,
+    service: HttpService,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -108,11 +109,13 @@ impl Homeserver {
         };
         let listener = Listener::bind("127.0.0.1:0", options).await.unwrap();
         let address = listener.local_addr();
-        let dispatch = Dispatch::new(HttpService::new(service));
+        let service = HttpService::new(service);
+        let dispatch = Dispatch::new(service.clone());
         let task = tokio::spawn(async move {
             listener.serve(dispatch, std::future::pending()).await;
         });
         Self {
+            service,
             name,
             key,
             address,
@@ -120,6 +123,27 @@ impl Homeserver {
             handler,
             publishes,
             task,
+        }
+    }
+
+    /// Answers on a Unix socket as well.
+    pub fn also_at(&self, path: &std::path::Path) {
+        let options = ListenerOptions {
+            protocol: Protocol::Http1,
+            ..ListenerOptions::default()
+        };
+        let listener = Listener::bind_unix(path, options).unwrap();
+        let dispatch = Dispatch::new(self.service.clone());
+        tokio::spawn(async move {
+            listener.serve(dispatch, std::future::pending()).await;
+        });
+    }
+
+    /// Dies.
+    pub async fn stop(&self) {
+        self.task.abort();
+        while TcpStream::connect(self.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -236,15 +260,8 @@ pub struct Side {
 
 impl Side {
     pub async fn start(name: &str, seed: u8, authority: &Authority, settings: Settings) -> Self {
-        let homeserver = Homeserver::start(name, seed).await;
-        let files = tempfile::tempdir().unwrap();
-        let (chain, key) = authority.certificate(name);
-        let write = |file: &str, content: &str| std::fs::write(files.path().join(file), content);
-        write("tls.crt", &chain).unwrap();
-        write("tls.key", &key).unwrap();
-        write("ca.crt", &authority.root).unwrap();
-        write("egress.secret", &format!("{SECRET}\n")).unwrap();
-        let config = configured(&homeserver, &files, &settings, &[]);
+        let (homeserver, config, files) =
+            Self::configured(name, seed, authority, settings.clone()).await;
         let gateway = Gateway::start(config, Vec::new()).await.unwrap();
         Self {
             homeserver,
@@ -254,10 +271,48 @@ impl Side {
         }
     }
 
+    /// A homeserver, and what a gateway beside it is told.
+    pub async fn configured(
+        name: &str,
+        seed: u8,
+        authority: &Authority,
+        settings: Settings,
+    ) -> (Homeserver, Config, TempDir) {
+        let homeserver = Homeserver::start(name, seed).await;
+        let files = tempfile::tempdir().unwrap();
+        let (chain, key) = authority.certificate(name);
+        let write = |file: &str, content: &str| std::fs::write(files.path().join(file), content);
+        write("tls.crt", &chain).unwrap();
+        write("tls.key", &key).unwrap();
+        write("ca.crt", &authority.root).unwrap();
+        write("egress.secret", &format!("{SECRET}\n")).unwrap();
+        let config = configured(&homeserver, &files, &settings, &[]);
+        (homeserver, config, files)
+    }
+
     /// Tells the gateway of a peer: lines of its table.
     pub fn knows(&self, peers: &[(&str, String)]) {
         let config = configured(&self.homeserver, &self.files, &self.settings, peers);
         assert_eq!(self.gateway.reload(config).unwrap(), [""; 0]);
+    }
+
+    /// What Prometheus reads.
+    pub async fn metrics(&self) -> String {
+        let got = self.asks("/metrics").await;
+        String::from_utf8(got.body.to_vec()).unwrap()
+    }
+
+    /// One of the operator's pages.
+    pub async fn asks(&self, path: &str) -> Got {
+        let address = self.gateway.admin_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let call = Outgoing {
+            method: "GET".to_owned(),
+            uri: path.to_owned(),
+            headers: vec![("host".to_owned(), address.to_string())],
+            content: None,
+        };
+        exchange(stream, call.request()).await
     }
 
     /// Has another certificate of its own.
@@ -331,6 +386,7 @@ fn configuration(
         ("bindings", String::new()),
         // Nobody answers there, at once.
         ("discovery", "dns = [\"127.0.0.1:9\"]".to_owned()),
+        ("admin", "listen = \"127.0.0.1:0\"".to_owned()),
         ("limits", "drain_seconds = 5".to_owned()),
     ];
     let mut text = format!("server_name = \"{}\"\n", homeserver.name);
