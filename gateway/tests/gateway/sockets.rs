@@ -82,8 +82,10 @@ async fn a_socket_that_nobody_asked_for_is_refused() {
 #[tokio::test]
 async fn a_store_that_nobody_opened_is_missed() {
     let authority = crate::setting::Authority::new();
-    let mut settings = Settings::default();
-    settings.more = "[keys]\nstore = \"keys.redb\"\n".to_owned();
+    let settings = Settings {
+        more: "[keys]\nstore = \"keys.redb\"\n".to_owned(),
+        ..Settings::default()
+    };
     let (_homeserver, config, files) =
         Side::configured(crate::setting::HS1, 1, &authority, settings).await;
     assert_eq!(config.key_store, Some(files.path().join("keys.redb")));
