@@ -6,8 +6,8 @@
 )]
 
 mod aborts;
-mod bounds;
 mod addresses;
+mod bounds;
 mod delivery;
 mod listener;
 mod ping;

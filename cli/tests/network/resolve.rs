@@ -1,0 +1,147 @@
+//! `comity resolve`.
+
+use comity_core::transport::Offer;
+use serde_json::json;
+
+use crate::setting::{Peer, Wanted, run};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_server_is_told_step_by_step() {
+    let offer = Offer {
+        binding: "grpc/1".to_owned(),
+        connect_to: None,
+        priority: 10,
+    };
+    let peer = Peer::with(Wanted {
+        offers: vec![offer],
+        ..Wanted::default()
+    })
+    .await;
+    let name = peer.name();
+    let ran = peer.run(&["resolve", &name]).await.expect(0);
+    let host = format!("Host {name}, certificate for 127.0.0.1, no SNI");
+    for said in [
+        "step 1",
+        &host,
+        "ok, TLSv1.3, h2",
+        "certificate for 127.0.0.1, localhost",
+        "by The Test's Authority",
+        "runs       Test\\u001b[31m 1.2",
+        "key      ed25519:peer",
+        "grpc/1, priority 10 (signed): works",
+        "nothing is wrong",
+    ] {
+        assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains('\u{1b}'));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delegation_is_followed_and_the_document_is_told() {
+    let peer = Peer::start().await;
+    // Nobody answers at the port of `.well-known`, so the name has no delegation and leads to 8448, where nobody is either.
+    let port = peer.address.port().to_string();
+    let words = ["resolve", "localhost", "--well-known-port", &port, "--json"];
+    let ran = peer.run(&words).await;
+    let json = ran.json();
+    let steps = json["discovery"]["steps"].as_array().unwrap();
+    let asked: Vec<_> = steps
+        .iter()
+        .filter_map(|step| step["asked"].as_str())
+        .collect();
+    assert!(asked[0].starts_with("GET https://localhost"), "{asked:?}");
+    assert!(steps[0]["fault"].is_string(), "{json}");
+    assert_ne!(ran.code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_accepted_is_shown_all_the_same() {
+    let wrong = Peer::with(Wanted {
+        certificate: vec!["other.example"],
+        ..Wanted::default()
+    })
+    .await;
+    let ran = wrong
+        .run(&["resolve", &wrong.name(), "--json"])
+        .await
+        .expect(3);
+    let json = ran.json();
+    let address = &json["addresses"][0];
+    assert_eq!(address["certificate"]["names"], json!(["other.example"]));
+    assert!(address["fault"].is_string(), "{json}");
+    assert_eq!(
+        json["keys"],
+        json!(null),
+        "nothing is asked of who is not proven: {json}"
+    );
+
+    let expired = Peer::with(Wanted {
+        expired: true,
+        ..Wanted::default()
+    })
+    .await;
+    let ran = expired.run(&["resolve", &expired.name()]).await.expect(3);
+    assert!(
+        ran.stdout.contains("2020-01-01 00:00:00 UTC to 2020-06-01"),
+        "{}",
+        ran.stdout
+    );
+    assert!(ran.stdout.contains("BAD"), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offer_that_does_not_work_is_odd_and_not_wrong() {
+    let offer = Offer {
+        binding: "grpc/1".to_owned(),
+        connect_to: None,
+        priority: 10,
+    };
+    let peer = Peer::with(Wanted {
+        offers: vec![offer],
+        grpc: false,
+        ..Wanted::default()
+    })
+    .await;
+    let ran = peer
+        .run(&["resolve", &peer.name(), "--json"])
+        .await
+        .expect(0);
+    let json = ran.json();
+    assert!(json["bindings"][0]["fault"].is_string(), "{json}");
+    assert!(
+        json["warnings"][0].as_str().unwrap().contains("grpc/1"),
+        "{json}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_not_allowed_is_named_with_what_allows_it() {
+    let peer = Peer::start().await;
+    let name = peer.name();
+    let ran = run(&["resolve", &name]).await.expect(3);
+    assert!(ran.stdout.contains("not global"), "{}", ran.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_line_that_is_no_good_is_refused_before_anything_is_sent() {
+    for (words, said) in [
+        (&["resolve", "not a name"][..], "a server name is"),
+        (
+            &["resolve", "example.org", "--ca", "/no/such/file"],
+            "cannot be read",
+        ),
+        (
+            &["resolve", "example.org", "--allow-address", "ten"],
+            "--allow-address ten",
+        ),
+        (&["resolve", "example.org", "--timeout", "-1"], "--timeout"),
+        (&["call", "example.org"], "OPERATION"),
+        (
+            &["call", "example.org", "GetEvent", "--key", "f"],
+            "--origin",
+        ),
+    ] {
+        let ran = run(words).await.expect(2);
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+}
