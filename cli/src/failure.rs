@@ -94,11 +94,16 @@ impl Failure {
         Self {
             exit,
             message: format!("no answer of {destination}: {}", chain(error)),
-            next: after_failure(destination, error.kind())
-                .map(str::to_owned)
+            next: after_failure(error.kind())
                 .map(|next| next.replace("NAME", destination.as_str())),
             answer: None,
         }
+    }
+
+    /// The reply of `destination` ended before its end, whoever says so.
+    pub(crate) fn broke_off(destination: &ServerName, error: &CallError) -> Self {
+        let message = format!("the reply of {destination} broke off: {}", chain(error));
+        Self::new(Exit::NoAnswer, message).next("what was shown before is good; try again")
     }
 
     /// Says it: text on standard error, or a JSON object on standard output.
@@ -186,7 +191,8 @@ fn after_answer(answer: &FederationError) -> Option<String> {
     Some(next.to_owned())
 }
 
-fn after_failure(_: &ServerName, kind: TransportErrorKind) -> Option<&'static str> {
+/// What to do, where `NAME` stands for the server's.
+fn after_failure(kind: TransportErrorKind) -> Option<&'static str> {
     Some(match kind {
         TransportErrorKind::Resolve => {
             "`comity resolve NAME` shows what was asked, and what was found"

@@ -134,7 +134,7 @@ async fn a_command_line_that_is_no_good_is_refused_before_anything_is_sent() {
             &["resolve", "example.org", "--allow-address", "ten"],
             "--allow-address ten",
         ),
-        (&["resolve", "example.org", "--timeout", "-1"], "--timeout"),
+        (&["resolve", "example.org", "--timeout", "0"], "--timeout"),
         (&["call", "example.org"], "OPERATION"),
         (
             &["call", "example.org", "GetEvent", "--key", "f"],
