@@ -8,7 +8,7 @@ use comity_core::{
 };
 use serde_json::{Value, json};
 
-use crate::printable::Printable;
+use crate::printable::{Printable, put};
 
 /// The exit codes, for `--help`.
 pub(crate) const EXIT_CODES: &str = "Exit codes:
@@ -109,7 +109,8 @@ impl Failure {
     /// Says it: text on standard error, or a JSON object on standard output.
     pub(crate) fn report(&self, command: &str, json: bool) -> ExitCode {
         if json {
-            println!("{}", self.to_json());
+            // Nobody is left to be told that this failed too.
+            let _ = put(&format!("{}\n", self.to_json()));
         } else {
             eprintln!("comity {command}: {}", Printable(&self.message));
             if let Some(next) = &self.next {
@@ -192,7 +193,7 @@ fn after_answer(answer: &FederationError) -> Option<String> {
 }
 
 /// What to do, where `NAME` stands for the server's.
-fn after_failure(kind: TransportErrorKind) -> Option<&'static str> {
+pub(crate) fn after_failure(kind: TransportErrorKind) -> Option<&'static str> {
     Some(match kind {
         TransportErrorKind::Resolve => {
             "`comity resolve NAME` shows what was asked, and what was found"

@@ -1,8 +1,20 @@
 //! What others wrote, made fit for a terminal.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write as _},
+};
 
 use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// Writes a command's result to standard output.
+pub(crate) fn put(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Failure::output("the result", &error))
+}
 
 /// Displays a text with what a terminal would obey, or what would turn the line around, as escapes.
 pub(crate) struct Printable<'a>(pub(crate) &'a str);

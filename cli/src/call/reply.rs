@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::{Exit, Failure},
-    printable::{JsonText, pretty},
+    printable::{JsonText, pretty, put},
 };
 
 /// Most bytes of a reply without a form of its own that are held, to be shown as JSON.
@@ -206,13 +206,10 @@ impl Document {
     }
 
     fn put(&self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        let written = match self.json {
-            true => out.write_all(text.as_bytes()),
-            false => write!(out, "{}", JsonText(text)),
-        };
-        let flushed = written.and_then(|()| out.flush());
-        flushed.map_err(|error| Failure::output("the reply", &error))
+        match self.json {
+            true => put(text),
+            false => put(&JsonText(text).to_string()),
+        }
     }
 
     fn name(&mut self, name: &str) -> Result<(), Failure> {
@@ -332,7 +329,5 @@ impl Sink {
 }
 
 fn line(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let written = writeln!(out, "{text}").and_then(|()| out.flush());
-    written.map_err(|error| Failure::output("the reply", &error))
+    put(&format!("{text}\n"))
 }

@@ -5,7 +5,12 @@
 mod certificate;
 mod probe;
 
-use std::{fmt::Write as _, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::{Display, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::Args;
 use comity_core::{
@@ -13,6 +18,7 @@ use comity_core::{
     api::{Calls, GetServerKeys, GetVersion},
     auth::now_ms,
     call::{Call, CallContext, operation},
+    error::TransportErrorKind,
     layers::{Clocks, Side},
     transport::{Offer, Resolve, Route},
 };
@@ -23,7 +29,7 @@ use crate::{
     failure::{EXIT_CODES, Exit, Failure, chain},
     keys::{Examined, examine, offer_json, offer_text, verdict},
     network::{Network, Reach, server_name},
-    printable::{Printable, pretty},
+    printable::{Printable, pretty, put},
     times::{FromNow, Utc},
 };
 use probe::{Probe, probe};
@@ -56,6 +62,8 @@ struct Found {
     bindings: Vec<Tried>,
     faults: Vec<String>,
     warnings: Vec<String>,
+    /// What to do about the faults.
+    next: BTreeSet<String>,
 }
 
 /// A binding that is offered, and whether it answers.
@@ -79,16 +87,14 @@ pub(crate) async fn main(options: &Options) -> ExitCode {
             .next("--timeout SECONDS waits longer")
             .report("resolve", json);
     };
-    match json {
-        true => println!("{}", pretty(&found.to_json())),
-        false => print!("{}", Printable(&found.text())),
+    let text = match json {
+        true => pretty(&found.to_json()) + "\n",
+        false => Printable(&found.text()).to_string(),
+    };
+    if let Err(failure) = put(&text) {
+        return failure.report("resolve", json);
     }
-    ExitCode::from(match (&found.explanation.route, found.faults.is_empty()) {
-        (_, true) => 0,
-        (None, _) => Exit::NoAnswer as u8,
-        _ if found.probes.iter().all(|probe| probe.fault.is_some()) => Exit::NoAnswer as u8,
-        _ => Exit::Answered as u8,
-    })
+    ExitCode::from(found.exit())
 }
 
 async fn look(reach: &Reach, options: &Options) -> Found {
@@ -101,6 +107,7 @@ async fn look(reach: &Reach, options: &Options) -> Found {
         bindings: Vec::new(),
         faults: Vec::new(),
         warnings: explanation.faults.clone(),
+        next: BTreeSet::new(),
         explanation,
     };
     // What was learned a moment ago is not asked again.
@@ -108,6 +115,7 @@ async fn look(reach: &Reach, options: &Options) -> Found {
         Ok(route) => route,
         Err(error) => {
             found.faults.push(chain(&error));
+            found.next.insert(advice(error.kind(), name, name.host()));
             return found;
         }
     };
@@ -119,6 +127,15 @@ async fn look(reach: &Reach, options: &Options) -> Found {
 }
 
 impl Found {
+    fn exit(&self) -> u8 {
+        let reached = self.probes.iter().any(|probe| probe.fault.is_none());
+        match (self.faults.is_empty(), reached) {
+            (true, _) => 0,
+            (false, true) => Exit::Answered as u8,
+            (false, false) => Exit::NoAnswer as u8,
+        }
+    }
+
     async fn connect(&mut self, reach: &Reach, route: &Route) {
         self.probes = probe(reach, route).await;
         let works = self.probes.iter().any(|probe| probe.fault.is_none());
@@ -128,7 +145,13 @@ impl Found {
                 let fault = format!("{}: {fault}", probe.address);
                 match works {
                     true => self.warnings.push(fault),
-                    false => self.faults.push(fault),
+                    false => {
+                        self.faults.push(fault);
+                        let name = &self.explanation.server_name;
+                        let kind = probe.kind.unwrap_or(TransportErrorKind::Connect);
+                        self.next
+                            .insert(advice(kind, name, &route.certificate_name));
+                    }
                 }
                 continue;
             }
@@ -163,9 +186,14 @@ impl Found {
                 self.warnings.append(&mut examined.warnings);
                 self.keys = Some(examined);
             }
-            Err(error) => self
-                .faults
-                .push(format!("it gives no keys: {}", chain(&error))),
+            Err(error) => {
+                self.faults
+                    .push(format!("it gives no keys: {}", chain(&error)));
+                self.next.insert(
+                    "whatever stands before the homeserver has to pass /_matrix/key/ and /_matrix/federation/ to it, unchanged"
+                        .to_owned(),
+                );
+            }
         }
         self.try_bindings(reach, options).await;
     }
@@ -246,6 +274,9 @@ impl Found {
             );
         }
         text.push_str(&verdict(&self.faults, &self.warnings));
+        for next in &self.next {
+            let _ = writeln!(text, "next: {next}");
+        }
         text
     }
 
@@ -288,8 +319,25 @@ impl Found {
             "bindings": bindings.collect::<Vec<_>>(),
             "faults": self.faults,
             "warnings": self.warnings,
+            "next": self.next,
             "ok": self.faults.is_empty(),
         })
+    }
+}
+
+/// What the operator of `name` can do about a failure, or who looks from here.
+fn advice(kind: TransportErrorKind, name: impl Display, certificate: &str) -> String {
+    match kind {
+        TransportErrorKind::Resolve => format!(
+            "{name} needs an address in the DNS, or https://{name}/.well-known/matrix/server to say where the server is"
+        ),
+        TransportErrorKind::Tls => format!(
+            "the server has to show a certificate for {certificate}, in date, with its intermediates, by an authority that others trust; --ca FILE trusts one more here"
+        ),
+        TransportErrorKind::Refused => {
+            "nobody outside can reach a private address; if that is meant, --allow-address RANGE connects to it from here".to_owned()
+        }
+        _ => "the port has to be open to the world; another port is told by /.well-known/matrix/server or an SRV record _matrix-fed._tcp".to_owned(),
     }
 }
 

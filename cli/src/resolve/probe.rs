@@ -2,10 +2,7 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use comity_core::{
-    error::{TransportError, TransportErrorKind},
-    transport::Route,
-};
+use comity_core::{error::TransportErrorKind, transport::Route};
 use comity_net::{ClientTls, Connected, Connector, Protocol};
 use serde::Serialize;
 
@@ -27,6 +24,8 @@ pub(super) struct Probe {
     pub(super) certificate: Option<Certificate>,
     pub(super) took_ms: f64,
     pub(super) fault: Option<String>,
+    #[serde(skip)]
+    pub(super) kind: Option<TransportErrorKind>,
 }
 
 /// Connects to the addresses of a route, one by one.
@@ -53,6 +52,7 @@ async fn one(reach: &Reach, address: SocketAddr, route: &Route) -> Probe {
         certificate: None,
         took_ms,
         fault: None,
+        kind: None,
     };
     match connected {
         Ok(connected) => probe.saw(&connected),
@@ -62,7 +62,8 @@ async fn one(reach: &Reach, address: SocketAddr, route: &Route) -> Probe {
             {
                 probe.saw(&unproven);
             }
-            probe.fault = Some(why(&error));
+            probe.fault = Some(chain(&error));
+            probe.kind = Some(error.kind());
         }
     }
     probe
@@ -73,10 +74,6 @@ async fn look(reach: &Reach, route: &Route) -> Option<Connected> {
     let connector =
         Connector::new(ClientTls::danger_accept_any_certificate()).with_guard(reach.guard.clone());
     connector.connect(route, Protocol::Http1Or2).await.ok()
-}
-
-fn why(error: &TransportError) -> String {
-    chain(error)
 }
 
 impl Probe {

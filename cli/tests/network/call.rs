@@ -145,7 +145,13 @@ async fn a_streamed_reply_is_one_json_document_unless_it_broke_off() {
             "{}",
             broken.stdout
         );
-        assert!(broken.stderr.contains("broke off"), "{}", broken.stderr);
+        // Over HTTP/2 the reset can overtake the reply's head.
+        let said = ["broke off", "no answer of"];
+        assert!(
+            said.iter().any(|said| broken.stderr.contains(said)),
+            "{}",
+            broken.stderr
+        );
     }
 }
 

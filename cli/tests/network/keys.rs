@@ -44,18 +44,52 @@ async fn a_servers_keys_are_shown_with_what_they_signed_and_offer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notary_that_has_nothing_is_told_of() {
+async fn what_a_notary_relays_is_shown_and_compared() {
     let peer = Peer::start().await;
     let name = peer.name();
-    // It is no notary.
     let ran = peer
-        .run(&["keys", &name, "--notary", &name, "--json"])
+        .run(&["keys", &name, "--notary", &name])
         .await
-        .expect(1);
+        .expect(0);
+    let said = format!("from the notary {name}:");
+    assert!(ran.stdout.contains(&said), "{}", ran.stdout);
+    assert_eq!(
+        ran.stdout.matches("ed25519:peer").count(),
+        2,
+        "{}",
+        ran.stdout
+    );
+
+    // One that knows nothing of a server that does not answer itself.
+    let words = ["keys", "127.0.0.1:1", "--notary", &name, "--json"];
+    let ran = peer.run(&words).await.expect(1);
     let json = ran.json();
-    assert_eq!(json["keys"][0]["id"], "ed25519:peer");
-    let fault = json["faults"][0].as_str().unwrap();
-    assert!(fault.contains("the notary"), "{fault}");
+    assert!(
+        json["faults"][0]
+            .as_str()
+            .unwrap()
+            .contains("itself gives none"),
+        "{json}"
+    );
+    assert!(
+        json["warnings"][0]
+            .as_str()
+            .unwrap()
+            .contains("has no keys of it"),
+        "{json}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notary_that_does_not_answer_is_told_of() {
+    let peer = Peer::start().await;
+    let words = ["keys", &peer.name(), "--notary", "127.0.0.1:1", "--json"];
+    let ran = peer.run(&words).await.expect(1);
+    let fault = ran.json()["faults"][0].as_str().unwrap().to_owned();
+    assert!(
+        fault.contains("the notary 127.0.0.1:1 does not answer"),
+        "{fault}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use comity_core::transport::Offer;
 use serde_json::json;
 
-use crate::setting::{Peer, Wanted, run};
+use crate::setting::{CALLER, Peer, Wanted, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_server_is_told_step_by_step() {
@@ -37,21 +37,64 @@ async fn a_good_server_is_told_step_by_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delegation_is_followed_and_the_document_is_told() {
+async fn a_delegation_and_its_hint_are_followed() {
+    let peer = Peer::with(Wanted {
+        name: Some("localhost"),
+        well_known: Some(
+            r#"{"m.server":"127.0.0.1:PORT","dev.comity.bindings":[{"binding":"grpc/1"}]}"#,
+        ),
+        ..Wanted::default()
+    })
+    .await;
+    let port = peer.address.port().to_string();
+    let words = ["resolve", "localhost", "--well-known-port", &port];
+    let ran = peer.run(&words).await.expect(0);
+    for said in [
+        "step 3   GET https://localhost/.well-known/matrix/server",
+        &format!("m.server = 127.0.0.1:{port}"),
+        &format!("Host 127.0.0.1:{port}, certificate for 127.0.0.1, no SNI"),
+        "grpc/1, priority 0 (hint): works",
+        "nothing is wrong",
+    ] {
+        assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
+    }
+    let key = peer.key_file();
+    let mut words = vec![
+        "call",
+        "--origin",
+        CALLER,
+        "--key",
+        &key,
+        "localhost",
+        "GetEvent",
+    ];
+    words.extend([
+        "eventId=$there/is",
+        "-v",
+        "--json",
+        "--well-known-port",
+        &port,
+    ]);
+    let ran = peer.run(&words).await.expect(0);
+    assert!(
+        ran.stderr.contains(r#""why":"it offers that (hint)""#),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_leads_nowhere_is_told_with_what_to_do() {
     let peer = Peer::start().await;
-    // Nobody answers at the port of `.well-known`, so the name has no delegation and leads to 8448, where nobody is either.
+    // Nobody has a document there, and nobody listens at 8448.
     let port = peer.address.port().to_string();
     let words = ["resolve", "localhost", "--well-known-port", &port, "--json"];
-    let ran = peer.run(&words).await;
+    let ran = peer.run(&words).await.expect(3);
     let json = ran.json();
     let steps = json["discovery"]["steps"].as_array().unwrap();
-    let asked: Vec<_> = steps
-        .iter()
-        .filter_map(|step| step["asked"].as_str())
-        .collect();
-    assert!(asked[0].starts_with("GET https://localhost"), "{asked:?}");
     assert!(steps[0]["fault"].is_string(), "{json}");
-    assert_ne!(ran.code, Some(0));
+    let next = json["next"][0].as_str().unwrap();
+    assert!(next.contains("the port has to be open"), "{next}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,8 +17,8 @@ use comity_core::{
     Client, Operations, Router, ServerName,
     api::{self, GetEvent, GetEventReply, GetState, GetStateReply, GetVersion, GetVersionReply},
     auth::{
-        KeyRing, KeyRingOptions, PublishedKeys, PublishedKeysOptions, ServerKeys, SigningKey,
-        Verify, XMatrixAuthenticator, now_ms,
+        KeyRing, KeyRingOptions, Notary, NotaryOptions, PublishedKeys, PublishedKeysOptions,
+        ServerKeys, SigningKey, Verify, XMatrixAuthenticator, now_ms,
     },
     call::{Authenticated, Blob, BlobSource, Body, CallContext, EventReply, Part, Unregistered},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
@@ -27,7 +27,9 @@ use comity_core::{
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, is_grpc};
 use comity_http::{HttpServer, HttpTransport};
-use comity_net::{Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions, ServerTls};
+use comity_net::{
+    Connector, Dispatch, HttpService, Listener, ListenerOptions, Pool, PoolOptions, ServerTls, body,
+};
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -40,6 +42,10 @@ pub const PICTURE: &[u8] = b"\x89PNG of a kind\0\xff";
 
 /// What a test wants of its homeserver.
 pub struct Wanted {
+    /// Its name, if that is not its address.
+    pub name: Option<&'static str>,
+    /// What `.well-known/matrix/server` holds; `PORT` stands for its port.
+    pub well_known: Option<&'static str>,
     /// The names that the certificate is for.
     pub certificate: Vec<&'static str>,
     /// How many days ago the certificate was for the last time good; none: it is good.
@@ -53,6 +59,8 @@ pub struct Wanted {
 impl Default for Wanted {
     fn default() -> Self {
         Self {
+            name: None,
+            well_known: None,
             certificate: vec!["127.0.0.1", "localhost"],
             expired: false,
             offers: vec![],
@@ -81,7 +89,8 @@ impl Peer {
         let options = ListenerOptions::with_tls(tls);
         let listener = Listener::bind("127.0.0.1:0", options).await.unwrap();
         let address = listener.local_addr();
-        let name: ServerName = address.to_string().parse().unwrap();
+        let own = address.to_string();
+        let name: ServerName = wanted.name.unwrap_or(&own).parse().unwrap();
 
         let key = Arc::new(SigningKey::generate("peer").unwrap());
         let published =
@@ -90,10 +99,12 @@ impl Peer {
         let caller = SigningKey::generate("caller").unwrap();
         write_key(folder.path(), &caller);
         let house = Arc::new(House);
-        let authenticator = XMatrixAuthenticator::new(name, Arc::new(keys_of(&caller)));
+        let ring = keys_of(&caller).with_own(published.clone());
+        let authenticator = XMatrixAuthenticator::new(name, Arc::new(ring.clone()));
+        let notary = Notary::new(published.clone(), ring, NotaryOptions::default());
         let service = Router::new()
             .with(api::server(house.clone()))
-            .with(api::keys(Arc::new(published.clone())))
+            .with(api::keys(Arc::new(notary)))
             .with(api::events(house.clone()))
             .with(api::media(house))
             .with_unregistered(anything)
@@ -111,6 +122,12 @@ impl Peer {
                 claimed
             };
             dispatch = dispatch.with(claims, grpc.into_service());
+        }
+        if let Some(document) = wanted.well_known {
+            let document = document.replace("PORT", &address.port().to_string());
+            let claims =
+                |head: &http::request::Parts| head.uri.path() == "/.well-known/matrix/server";
+            dispatch = dispatch.with(claims, document_service(document));
         }
         tokio::spawn(listener.serve(dispatch, std::future::pending()));
         Self {
@@ -344,6 +361,13 @@ impl api::Media for House {
             bytes: stream::iter(halves).boxed(),
         })
     }
+}
+
+fn document_service(document: String) -> HttpService {
+    HttpService::new(tower::service_fn(move |_: http::Request<_>| {
+        let response = http::Response::new(body::full(document.clone()));
+        async move { Ok(response) }
+    }))
 }
 
 /// Answers any call with what it was asked.
