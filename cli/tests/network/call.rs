@@ -262,7 +262,15 @@ async fn what_is_not_trusted_or_not_allowed_is_not_called() {
     let peer = Peer::start().await;
     let name = peer.name();
     let ca = peer.path("ca.crt");
-    let words = ["call", &name, "GetVersion", "--ca", ca.to_str().unwrap()];
+    let words = [
+        "call",
+        &name,
+        "GetVersion",
+        "--ca",
+        ca.to_str().unwrap(),
+        "--dns",
+        "127.0.0.1:9",
+    ];
     let ran = run(&words).await.expect(3);
     assert!(ran.stderr.contains("--allow-address"), "{}", ran.stderr);
 
@@ -290,7 +298,7 @@ async fn connecting_elsewhere_changes_whom_is_dialled_and_not_whom_is_trusted() 
     let peer = Peer::start().await;
     let to = peer.name();
     // The name leads nowhere; the certificate has to be for it all the same.
-    let words = ["call", "localhost:1", "GetVersion", "--connect-to", &to];
+    let words = ["call", "hs2.test:1", "GetVersion", "--connect-to", &to];
     peer.run(&words).await.expect(0);
     let words = ["call", "127.0.0.2:1", "GetVersion", "--connect-to", &to];
     peer.run(&words).await.expect(3);

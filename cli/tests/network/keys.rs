@@ -97,7 +97,7 @@ async fn a_server_that_is_another_is_wrong() {
     let peer = Peer::start().await;
     let to = peer.address.port();
     // The same machine by a name that its document is not of.
-    let name = format!("localhost:{to}");
+    let name = format!("hs2.test:{to}");
     let ran = peer.run(&["keys", &name, "--json"]).await.expect(1);
     let json = ran.json();
     assert_eq!(json["ok"], json!(false));

@@ -4,6 +4,7 @@
 
 mod call;
 mod completions;
+mod dns;
 mod keys;
 mod resolve;
 mod setting;

@@ -34,6 +34,8 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::dns;
+
 /// Who calls.
 pub const CALLER: &str = "caller.example";
 
@@ -61,7 +63,7 @@ impl Default for Wanted {
         Self {
             name: None,
             well_known: None,
-            certificate: vec!["127.0.0.1", "localhost"],
+            certificate: vec!["127.0.0.1", "hs2.test"],
             expired: false,
             offers: vec![],
             grpc: true,
@@ -167,7 +169,9 @@ impl Peer {
             "--allow-address",
             "127.0.0.0/8",
         ]);
-        all.extend(["--allow-address", "::1", "--timeout", "20"]);
+        all.extend(["--timeout", "20"]);
+        let dns = dns::start().await.to_string();
+        all.extend(["--dns", &dns]);
         run(&all).await
     }
 
