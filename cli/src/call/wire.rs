@@ -80,6 +80,13 @@ impl<'a> Sent<'a> {
             notes: Arc::new(Notes::default()),
         };
 
+        if verbose {
+            let resolving = Instant::now();
+            let route = route_of(&self.reach.discovery, call.context()).await;
+            told.resolved = Some(resolving.elapsed());
+            told.route = route.ok();
+        }
+
         let (transport, why) = self
             .transport(
                 destination,
@@ -88,13 +95,6 @@ impl<'a> Sent<'a> {
             )
             .await;
         told.why = why;
-        if verbose {
-            let resolving = Instant::now();
-            let route = route_of(&self.reach.discovery, call.context()).await;
-            told.resolved = Some(resolving.elapsed());
-            told.route = route.ok();
-        }
-
         let observe = Observe::layer(Side::Client, told.notes.clone());
         let clocks = Clocks::layer(Side::Client);
         let stack = ServiceBuilder::new().layer(observe).layer(clocks);
@@ -311,7 +311,7 @@ impl Told {
         let _ = writeln!(text, "< resolved in {resolved} ms, {head}{total} ms in all");
         let _ = writeln!(
             text,
-            "< {sent} bytes sent, {received} received, TLS and key documents included"
+            "< {sent} bytes sent, {received} received, TLS included"
         );
         eprint!("{}", Printable(&text));
     }

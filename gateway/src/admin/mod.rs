@@ -16,11 +16,14 @@
 //! | destinations on one page | [`DESTINATIONS_PER_PAGE`] |
 //! | waiting for the homeserver's answer to "are you there" | [`READY_TIMEOUT`], asked once a second at most |
 //!
-//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `html` escapes, `metrics` counts, `answer` finds the page; here is the server.
+//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `html` escapes, `figures` are numbers for people, `metrics` counts, `labels` are
+//! what it counts by, `answer` finds the page; here is the server.
 
 mod answer;
 mod destinations;
+mod figures;
 mod html;
+mod labels;
 mod metrics;
 mod page;
 mod status;
@@ -32,7 +35,8 @@ use tokio::net::ToSocketAddrs;
 
 use answer::Pages;
 pub use destinations::destination_rows;
-pub use metrics::{Direction, EndedCall, Metrics, OTHER, outcome};
+pub use labels::OTHER;
+pub use metrics::{Direction, EndedCall, Metrics};
 pub use page::DESTINATIONS_PER_PAGE;
 pub use status::{
     BackoffRow, BindingRow, Check, DestinationRow, Latency, Status, StatusSource, Totals,
