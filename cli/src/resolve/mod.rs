@@ -24,6 +24,7 @@ use comity_core::{
 };
 use comity_discovery::Explanation;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     failure::{EXIT_CODES, Exit, Failure, chain},
@@ -80,12 +81,9 @@ pub(crate) async fn main(options: &Options) -> ExitCode {
         Ok(reach) => reach,
         Err(failure) => return failure.report("resolve", json),
     };
-    let looked = tokio::time::timeout(options.network.timeout, look(&reach, options)).await;
-    let Ok(found) = looked else {
-        let waited = options.network.timeout;
-        return Failure::new(Exit::NoAnswer, format!("it was not done after {waited:?}"))
-            .next("--timeout SECONDS waits longer")
-            .report("resolve", json);
+    let found = match look(&reach, options).await {
+        Ok(found) => found,
+        Err(failure) => return failure.report("resolve", json),
     };
     let text = match json {
         true => pretty(&found.to_json()) + "\n",
@@ -97,9 +95,14 @@ pub(crate) async fn main(options: &Options) -> ExitCode {
     ExitCode::from(found.exit())
 }
 
-async fn look(reach: &Reach, options: &Options) -> Found {
-    let name = &options.name;
-    let explanation = reach.discovery.explain(name).await;
+async fn look(reach: &Reach, options: &Options) -> Result<Found, Failure> {
+    let limit = options.network.timeout;
+    let deadline = Instant::now() + limit;
+    let explaining = timeout_at(deadline, reach.discovery.explain(&options.name));
+    let Ok(explanation) = explaining.await else {
+        let why = format!("{} was not resolved in {limit:?}", options.name);
+        return Err(Failure::new(Exit::NoAnswer, why).next("--timeout SECONDS waits longer"));
+    };
     let mut found = Found {
         probes: Vec::new(),
         version: None,
@@ -110,23 +113,39 @@ async fn look(reach: &Reach, options: &Options) -> Found {
         next: BTreeSet::new(),
         explanation,
     };
-    // What was learned a moment ago is not asked again.
-    let route = match reach.discovery.resolve(name).await {
-        Ok(route) => route,
-        Err(error) => {
-            found.faults.push(chain(&error));
-            found.next.insert(advice(error.kind(), name, name.host()));
-            return found;
-        }
-    };
-    found.connect(reach, &route).await;
-    if found.probes.iter().any(|probe| probe.fault.is_none()) {
-        found.ask(reach, options).await;
+    // What was found until then is shown.
+    if timeout_at(deadline, found.follow(reach, options))
+        .await
+        .is_err()
+    {
+        found
+            .faults
+            .push(format!("it was not done with after {limit:?}"));
+        found
+            .next
+            .insert("--timeout SECONDS waits longer".to_owned());
     }
-    found
+    Ok(found)
 }
 
 impl Found {
+    async fn follow(&mut self, reach: &Reach, options: &Options) {
+        let name = &options.name;
+        // What was learned a moment ago is not asked again.
+        let route = match reach.discovery.resolve(name).await {
+            Ok(route) => route,
+            Err(error) => {
+                self.faults.push(chain(&error));
+                self.next.insert(advice(error.kind(), name, name.host()));
+                return;
+            }
+        };
+        self.connect(reach, &route).await;
+        if self.probes.iter().any(|probe| probe.fault.is_none()) {
+            self.ask(reach, options).await;
+        }
+    }
+
     fn exit(&self) -> u8 {
         let reached = self.probes.iter().any(|probe| probe.fault.is_none());
         match (self.faults.is_empty(), reached) {

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Instant};
 
 use comity_core::{error::TransportErrorKind, transport::Route};
 use comity_net::{ClientTls, Connected, Connector, Protocol};
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::certificate::Certificate;
@@ -28,20 +29,18 @@ pub(super) struct Probe {
     pub(super) kind: Option<TransportErrorKind>,
 }
 
-/// Connects to the addresses of a route, one by one.
+/// Connects to the addresses of a route, to all of them at once.
 pub(super) async fn probe(reach: &Reach, route: &Route) -> Vec<Probe> {
-    let mut probes = Vec::new();
-    for &address in route.addresses.iter().take(MAX_ADDRESSES) {
-        let alone = Route {
-            addresses: vec![address],
-            ..route.clone()
-        };
-        probes.push(one(reach, address, &alone).await);
-    }
-    probes
+    let addresses = route.addresses.iter().take(MAX_ADDRESSES);
+    let probes = addresses.map(|&address| one(reach, address, route));
+    join_all(probes).await
 }
 
 async fn one(reach: &Reach, address: SocketAddr, route: &Route) -> Probe {
+    let route = &Route {
+        addresses: vec![address],
+        ..route.clone()
+    };
     let begun = Instant::now();
     let connected = reach.connector.connect(route, Protocol::Http1Or2).await;
     let took_ms = (begun.elapsed().as_secs_f64() * 1e4).round() / 10.0;

@@ -1,6 +1,11 @@
 //! `comity call`.
 
-use std::{fs, sync::atomic::Ordering};
+use std::{
+    fs,
+    io::Read,
+    process::{Command, Stdio},
+    sync::atomic::Ordering,
+};
 
 use comity_core::transport::Offer;
 use serde_json::{Value, json};
@@ -156,6 +161,40 @@ async fn a_streamed_reply_is_one_json_document_unless_it_broke_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_arrived_is_shown_while_the_rest_is_on_its_way() {
+    let peer = Peer::start().await;
+    for binding in ["https", "grpc"] {
+        let (name, key) = (peer.name(), peer.key_file());
+        let mut words = vec!["call", "--origin", CALLER, "--key", &key, &name, "GetState"];
+        words.extend(["roomId=!r:x", "event_id=$slow", "--binding", binding]);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_comity"))
+            .args(peer.words(&words).await)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut shown = child.stdout.take().unwrap();
+        let (first, shown) = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            let mut buffer = [0; 1024];
+            // The last element has not been sent; this one was.
+            while !text.contains(r#""depth":1"#) {
+                let read = shown.read(&mut buffer).unwrap();
+                assert!(read > 0, "{text}");
+                text.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+            }
+            (text, shown)
+        })
+        .await
+        .unwrap();
+        peer.go_on.notify_one();
+        let rest = tokio::task::spawn_blocking(move || std::io::read_to_string(shown).unwrap());
+        let document: Value = serde_json::from_str(&(first + &rest.await.unwrap())).unwrap();
+        assert_eq!(document["pdus"].as_array().unwrap().len(), 3);
+        assert!(child.wait().unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_goes_where_it_is_told_and_has_its_name_only_when_it_is_whole() {
     let peer = Peer::start().await;
     let path = peer.path("picture.png");
@@ -284,6 +323,8 @@ async fn what_is_not_trusted_or_not_allowed_is_not_called() {
         ca.to_str().unwrap(),
         "--allow-address",
         "127.0.0.1",
+        "--dns",
+        "127.0.0.1:9",
     ];
     let ran = run(&words).await.expect(3);
     assert!(ran.stderr.contains("comity resolve"), "{}", ran.stderr);

@@ -154,11 +154,18 @@ async fn an_offer_that_does_not_work_is_odd_and_not_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_is_not_allowed_is_named_with_what_allows_it() {
     let peer = Peer::start().await;
-    let name = peer.name();
-    let ran = run(&["resolve", &name, "--dns", "127.0.0.1:9"])
-        .await
-        .expect(3);
+    let (name, ca) = (peer.name(), peer.path("ca.crt"));
+    let words = [
+        "resolve",
+        &name,
+        "--ca",
+        ca.to_str().unwrap(),
+        "--dns",
+        "127.0.0.1:9",
+    ];
+    let ran = run(&words).await.expect(3);
     assert!(ran.stdout.contains("not global"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("--allow-address"), "{}", ran.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,5 +189,26 @@ async fn a_command_line_that_is_no_good_is_refused_before_anything_is_sent() {
     ] {
         let ran = run(words).await.expect(2);
         assert!(ran.stderr.contains(said), "{said}: {}", ran.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_is_given_up_and_what_was_found_is_shown() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = silent.local_addr().unwrap().to_string();
+    let peer = Peer::start().await;
+    let ca = peer.path("ca.crt");
+    let mut allowed = vec!["--allow-address", "127.0.0.1", "--timeout", "2"];
+    // Neither the system's authorities nor its DNS servers play a role.
+    allowed.extend(["--ca", ca.to_str().unwrap(), "--dns", "127.0.0.1:9"]);
+    let ran = run(&[&["resolve", &name], &allowed[..]].concat())
+        .await
+        .expect(3);
+    for said in ["leads to   Host", "not done with after 2s", "--timeout"] {
+        assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
+    }
+    for command in [&["call", &name, "GetVersion"][..], &["keys", &name]] {
+        let ran = run(&[command, &allowed[..]].concat()).await.expect(3);
+        assert!(ran.stderr.contains("--timeout SECONDS"), "{}", ran.stderr);
     }
 }

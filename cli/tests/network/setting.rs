@@ -33,6 +33,7 @@ use comity_net::{
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use crate::dns;
 
@@ -77,6 +78,8 @@ pub struct Peer {
     pub published: PublishedKeys,
     /// Calls that came over gRPC.
     pub over_grpc: Arc<AtomicU64>,
+    /// Lets the state of `$slow` go on.
+    pub go_on: Arc<Notify>,
     folder: TempDir,
 }
 
@@ -100,7 +103,8 @@ impl Peer {
         published.offer(&wanted.offers).unwrap();
         let caller = SigningKey::generate("caller").unwrap();
         write_key(folder.path(), &caller);
-        let house = Arc::new(House);
+        let go_on = Arc::new(Notify::new());
+        let house = Arc::new(House(go_on.clone()));
         let ring = keys_of(&caller).with_own(published.clone());
         let authenticator = XMatrixAuthenticator::new(name, Arc::new(ring.clone()));
         let notary = Notary::new(published.clone(), ring, NotaryOptions::default());
@@ -136,6 +140,7 @@ impl Peer {
             address,
             published,
             over_grpc,
+            go_on,
             folder,
         }
     }
@@ -161,6 +166,13 @@ impl Peer {
 
     /// Runs `comity` with these words, trusting the homeserver's authority.
     pub async fn run(&self, words: &[&str]) -> Ran {
+        let words = self.words(words).await;
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        run(&words).await
+    }
+
+    /// These words, and those that make the program find and trust the homeserver.
+    pub async fn words(&self, words: &[&str]) -> Vec<String> {
         let ca = self.path("ca.crt");
         let mut all: Vec<&str> = words.to_vec();
         all.extend([
@@ -172,7 +184,7 @@ impl Peer {
         all.extend(["--timeout", "20"]);
         let dns = dns::start().await.to_string();
         all.extend(["--dns", &dns]);
-        run(&all).await
+        all.into_iter().map(str::to_owned).collect()
     }
 
     /// Runs `comity call` with these words, signed.
@@ -274,7 +286,7 @@ fn keys_of(caller: &SigningKey) -> KeyRing {
         .with_pinned(ServerKeys::parse(document).unwrap())
 }
 
-struct House;
+struct House(Arc<Notify>);
 
 fn event(number: u64) -> JsonValue {
     let text = format!(r#"{{"depth":{number},"room_id":"!r:x","type":"m.\u202e"}}"#);
@@ -344,7 +356,16 @@ impl api::Events for House {
             let error = TransportError::new(kind, delivery, message);
             parts.push(Err(CallError::from(error)));
         }
-        Ok(EventReply::from_parts(stream::iter(parts).boxed()))
+        let parts = stream::iter(parts);
+        if request.event_id == "$slow" {
+            let go_on = self.0.clone();
+            let last = stream::once(async move {
+                go_on.notified().await;
+                item("pdus", 2)
+            });
+            return Ok(EventReply::from_parts(parts.chain(last).boxed()));
+        }
+        Ok(EventReply::from_parts(parts.boxed()))
     }
 }
 
