@@ -8,6 +8,7 @@ use std::{
 
 use clap::Args;
 use comity_gateway::{Config, Gateway};
+use comity_net::InheritedSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -42,11 +43,19 @@ pub(crate) fn main(options: &Options) -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    // Before there are other threads: it takes variables out of the environment.
+    let inherited = match comity_net::inherited() {
+        Ok(inherited) => inherited,
+        Err(error) => {
+            eprintln!("a socket that was passed to the gateway cannot be used: {error}");
+            return ExitCode::from(REFUSED);
+        }
+    };
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Box::from)
-        .and_then(|runtime| runtime.block_on(run(config, &options.config)));
+        .and_then(|runtime| runtime.block_on(run(config, &options.config, inherited)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -56,7 +65,11 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     }
 }
 
-async fn run(config: Config, file: &Path) -> Result<(), Box<dyn Error>> {
+async fn run(
+    config: Config,
+    file: &Path,
+    inherited: Vec<InheritedSocket>,
+) -> Result<(), Box<dyn Error>> {
     // Before anything is started, so that none of them ends the process by its default.
     let mut signals = Signals {
         hangup: signal(SignalKind::hangup())?,
@@ -64,8 +77,8 @@ async fn run(config: Config, file: &Path) -> Result<(), Box<dyn Error>> {
         interrupt: signal(SignalKind::interrupt())?,
     };
     let name = config.server_name.clone();
-    let (from, to) = (config.egress.listen.clone(), config.listen.address.clone());
-    let gateway = Gateway::start(config).await?;
+    let gateway = Gateway::start(config, inherited).await?;
+    let (from, to) = (gateway.egress_address(), gateway.inbound_address());
     tracing::info!(server = %name, homeserver = %from, peers = %to, "the gateway is ready");
     while signals.next().await == Asked::Reload {
         reload(&gateway, file);
@@ -80,13 +93,19 @@ async fn run(config: Config, file: &Path) -> Result<(), Box<dyn Error>> {
 
 /// A configuration that is refused changes nothing.
 fn reload(gateway: &Gateway, file: &Path) {
-    match Config::read_file(file) {
-        Ok(config) => {
-            gateway.reload(&config);
-            tracing::info!("the configuration was read again");
-        }
+    let read = Config::read_file(file).map_err(Box::<dyn Error>::from);
+    match read.and_then(|config| gateway.reload(config).map_err(Box::from)) {
+        Ok(later) if later.is_empty() => tracing::info!("the configuration was read again"),
+        Ok(later) => tracing::warn!(
+            settings = later.join(", "),
+            "the configuration was read again; these settings wait for a restart"
+        ),
         Err(error) => {
-            tracing::error!(%error, "the old configuration stays: the new one is refused")
+            let reason = in_one_line(&*error);
+            tracing::error!(
+                reason,
+                "the old configuration stays: the new one is refused"
+            );
         }
     }
 }

@@ -73,8 +73,6 @@ class Gateway:
 
     def _addresses(self):
         """Of the homeserver, of the egress listener, and of the one for peers."""
-        if self.inherited:
-            return f"http://127.0.0.1:{self.homeserver_port}", "fd:0", "fd:1"
         if self.unix:
             return f"unix:{self.unix.name}/homeserver.sock", f"unix:{self.unix.name}/egress.sock", f"127.0.0.1:{self.port}"
         return f"http://127.0.0.1:{self.homeserver_port}", f"127.0.0.1:{self.egress_port}", f"127.0.0.1:{self.port}"

@@ -8,8 +8,8 @@ import subprocess
 
 from waiting import until
 
-# How long a program may take to end after SIGTERM before it is killed.
-GRACE = 15.0
+# How long a program may take to end after SIGTERM before it is killed: longer than a gateway drains.
+GRACE = 40.0
 
 
 class Program:

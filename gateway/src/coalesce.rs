@@ -28,7 +28,7 @@ use futures_util::{
 };
 use tokio::sync::Semaphore;
 
-use crate::counts::Counts;
+use crate::admin::{Direction, Metrics};
 
 /// Everything that makes two calls the same. The credentials say whose they are.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -54,17 +54,19 @@ pub(crate) struct Coalesce {
     next: AtomicU64,
     /// Calls with effects that go on although their caller has gone.
     tasks: Arc<Semaphore>,
-    counts: Arc<Counts>,
+    direction: Direction,
+    metrics: Metrics,
 }
 
 impl Coalesce {
     /// At most `tasks` calls with effects are brought to their end when their callers have gone; what is over is dropped with its caller.
-    pub(crate) fn layer(tasks: usize, counts: Arc<Counts>) -> AroundLayer<Self> {
+    pub(crate) fn layer(tasks: usize, direction: Direction, metrics: Metrics) -> AroundLayer<Self> {
         around(Self {
             flights: Arc::default(),
             next: AtomicU64::new(0),
             tasks: Arc::new(Semaphore::new(tasks)),
-            counts,
+            direction,
+            metrics,
         })
     }
 
@@ -122,7 +124,7 @@ impl Around for Coalesce {
             })
         });
         match first {
-            false => self.counts.joined.add(),
+            false => self.metrics.coalesced(self.direction, spec.name),
             // Whoever asks again finds it in flight, not begun anew beside what the homeserver is still at.
             true if !safe => {
                 if let Ok(permit) = Arc::clone(&self.tasks).try_acquire_owned() {

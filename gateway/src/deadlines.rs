@@ -31,14 +31,15 @@ const TABLE: &[(&str, u64, u64)] = &[
     ("MakeKnock", 20, 30),
     // The receiver resolves a room's state before it answers, which takes minutes in large rooms.
     ("SendJoin", 600, 660),
+    ("SendJoinV1", 600, 660),
     // 10 s where a user waits, 60 s elsewhere.
     ("QueryProfile", 60, 75),
     ("QueryDirectory", 60, 75),
     ("GetOpenIdUserInfo", 60, 75),
     ("GetUserDevices", 30, 45),
-    ("QueryKeys", 10, 30),
+    ("QueryKeys", 10, 75),
     // Keys that are claimed and not handed on are lost: the answer is worth waiting for.
-    ("ClaimKeys", 10, 30),
+    ("ClaimKeys", 10, 75),
     ("PolicySign", 30, 45),
 ];
 

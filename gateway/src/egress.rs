@@ -15,14 +15,14 @@ use comity_net::{Body, HttpService, body};
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, Uri,
     header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION},
-    uri::{PathAndQuery, Scheme},
+    uri::PathAndQuery,
 };
 use tower::Service;
 
-use crate::{Secret, counts::Counts};
-
-/// The scheme of the targets.
-const SCHEME: &str = "matrix-federation";
+use crate::{
+    Secret,
+    admin::{Direction, Metrics},
+};
 
 /// What a proxy does not pass on (RFC 9110 §7.6.1), besides what `Connection` names.
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -33,7 +33,7 @@ pub(crate) struct Egress {
     own_name: ServerName,
     secret: Secret,
     server: HttpServer,
-    counts: Arc<Counts>,
+    metrics: Metrics,
 }
 
 impl Egress {
@@ -42,13 +42,13 @@ impl Egress {
         own_name: ServerName,
         secret: Secret,
         server: HttpServer,
-        counts: Arc<Counts>,
+        metrics: Metrics,
     ) -> Self {
         Self {
             own_name,
             secret,
             server,
-            counts,
+            metrics,
         }
     }
 
@@ -72,7 +72,7 @@ impl Egress {
             let message = "CONNECT is not served: have the homeserver send its calls with targets of the scheme `matrix-federation`";
             return Err(FederationError::new(501, "M_UNKNOWN", message));
         }
-        let (destination, target) = self.read_target(request.uri())?;
+        let (addressed, target) = self.read_target(request.uri())?;
         *request.uri_mut() = Uri::from(target);
         let headers = request.headers_mut();
         // It names port 80, whatever the destination is.
@@ -80,31 +80,26 @@ impl Egress {
         headers.remove(PROXY_AUTHORIZATION);
         headers.remove(PROXY_CONNECTION);
         headers.remove(CONNECTION);
-        request.extensions_mut().insert(Addressed(destination));
+        request.extensions_mut().insert(addressed);
         Ok(request)
     }
 
-    fn read_target(&self, uri: &Uri) -> Result<(ServerName, PathAndQuery), FederationError> {
-        let wrong = |message: String| Err(FederationError::new(400, "M_UNKNOWN", message));
-        let scheme = uri.scheme().map(Scheme::as_str);
-        let (Some(SCHEME), Some(authority)) = (scheme, uri.authority()) else {
-            return wrong(format!("a target has the form {SCHEME}://server/path here"));
-        };
-        let Ok(destination) = authority.as_str().parse::<ServerName>() else {
-            return wrong("the target's authority is no server name".to_owned());
-        };
-        if destination == self.own_name {
-            return wrong(format!(
-                "{destination} is the server that this gateway stands beside"
-            ));
+    fn read_target(&self, uri: &Uri) -> Result<(Addressed, PathAndQuery), FederationError> {
+        let addressed = Addressed::from_target(uri)?;
+        if addressed.0 == self.own_name {
+            let message = format!(
+                "{} is the server that this gateway stands beside",
+                addressed.0
+            );
+            return Err(FederationError::invalid_param(message));
         }
         match uri.path_and_query() {
             Some(target) if target.as_str().starts_with("/_matrix/") => {
-                Ok((destination, target.clone()))
+                Ok((addressed, target.clone()))
             }
-            _ => wrong(
-                "the target's path is not one of Matrix, which begin with /_matrix/".to_owned(),
-            ),
+            _ => Err(FederationError::invalid_param(
+                "the target's path is not one of Matrix, which begin with /_matrix/",
+            )),
         }
     }
 
@@ -115,7 +110,11 @@ impl Egress {
                 response.unwrap_or_else(|never| match never {})
             }
             Err(error) => {
-                self.counts.egress_refused.add();
+                let reason = match error.http_status() {
+                    407 => "egress_secret",
+                    _ => "malformed",
+                };
+                self.metrics.refused(Direction::Outbound, reason);
                 tracing::warn!(reason = %error, "refused at the egress");
                 refusal(&error.spoken_by(self.own_name.as_str()))
             }
@@ -165,12 +164,12 @@ impl Service<Request<Body>> for Egress {
 #[derive(Debug)]
 pub(crate) struct OwnOrigin {
     own_name: ServerName,
-    counts: Arc<Counts>,
+    metrics: Metrics,
 }
 
 impl OwnOrigin {
-    pub(crate) fn layer(own_name: ServerName, counts: Arc<Counts>) -> AroundLayer<Self> {
-        around(Self { own_name, counts })
+    pub(crate) fn layer(own_name: ServerName, metrics: Metrics) -> AroundLayer<Self> {
+        around(Self { own_name, metrics })
     }
 
     fn check(&self, call: &Call) -> Result<(), FederationError> {
@@ -212,7 +211,7 @@ impl Around for OwnOrigin {
         mut inner: S,
     ) -> Result<Reply, CallError> {
         if let Err(error) = self.check(&call) {
-            self.counts.egress_refused.add();
+            self.metrics.refused(Direction::Outbound, "origin");
             tracing::warn!(operation = call.spec().name, reason = %error, "refused at the egress");
             return Err(error.into());
         }

@@ -1,68 +1,58 @@
-//! The gateway as a whole: what stands behind what, and its life.
+//! The gateway's life: start, reload, drain.
 
 use std::{
     error::Error,
     io,
     net::SocketAddr,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
-use comity_core::{
-    CallService, Client,
-    auth::{KeyRing, KeyRingOptions, KeySource},
-    layers::{Permits, Side},
-    transport::{Transport, TransportService},
-};
-use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
-use comity_http::{HttpServer, HttpServerOptions, HttpTransport, request::PeerHeaders};
+use comity_core::transport::Select;
 use comity_net::{
-    AddressGuard, ClientTls, Connector, Dispatch, Drained, Listener, ListenerOptions, Pool,
-    PoolOptions, Protocol, ServerTls,
+    Address, Counters, Dispatch, Drained, InheritedSocket, Listener, ListenerOptions, Protocol,
+    ServerTls,
 };
 use tokio::{sync::watch, task::JoinHandle};
-use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
     Config,
-    coalesce::Coalesce,
-    config::{Address, HomeserverAddress},
-    counts::Counts,
-    deadlines::Deadlines,
-    egress::{Egress, OwnOrigin},
-    head::Heads,
-    homeserver::BesideUs,
-    open_paths::OnlyOpen,
+    admin::{Admin, Metrics},
+    config::{Certificate, ListenAddress},
+    homeserver::delivery,
     operations::operations,
-    own_words::OwnWords,
-    verification::{Peers, Verification},
-    wire::{Choice, Named},
+    outbound::Outbound,
+    services::{self, Shared},
+    status::OwnStatus,
 };
-
-/// How long connecting to a peer may take: TCP, and then TLS.
-const CONNECT: Duration = Duration::from_secs(3);
-
-/// How long a call waits for its turn when as many as may be are in flight.
-const TURN: Duration = Duration::from_secs(5);
 
 /// A gateway that runs. Dropping it stops it at once; [`Gateway::drain`] lets calls in flight finish.
 #[derive(Debug)]
 pub struct Gateway {
     egress: Served,
     inbound: Served,
+    /// The operator's pages: up until the last call has ended.
+    admin: Option<Served>,
     stop: watch::Sender<bool>,
-    peers: Peers,
-    counts: Arc<Counts>,
+    stop_admin: watch::Sender<bool>,
+    draining: Arc<AtomicBool>,
+    outbound: Outbound,
+    tls: Option<ServerTls>,
+    shared: Shared,
+    config: RwLock<Config>,
 }
 
 /// A listener's task.
 #[derive(Debug)]
 struct Served {
-    address: Option<SocketAddr>,
+    address: Address,
     task: JoinHandle<Drained>,
 }
 
-/// Why a gateway cannot start.
+/// Why a gateway cannot start, or cannot take over a configuration.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct StartError {
@@ -72,7 +62,10 @@ pub struct StartError {
 }
 
 impl StartError {
-    fn new(what: impl Into<String>, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn new(
+        what: impl Into<String>,
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
         Self {
             what: what.into(),
             cause: cause.into(),
@@ -81,80 +74,179 @@ impl StartError {
 }
 
 impl Gateway {
-    /// Starts a gateway: both its listeners are bound when it returns.
+    /// Starts a gateway: both its listeners are bound when it returns. `inherited` are the sockets that a service manager passed
+    /// ([`comity_net::inherited`]): each is taken over by the listener whose address it has. Within a runtime of tokio.
     ///
     /// # Errors
-    /// A listener cannot be bound, or a certificate or trust store cannot be used.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
-        let peers: Peers = Arc::new(RwLock::new(Arc::new(config.peers.clone())));
-        let counts = Arc::new(Counts::default());
-        let outbound = Outbound::new(&config, &peers)?;
-        let keys: Arc<dyn KeySource> = Arc::new(KeyRing::new(
-            Client::new(outbound.for_keys.clone()),
-            KeyRingOptions::default(),
-        ));
-        let egress = egress(&config, outbound.calls, &counts);
-        let inbound = inbound(&config, keys, &peers, &counts)?;
+    /// A listener cannot be bound, an inherited socket is none of the configuration's, there is nobody to ask for names, or a certificate or
+    /// trust store cannot be used.
+    pub async fn start(
+        config: Config,
+        inherited: Vec<InheritedSocket>,
+    ) -> Result<Self, StartError> {
+        let ports = ["egress", "inbound", "peers", "homeserver"];
+        let [of_egress, of_inbound, of_outbound, of_delivery] = ports.map(|_| Counters::default());
+        let counters = [&of_egress, &of_inbound, &of_outbound, &of_delivery];
+        let counters = ports.into_iter().zip(counters.map(Clone::clone));
+        let bindings = [comity_http::BINDING, comity_grpc::BINDING];
+        let metrics = Metrics::new(&operations(), bindings, counters.collect());
+        let shared = Shared {
+            peers: Arc::new(RwLock::new(Arc::new(config.peers.clone()))),
+            metrics: metrics.clone(),
+            grpc: Arc::new(AtomicBool::new(config.bindings.grpc)),
+        };
+        let outbound = Outbound::new(&config, shared.peers.clone(), &metrics, of_outbound)?;
+        let egress = services::egress(&config, Arc::new(outbound.select.clone()), &shared);
+        let keys = Arc::new(outbound.keys.clone());
+        let delivery = delivery(&config, of_delivery);
+        let inbound = services::inbound(&config, delivery.clone(), keys, &shared);
 
-        let egress_listener = bind(&config.egress.listen, egress_options(&config)).await?;
-        let inbound_listener = bind(&config.listen.address, inbound_options(&config)?).await?;
+        let tls = config.listen.tls.as_ref().map(server_tls).transpose()?;
+        let mut inherited = inherited;
+        let of_homeserver = bind(
+            &config.egress.listen,
+            &mut inherited,
+            egress_options(&config, of_egress),
+        );
+        let of_homeserver = of_homeserver.await?;
+        let options = inbound_options(&config, tls.clone(), of_inbound);
+        let of_peers = bind(&config.listen.address, &mut inherited, options).await?;
+        if let Some(other) = inherited.first() {
+            let other = other.address().map(|address| address.to_string());
+            let other = other.unwrap_or_else(|error| format!("with an unknown address ({error})"));
+            let cause = format!("it listens on {other}");
+            return Err(StartError::new(
+                "a socket was passed to the gateway that its configuration does not name",
+                cause,
+            ));
+        }
+        let draining = Arc::new(AtomicBool::new(false));
         let (stop, stopping) = watch::channel(false);
+        let (stop_admin, _) = watch::channel(false);
+        let admin = match &config.admin {
+            None => None,
+            Some(admin) => {
+                let status = OwnStatus {
+                    server_name: config.server_name.clone(),
+                    started: Instant::now(),
+                    draining: draining.clone(),
+                    select: outbound.select.clone(),
+                    delivery,
+                };
+                let admin = Admin::bind(admin.listen, Arc::new(status), metrics).await;
+                let admin = admin.map_err(|error| {
+                    StartError::new("cannot listen where `admin.listen` says", error)
+                })?;
+                Some(Served {
+                    address: admin.local_addr().into(),
+                    task: tokio::spawn(admin.serve(told(stop_admin.subscribe()))),
+                })
+            }
+        };
         Ok(Self {
-            egress: Served::start(egress_listener, egress, stopping.clone()),
-            inbound: Served::start(inbound_listener, inbound, stopping),
+            admin,
+            stop_admin,
+            draining,
+            egress: Served::start(of_homeserver, egress, stopping.clone()),
+            inbound: Served::start(of_peers, inbound, stopping),
             stop,
-            peers,
-            counts,
+            outbound,
+            tls,
+            shared,
+            config: RwLock::new(config),
         })
     }
 
-    /// Where the homeserver hands over its calls; none if that is no TCP port.
-    pub fn egress_addr(&self) -> Option<SocketAddr> {
-        self.egress.address
+    /// Where the homeserver hands over its calls.
+    pub fn egress_address(&self) -> &Address {
+        &self.egress.address
     }
 
-    /// Where peers call; none if that is no TCP port.
+    /// Where peers call.
+    pub fn inbound_address(&self) -> &Address {
+        &self.inbound.address
+    }
+
+    /// Where the homeserver hands over its calls; none if that is a Unix socket.
+    pub fn egress_addr(&self) -> Option<SocketAddr> {
+        self.egress.address.socket_addr()
+    }
+
+    /// Where peers call; none if that is a Unix socket.
     pub fn inbound_addr(&self) -> Option<SocketAddr> {
-        self.inbound.address
+        self.inbound.address.socket_addr()
+    }
+
+    /// The choice of bindings: which destinations it knows, and how each fares.
+    pub fn select(&self) -> &Select {
+        &self.outbound.select
+    }
+
+    /// Where the operator's pages are; none if they are not served.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.address.socket_addr()
     }
 
     /// What was counted so far.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
-    /// Takes over what may change while the gateway runs: the peers.
-    pub fn reload(&self, config: &Config) {
-        let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
+    /// Takes over what may change while the gateway runs: the peers, the kill switch, and the certificate. Calls and connections that there are go on as they began.
+    /// Gives the names of other settings that differ from those that the gateway runs with: they wait for a restart.
+    ///
+    /// # Errors
+    /// The certificate cannot be used: nothing has changed then.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, StartError> {
+        if let (Some(tls), Some(certificate)) = (&self.tls, &config.listen.tls) {
+            tls.reload(&certificate.chain, &certificate.key)
+                .map_err(|error| StartError::new("the certificate cannot be used", error))?;
+        }
+        self.outbound.set_peers(&config);
+        self.shared
+            .grpc
+            .store(config.bindings.grpc, Ordering::Relaxed);
+        let mut peers = self
+            .shared
+            .peers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         *peers = Arc::new(config.peers.clone());
+        let running = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(running.fixed_that_differ(&config))
     }
 
     /// Takes no more calls, and returns when those in flight have finished, or `limits.drain_seconds` have passed.
     pub async fn drain(mut self) -> Drained {
+        self.draining.store(true, Ordering::Relaxed);
         self.stop.send_replace(true);
+        let (egress, inbound) = tokio::join!(&mut self.egress.task, &mut self.inbound.task);
         let mut cut = 0;
-        for served in [&mut self.egress, &mut self.inbound] {
-            cut += match (&mut served.task).await {
-                Ok(drained) => drained.cut,
-                Err(error) => {
-                    tracing::error!(%error, "a listener failed");
-                    0
-                }
-            };
+        for ended in [egress, inbound] {
+            match ended {
+                Ok(drained) => cut += drained.cut,
+                Err(error) => tracing::error!(%error, "a listener failed"),
+            }
+        }
+        self.stop_admin.send_replace(true);
+        if let Some(admin) = &mut self.admin {
+            let _ = (&mut admin.task).await;
         }
         Drained { cut }
     }
 }
 
 impl Served {
-    fn start(listener: Listener, dispatch: Dispatch, mut stopping: watch::Receiver<bool>) -> Self {
-        let address = Some(listener.local_addr());
-        let task = tokio::spawn(listener.serve(dispatch, async move {
-            // An error is the gateway's end as well.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        }));
+    fn start(listener: Listener, dispatch: Dispatch, stopping: watch::Receiver<bool>) -> Self {
+        let address = listener.address().clone();
+        let task = tokio::spawn(listener.serve(dispatch, told(stopping)));
         Self { address, task }
     }
+}
+
+/// Completes when a listener is to stop; the gateway's end is as good.
+async fn told(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 impl Drop for Served {
@@ -163,179 +255,51 @@ impl Drop for Served {
     }
 }
 
-/// The clients that call peers.
-struct Outbound {
-    calls: Arc<dyn Transport>,
-    for_keys: Arc<dyn Transport>,
-}
-
-impl Outbound {
-    fn new(config: &Config, peers: &Peers) -> Result<Self, StartError> {
-        let tls = ClientTls::from_pem(&config.trust.ca)
-            .map_err(|error| StartError::new("the trust store cannot be used", error))?;
-        let connector = Connector::new(tls)
-            .with_guard(config.trust.guard.clone())
-            .with_connect_timeout(CONNECT)
-            .with_tls_timeout(CONNECT);
-        let resolve = Arc::new(Named);
-        let pool = |protocol| {
-            let options = PoolOptions {
-                max_in_flight: config.limits.calls,
-                ..PoolOptions::default().with_protocol(protocol)
-            };
-            Pool::new(connector.clone(), options)
-        };
-        let https: Arc<dyn Transport> =
-            Arc::new(HttpTransport::new(resolve.clone(), pool(Protocol::Http1)));
-        let grpc: Arc<dyn Transport> = Arc::new(GrpcTransport::new(resolve, pool(Protocol::Http2)));
-        let for_keys = Arc::new(Choice {
-            https: https.clone(),
-            grpc: None,
-            peers: peers.clone(),
-        });
-        let calls = Arc::new(Choice {
-            https,
-            grpc: config.bindings.grpc.then_some(grpc),
-            peers: peers.clone(),
-        });
-        Ok(Self { calls, for_keys })
-    }
-}
-
-/// What answers the homeserver's calls.
-fn egress(config: &Config, calls: Arc<dyn Transport>, counts: &Arc<Counts>) -> Dispatch {
-    let name = &config.server_name;
-    let layers = ServiceBuilder::new()
-        .layer(OwnWords::layer(name))
-        .layer(OwnOrigin::layer(name.clone(), counts.clone()))
-        .layer(Permits::layer(Side::Client, config.limits.calls, TURN))
-        .layer(Heads::layer())
-        .layer(Coalesce::layer(config.limits.calls, counts.clone()))
-        .layer(Deadlines::layer());
-    let service: CallService =
-        BoxCloneSyncService::new(layers.service(TransportService::new(calls)));
-    let options = HttpServerOptions {
-        peer: PeerHeaders {
-            trace: true,
-            ..PeerHeaders::default()
-        },
-        via: Some(name.clone()),
-        ..HttpServerOptions::default()
-    };
-    let server = HttpServer::with_options(operations(), service, options);
-    let egress = Egress::new(
-        name.clone(),
-        config.egress.secret.clone(),
-        server,
-        counts.clone(),
-    );
-    Dispatch::new(egress.boxed())
-}
-
-/// What answers peers' calls.
-fn inbound(
-    config: &Config,
-    keys: Arc<dyn KeySource>,
-    peers: &Peers,
-    counts: &Arc<Counts>,
-) -> Result<Dispatch, StartError> {
-    let name = &config.server_name;
-    let layers = ServiceBuilder::new()
-        .layer(OwnWords::layer(name))
-        .layer(OnlyOpen::layer(
-            config.homeserver.paths.clone(),
-            counts.clone(),
-        ))
-        .layer(Permits::layer(Side::Server, config.limits.calls, TURN))
-        .layer(Verification::layer(
-            name.clone(),
-            keys,
-            config.listen.danger_deliver_unverified,
-            peers.clone(),
-            counts.clone(),
-        ))
-        .layer(Heads::layer())
-        .layer(Coalesce::layer(config.limits.calls, counts.clone()))
-        .layer(Deadlines::layer());
-    let homeserver = TransportService::new(delivery(config)?);
-    let service: CallService = BoxCloneSyncService::new(layers.service(homeserver));
-
-    let http = HttpServer::with_options(
-        operations(),
-        service.clone(),
-        HttpServerOptions {
-            peer: PeerHeaders {
-                trace: true,
-                ..PeerHeaders::default()
-            },
-            via: Some(name.clone()),
-            ..HttpServerOptions::default()
-        },
-    );
-    let dispatch = Dispatch::new(http.boxed());
-    if !config.bindings.grpc {
-        return Ok(dispatch);
-    }
-    let options = GrpcServerOptions::default()
-        .with_trace()
-        .with_via(name.clone());
-    let grpc = GrpcServer::new(operations(), Codecs::federation(), service, options);
-    Ok(dispatch.with(is_grpc, grpc.into_service()))
-}
-
-/// The client that calls the homeserver.
-fn delivery(config: &Config) -> Result<Arc<dyn Transport>, StartError> {
-    let HomeserverAddress::Tcp { host, port } = &config.homeserver.address else {
-        return Err(StartError::new(
-            "a Unix socket is not supported yet",
-            "homeserver.url",
-        ));
-    };
-    let resolve = BesideUs::new(config.server_name.clone(), host.clone(), *port);
-    let everywhere = AddressGuard::default()
-        .allow("0.0.0.0/0")
-        .and_then(|guard| guard.allow("::/0"))
-        .expect("both are ranges of addresses");
-    let connector = Connector::danger_without_tls()
-        .with_guard(everywhere)
-        .with_connect_timeout(CONNECT);
-    let options = PoolOptions {
-        max_in_flight: config.limits.calls,
-        ..PoolOptions::default().with_protocol(Protocol::Http1)
-    };
-    let pool = Pool::new(connector, options);
-    Ok(Arc::new(HttpTransport::new(Arc::new(resolve), pool)))
-}
-
-fn egress_options(config: &Config) -> ListenerOptions {
+fn egress_options(config: &Config, counters: Counters) -> ListenerOptions {
     ListenerOptions {
         protocol: Protocol::Http1,
         max_connections: config.limits.connections,
         drain_timeout: config.limits.drain,
+        // The homeserver often runs as another user of the same group.
+        unix_mode: Some(0o660),
+        counters: Some(counters),
         ..ListenerOptions::default()
     }
 }
 
-fn inbound_options(config: &Config) -> Result<ListenerOptions, StartError> {
-    let tls = match &config.listen.tls {
-        Some(certificate) => Some(
-            ServerTls::from_pem(&certificate.chain, &certificate.key)
-                .map_err(|error| StartError::new("the certificate cannot be used", error))?,
-        ),
-        None => None,
-    };
-    Ok(ListenerOptions {
+fn inbound_options(config: &Config, tls: Option<ServerTls>, counters: Counters) -> ListenerOptions {
+    ListenerOptions {
         tls,
         max_connections: config.limits.connections,
         drain_timeout: config.limits.drain,
+        trusted_proxies: config.listen.trusted_proxies.clone(),
+        unix_mode: Some(0o660),
+        counters: Some(counters),
         ..ListenerOptions::default()
-    })
+    }
 }
 
-async fn bind(address: &Address, options: ListenerOptions) -> Result<Listener, StartError> {
+fn server_tls(certificate: &Certificate) -> Result<ServerTls, StartError> {
+    ServerTls::from_pem(&certificate.chain, &certificate.key)
+        .map_err(|error| StartError::new("the certificate cannot be used", error))
+}
+
+async fn bind(
+    address: &ListenAddress,
+    inherited: &mut Vec<InheritedSocket>,
+    options: ListenerOptions,
+) -> Result<Listener, StartError> {
     let failed = |error: io::Error| StartError::new(format!("cannot listen on {address}"), error);
+    let own = |socket: &InheritedSocket| match (socket.address(), address) {
+        (Ok(Address::Ip(has)), ListenAddress::Tcp(wanted)) => has == *wanted,
+        (Ok(Address::Unix(Some(has))), ListenAddress::Unix(wanted)) => *has == **wanted,
+        _ => false,
+    };
+    if let Some(at) = inherited.iter().position(own) {
+        return Listener::from_inherited(inherited.remove(at), options).map_err(failed);
+    }
     match address {
-        Address::Tcp(address) => Listener::bind(address, options).await.map_err(failed),
-        Address::Unix(_) | Address::Inherited(_) => Err(failed(io::ErrorKind::Unsupported.into())),
+        ListenAddress::Tcp(address) => Listener::bind(address, options).await.map_err(failed),
+        ListenAddress::Unix(path) => Listener::bind_unix(path, options).map_err(failed),
     }
 }

@@ -5,7 +5,6 @@
 pub mod admin;
 mod coalesce;
 mod config;
-mod counts;
 mod deadlines;
 mod egress;
 mod gateway;
@@ -13,15 +12,17 @@ mod head;
 mod homeserver;
 mod open_paths;
 mod operations;
-mod own_words;
+mod outbound;
+mod places;
 mod secret;
+mod services;
+mod status;
+mod traces;
 mod verification;
-mod wire;
 
 pub use config::{
-    Address, Admin, Bindings, Certificate, Config, ConfigError, Discovery, Egress, Homeserver,
-    HomeserverAddress, Limits, Listen, PathPrefix, Peer, PeerBinding, Trust,
+    Admin, Bindings, Certificate, Config, ConfigError, Discovery, Egress, Homeserver,
+    HomeserverAddress, Limits, Listen, ListenAddress, PathPrefix, Peer, PeerBinding, Trust,
 };
-pub use counts::{Count, Counts};
 pub use gateway::{Gateway, StartError};
 pub use secret::Secret;

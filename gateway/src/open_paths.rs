@@ -9,19 +9,22 @@ use comity_core::{
     layers::{Around, AroundLayer, Inner, around},
 };
 
-use crate::{config::PathPrefix, counts::Counts};
+use crate::{
+    admin::{Direction, Metrics},
+    config::PathPrefix,
+};
 
 /// Answers calls of targets that are not open with 404 `M_UNRECOGNIZED`, whatever binding they came over.
 #[derive(Debug)]
 pub(crate) struct OnlyOpen {
     paths: OpenPaths,
-    counts: Arc<Counts>,
+    metrics: Metrics,
 }
 
 impl OnlyOpen {
-    pub(crate) fn layer(open: Vec<PathPrefix>, counts: Arc<Counts>) -> AroundLayer<Self> {
+    pub(crate) fn layer(open: Vec<PathPrefix>, metrics: Metrics) -> AroundLayer<Self> {
         let paths = OpenPaths(open);
-        around(Self { paths, counts })
+        around(Self { paths, metrics })
     }
 }
 
@@ -32,7 +35,7 @@ impl Around for OnlyOpen {
         mut inner: S,
     ) -> Result<Reply, CallError> {
         if !self.paths.permit(call.make_form()?.target()) {
-            self.counts.closed_paths.add();
+            self.metrics.refused(Direction::Inbound, "closed_path");
             return Err(FederationError::unrecognized().into());
         }
         inner.call(call).await

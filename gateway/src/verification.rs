@@ -1,10 +1,9 @@
 //! Whether a peer's call is what it says it is, before the homeserver sees it.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,16 +11,16 @@ use std::{
 use async_trait::async_trait;
 use comity_core::{
     ServerName,
-    auth::{Authenticator, KeyFault, KeyId, KeySource, Origin, VerifyKey, XMatrixAuthenticator},
-    call::{Authentication, Call, Reply, TraceContext, Unregistered},
+    auth::{
+        Authenticator, KeyFault, KeyId, KeySource, Origin, VerifyKey, XMatrixAuthenticator,
+        XMatrixCredentials,
+    },
+    call::{Authentication, Call, Reply, Unregistered},
     error::{CallError, FederationError},
     layers::{Around, AroundLayer, Inner, around},
 };
 
-use crate::{config::Peer, counts::Counts};
-
-/// The peers that are configured, as they are now.
-pub(crate) type Peers = Arc<RwLock<Arc<BTreeMap<ServerName, Peer>>>>;
+use crate::admin::Metrics;
 
 /// Refuses what is proven wrong. Where no key can be had, a call of the table passes unverified, and is counted: the homeserver verifies again, and knows keys that the
 /// gateway does not. Nothing vouches for what a call that no row knows would do there, so that needs a proof here.
@@ -29,16 +28,15 @@ pub(crate) struct Verification {
     own_name: ServerName,
     keys: Arc<dyn KeySource>,
     danger_deliver_unverified: bool,
-    peers: Peers,
-    counts: Arc<Counts>,
+    metrics: Metrics,
 }
 
 enum Verdict {
     Proven(Origin),
-    /// The proof is missing, malformed, for another server, or wrong.
-    Refused(FederationError),
-    /// No key could be had.
-    Open(FederationError),
+    /// The proof is missing, malformed, for another server, or wrong: which, and the answer.
+    Refused(&'static str, FederationError),
+    /// No key could be had: why, and the answer.
+    Open(&'static str, FederationError),
 }
 
 impl Verification {
@@ -46,36 +44,41 @@ impl Verification {
         own_name: ServerName,
         keys: Arc<dyn KeySource>,
         danger_deliver_unverified: bool,
-        peers: Peers,
-        counts: Arc<Counts>,
+        metrics: Metrics,
     ) -> AroundLayer<Self> {
         around(Self {
             own_name,
             keys,
             danger_deliver_unverified,
-            peers,
-            counts,
+            metrics,
         })
     }
 
     async fn judge(&self, call: &mut Call) -> Verdict {
         let keys = Arc::new(Watched {
             keys: Arc::clone(&self.keys),
-            asked: AtomicBool::new(false),
             given: AtomicBool::new(false),
+            fault: Mutex::default(),
         });
         let authenticator = XMatrixAuthenticator::new(self.own_name.clone(), keys.clone());
-        match authenticator.authenticate(call).await {
-            Ok(origin) => Verdict::Proven(origin),
-            Err(error) if keys.none_was_had() => Verdict::Open(error),
-            Err(error) => Verdict::Refused(error),
+        let error = match authenticator.authenticate(call).await {
+            Ok(origin) => return Verdict::Proven(origin),
+            Err(error) => error,
+        };
+        if keys.given.load(Ordering::Relaxed) {
+            return Verdict::Refused("signature", error);
         }
-    }
-
-    /// Whether a peer's trace context is believed.
-    fn is_configured(&self, origin: Option<&ServerName>) -> bool {
-        let peers = self.peers.read().unwrap_or_else(PoisonError::into_inner);
-        origin.is_some_and(|origin| peers.contains_key(origin))
+        if let Some(fault) = keys.fault() {
+            return Verdict::Open(fault, error);
+        }
+        // Nobody was asked for a key: it failed before.
+        let headers = call.context().credentials.iter().map(str::as_bytes);
+        let reason = match XMatrixCredentials::from_headers(headers) {
+            Err(error) if error.is_missing() => "missing",
+            Err(_) => "malformed",
+            Ok(_) => "destination",
+        };
+        Verdict::Refused(reason, error)
     }
 }
 
@@ -85,62 +88,74 @@ impl Around for Verification {
         mut call: Call,
         mut inner: S,
     ) -> Result<Reply, CallError> {
-        let addressed = call.context().destination.as_ref();
-        if addressed.is_some_and(|addressed| *addressed != self.own_name)
-            && !self.danger_deliver_unverified
-        {
-            self.counts.refused.add();
-            let message = format!("the call is for another server than {}", self.own_name);
-            return Err(FederationError::unauthorized(message).into());
-        }
-        if call.spec().authentication == Authentication::Server {
-            let registered = call.operation() != Unregistered::operation();
-            match self.judge(&mut call).await {
-                Verdict::Proven(origin) => call.context_mut().set_proof(origin),
-                Verdict::Open(error) if registered => {
-                    self.counts.unverified.add();
-                    tracing::info!(operation = call.spec().name, reason = %error, "delivered unverified: no key could be had");
-                }
-                Verdict::Refused(error) if registered && self.danger_deliver_unverified => {
-                    self.counts.danger_delivered.add();
-                    tracing::warn!(operation = call.spec().name, reason = %error, "delivered although the proof is bad");
-                }
-                Verdict::Refused(error) | Verdict::Open(error) => {
-                    self.counts.refused.add();
-                    tracing::info!(operation = call.spec().name, reason = %error, "refused");
-                    return Err(error.into());
-                }
+        let (operation, binding) = (call.spec().name, call.context().binding);
+        let registered = call.operation() != Unregistered::operation();
+        let verdict = match (&call.context().destination, call.spec().authentication) {
+            (Some(addressed), _) if *addressed != self.own_name => {
+                let message = format!("the call is for another server than {}", self.own_name);
+                Some(Verdict::Refused(
+                    "destination",
+                    FederationError::unauthorized(message),
+                ))
             }
-        }
-        if !self.is_configured(call.context().origin()) {
-            call.context_mut().trace = TraceContext::default();
+            (_, Authentication::Server) => Some(self.judge(&mut call).await),
+            (_, Authentication::None | Authentication::AccessToken) => None,
+        };
+        match verdict {
+            None => {}
+            Some(Verdict::Proven(origin)) => call.context_mut().set_proof(origin),
+            Some(Verdict::Open(reason, error)) if registered => {
+                self.metrics.unverified(operation, binding, reason);
+                tracing::info!(operation, reason, %error, "delivered unverified");
+            }
+            Some(Verdict::Refused(reason, error))
+                if registered && self.danger_deliver_unverified =>
+            {
+                self.metrics.unverified(operation, binding, "danger");
+                tracing::warn!(operation, reason, %error, "delivered although the proof is bad");
+            }
+            Some(Verdict::Refused(reason, error) | Verdict::Open(reason, error)) => {
+                self.metrics
+                    .authentication_failed(operation, binding, reason);
+                tracing::info!(operation, reason, %error, "refused");
+                return Err(error.into());
+            }
         }
         call.context_mut().destination = Some(self.own_name.clone());
         inner.call(call).await
     }
 }
 
-/// A source of keys that remembers whether it was asked for one, and had one.
+/// A source of keys that remembers whether it had one, and why not.
 #[derive(Debug)]
 struct Watched {
     keys: Arc<dyn KeySource>,
-    asked: AtomicBool,
     given: AtomicBool,
+    fault: Mutex<Option<&'static str>>,
 }
 
 impl Watched {
-    fn none_was_had(&self) -> bool {
-        self.asked.load(Ordering::Relaxed) && !self.given.load(Ordering::Relaxed)
+    fn fault(&self) -> Option<&'static str> {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl KeySource for Watched {
     async fn request_key(&self, server: &ServerName, key: &KeyId) -> Result<VerifyKey, KeyFault> {
-        self.asked.store(true, Ordering::Relaxed);
-        let key = self.keys.request_key(server, key).await?;
-        self.given.store(true, Ordering::Relaxed);
-        Ok(key)
+        let had = self.keys.request_key(server, key).await;
+        match &had {
+            Ok(_) => self.given.store(true, Ordering::Relaxed),
+            Err(fault) => {
+                let reason = match fault {
+                    KeyFault::Unknown => "key_unknown",
+                    KeyFault::Expired => "key_expired",
+                    KeyFault::Unreachable(_) => "key_unavailable",
+                };
+                *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+            }
+        }
+        had
     }
 }
 

@@ -28,6 +28,7 @@ pub struct Connector {
     guard: AddressGuard,
     connect_timeout: Duration,
     tls_timeout: Duration,
+    total_timeout: Option<Duration>,
     attempt_delay: Duration,
     counters: Option<Counters>,
     unix: Option<UnixPath>,
@@ -59,6 +60,7 @@ impl Connector {
             guard: AddressGuard::default(),
             connect_timeout: Duration::from_secs(10),
             tls_timeout: Duration::from_secs(10),
+            total_timeout: None,
             attempt_delay: Duration::from_millis(250),
             counters: None,
             unix: None,
@@ -91,6 +93,12 @@ impl Connector {
         self
     }
 
+    /// The time that connecting to a route may take in all, TLS and every address included. Unlimited unless set: each address has its own two limits.
+    pub fn with_total_timeout(mut self, limit: Duration) -> Self {
+        self.total_timeout = Some(limit);
+        self
+    }
+
     /// The lead that each address of a route has over the next one (RFC 8305 §5, "Connection Attempt Delay").
     pub fn with_attempt_delay(mut self, lead: Duration) -> Self {
         self.attempt_delay = lead;
@@ -120,6 +128,21 @@ impl Connector {
     /// [`Delivery::NotSent`] always. The kind is that of the attempt that came furthest: `Tls`, `Unsupported` (no common protocol), `Timeout`, `Connect`,
     /// or `Refused` if the guard allows none of the addresses.
     pub async fn connect(
+        &self,
+        route: &Route,
+        protocol: Protocol,
+    ) -> Result<Connected, TransportError> {
+        let connecting = self.connect_to_any(route, protocol);
+        let Some(limit) = self.total_timeout else {
+            return connecting.await;
+        };
+        timeout(limit, connecting).await.unwrap_or_else(|_| {
+            let message = format!("no connection for {} within {limit:?}", route.host);
+            Err(not_sent(TransportErrorKind::Timeout, message))
+        })
+    }
+
+    async fn connect_to_any(
         &self,
         route: &Route,
         protocol: Protocol,

@@ -19,6 +19,7 @@
 //! | a reply of which the peer reads nothing | 60 s | [`ListenerOptions::write_timeout`] |
 //! | drain on shutdown | 30 s | [`ListenerOptions::drain_timeout`] |
 //! | dialling: TCP, then TLS, of one address | 10 s, 10 s | [`Connector::with_connect_timeout`], [`Connector::with_tls_timeout`] |
+//! | dialling in all | as these allow | [`Connector::with_total_timeout`] |
 //! | addresses tried for one route | 16 | – |
 //! | lead of an address over the next one (RFC 8305) | 250 ms | [`Connector::with_attempt_delay`] |
 //! | exchanges at once with one origin | 256 | [`PoolOptions::max_in_flight`] |

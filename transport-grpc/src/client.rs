@@ -28,7 +28,9 @@ use crate::{
     codec::{Codecs, Row},
     error::{Refused, bad_reply, from_status, protocol, reply_fault},
     framing::{MessageReader, PREFIX},
-    invoke, message_limit, metadata,
+    invoke,
+    invoked::OnInvoke,
+    message_limit, metadata,
 };
 
 /// Calls other servers over gRPC.
@@ -41,6 +43,7 @@ pub struct GrpcTransport {
     resolver: Arc<dyn Resolve>,
     pool: Pool,
     codecs: Arc<Codecs>,
+    on_invoke: Option<OnInvoke>,
 }
 
 impl GrpcTransport {
@@ -50,6 +53,7 @@ impl GrpcTransport {
             resolver,
             pool,
             codecs: Arc::new(Codecs::federation()),
+            on_invoke: None,
         }
     }
 
@@ -57,6 +61,13 @@ impl GrpcTransport {
     #[must_use]
     pub fn with_codecs(mut self, codecs: Codecs) -> Self {
         self.codecs = Arc::new(codecs);
+        self
+    }
+
+    /// Tells of each call that is sent through `Invoke`.
+    #[must_use]
+    pub fn with_on_invoke(mut self, on_invoke: OnInvoke) -> Self {
+        self.on_invoke = Some(on_invoke);
         self
     }
 
@@ -185,6 +196,9 @@ impl GrpcTransport {
                 }
                 Err(refused) => return Err(refused.into()),
             }
+        }
+        if let Some(on_invoke) = &self.on_invoke {
+            on_invoke.tell(spec);
         }
         let message = invoke::write_request(form);
         let incoming = self

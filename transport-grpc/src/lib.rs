@@ -39,6 +39,7 @@ mod events;
 mod frames;
 mod framing;
 mod invoke;
+mod invoked;
 mod keys;
 mod media;
 mod membership;
@@ -61,6 +62,7 @@ pub use content::{
     CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json, json_list,
     json_map, string_list,
 };
+pub use invoked::OnInvoke;
 pub use operating::{Health, is_reflection, reflection};
 pub use parameters::{QueryReader, query_of};
 pub use server::{GrpcServer, GrpcServerOptions, is_grpc};

@@ -31,7 +31,9 @@ use crate::{
     codec::{Codecs, Row},
     error::{bad_request, request_too_large, to_status},
     framing::{FrameError, MessageReader, ReplyBody},
-    invoke, message_limit, metadata,
+    invoke,
+    invoked::OnInvoke,
+    message_limit, metadata,
     metadata::Signed,
 };
 
@@ -62,6 +64,8 @@ pub struct GrpcServerOptions {
     pub trace: bool,
     /// The name of the gateway that this server is, if it answers for another: it stands in `via` of each reply, and of errors of its own.
     pub via: Option<ServerName>,
+    /// Is told of each call that arrives through `Invoke`.
+    pub on_invoke: Option<OnInvoke>,
 }
 
 impl Default for GrpcServerOptions {
@@ -70,6 +74,7 @@ impl Default for GrpcServerOptions {
             read_timeout: Duration::from_secs(60),
             trace: false,
             via: None,
+            on_invoke: None,
         }
     }
 }
@@ -79,6 +84,13 @@ impl GrpcServerOptions {
     #[must_use]
     pub fn with_read_timeout(mut self, limit: Duration) -> Self {
         self.read_timeout = limit;
+        self
+    }
+
+    /// Tells of each call that arrives through `Invoke`.
+    #[must_use]
+    pub fn with_on_invoke(mut self, on_invoke: OnInvoke) -> Self {
+        self.on_invoke = Some(on_invoke);
         self
     }
 
@@ -361,6 +373,9 @@ impl GrpcServer {
         let reply = match self.read_invoked(request, signed, context) {
             Ok(call) => {
                 let operation = call.operation();
+                if let Some(on_invoke) = &shared.options.on_invoke {
+                    on_invoke.tell(operation.spec());
+                }
                 let result = within(deadline, self.service.oneshot(call)).await;
                 let result = result.unwrap_or_else(|late| Err(late.into()));
                 write_reply(operation, result.map_err(|error| shared.spoken(error)))

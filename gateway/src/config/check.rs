@@ -10,12 +10,12 @@ use std::{
 };
 
 use comity_core::ServerName;
-use comity_net::{AddressGuard, ClientTls, ServerTls};
+use comity_net::{AddressGuard, ClientTls, ServerTls, TrustedProxies};
 use toml::Spanned;
 
 use super::{
-    Address, Admin, Bindings, Certificate, Config, Discovery, Egress, Homeserver,
-    HomeserverAddress, Limits, Listen, PathPrefix, Peer, PeerBinding, Trust,
+    Admin, Bindings, Certificate, Config, Discovery, Egress, Homeserver, HomeserverAddress, Limits,
+    Listen, ListenAddress, PathPrefix, Peer, PeerBinding, Trust,
     error::{Fault, nearest},
     tables,
 };
@@ -112,7 +112,7 @@ fn homeserver_address(url: &Spanned<String>) -> Checked<HomeserverAddress> {
 
 fn egress(table: &tables::Egress, beside: &Path) -> Checked<Egress> {
     let listen = address(&table.listen)?;
-    if let Address::Tcp(address) = &listen
+    if let ListenAddress::Tcp(address) = &listen
         && !address.ip().is_loopback()
     {
         // Whoever reaches it with the secret speaks as the homeserver, and the secret crosses the wire in the clear.
@@ -148,16 +148,15 @@ fn check_listen(table: Spanned<tables::Listen>, beside: &Path) -> Checked<Listen
             ));
         }
     };
-    let proxies = table.trusted_proxies.as_deref().unwrap_or_default();
-    let trusted_proxies = proxies
-        .iter()
-        .map(|range| {
-            AddressGuard::default()
-                .allow(range.get_ref())
-                .map_err(|error| fault(range, error.to_string()))?;
-            Ok(range.get_ref().clone())
-        })
-        .collect::<Checked<_>>()?;
+    let mut trusted_proxies = TrustedProxies::default();
+    for proxy in table.trusted_proxies.as_deref().unwrap_or_default() {
+        trusted_proxies = match proxy.get_ref().as_str() {
+            "unix" => trusted_proxies.trust_unix(),
+            range => trusted_proxies
+                .trust(range)
+                .map_err(|error| fault(proxy, error.to_string()))?,
+        };
+    }
     Ok(Listen {
         address: address(&table.address)?,
         tls,
@@ -243,9 +242,17 @@ fn check_peer(table: Spanned<tables::Peer>) -> Checked<Peer> {
         Some(target) => Some(parsed(target, "nowhere to connect to")?),
         None => None,
     };
+    let delegated = match (&table.delegated, &target) {
+        (Some(name), Some(_)) => Some(parsed(name, "no server name")?),
+        (Some(name), None) => {
+            return Err(fault(name, "it is looked up where there is no `target`"));
+        }
+        (None, _) => None,
+    };
     Ok(Peer {
         binding,
         target,
+        delegated,
         required: table.required,
     })
 }
@@ -276,20 +283,14 @@ fn limits(table: &tables::Limits) -> Checked<Limits> {
     })
 }
 
-/// Where to listen: `127.0.0.1:18101`, `unix:/run/gateway.sock`, `fd:0`.
-fn address(text: &Spanned<String>) -> Checked<Address> {
+/// Where to listen: `127.0.0.1:18101`, `unix:/run/gateway.sock`.
+fn address(text: &Spanned<String>) -> Checked<ListenAddress> {
     if let Some(path) = text.get_ref().strip_prefix("unix:") {
-        return Ok(Address::Unix(socket_path(text, path)?));
+        return Ok(ListenAddress::Unix(socket_path(text, path)?));
     }
-    if let Some(place) = text.get_ref().strip_prefix("fd:") {
-        let wrong =
-            "the place of a socket that the service manager passes, from 0, belongs behind \"fd:\"";
-        let place = place.parse().map_err(|_| fault(text, wrong))?;
-        return Ok(Address::Inherited(place));
-    }
-    let wrong = "nowhere to listen: write an IP address and port, \"unix:/path\", or \"fd:0\"";
+    let wrong = "nowhere to listen: write an IP address and port, or \"unix:/path\"";
     let address: SocketAddr = text.get_ref().parse().map_err(|_| fault(text, wrong))?;
-    Ok(Address::Tcp(address))
+    Ok(ListenAddress::Tcp(address))
 }
 
 fn socket_path(text: &Spanned<String>, path: &str) -> Checked<PathBuf> {

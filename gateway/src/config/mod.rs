@@ -15,7 +15,7 @@ use std::{
 };
 
 use comity_core::{ServerName, transport::ConnectTo};
-use comity_net::AddressGuard;
+use comity_net::{AddressGuard, TrustedProxies};
 
 pub use error::ConfigError;
 
@@ -48,7 +48,7 @@ pub struct Config {
 }
 
 /// The homeserver beside the gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Homeserver {
     /// Where it listens, without TLS.
@@ -97,49 +97,60 @@ impl PathPrefix {
     pub const DEFAULT: [Self; 3] = [Self::Federation, Self::Key, Self::Policy];
 }
 
-/// Where something listens.
+/// Where something listens. A socket with this address that a service manager passed is taken over, else one is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub enum ListenAddress {
     /// A TCP port.
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
-    /// A socket that the service manager made, by its place among those it passed (`LISTEN_FDS`, sd_listen_fds(3)): the first is 0.
-    Inherited(usize),
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Inherited(place) => write!(f, "fd:{place}"),
         }
     }
 }
 
 /// Where the homeserver hands over its calls.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Egress {
-    /// Loopback, a Unix socket, or a socket of the service manager's.
-    pub listen: Address,
+    /// Loopback, or a Unix socket.
+    pub listen: ListenAddress,
     /// What the homeserver shows.
     pub secret: Secret,
 }
 
 /// Where peers call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listen {
     /// Where.
-    pub address: Address,
+    pub address: ListenAddress,
     /// Certificate chain and private key, both PEM; none behind a proxy that ends TLS.
     pub tls: Option<Certificate>,
-    /// The proxies whose `X-Forwarded-For` is believed, as ranges of addresses.
-    pub trusted_proxies: Vec<String>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
     /// Whether calls with a proven bad signature are passed on all the same, for the homeserver to refuse.
     pub danger_deliver_unverified: bool,
+}
+
+impl Listen {
+    /// Whether nothing but the certificate differs.
+    fn is_as(&self, other: &Self) -> bool {
+        self.tls.is_some() == other.tls.is_some()
+            && Self {
+                tls: None,
+                ..self.clone()
+            } == Self {
+                tls: None,
+                ..other.clone()
+            }
+    }
 }
 
 /// A certificate and its key, both PEM. `Debug` leaves out the key.
@@ -159,7 +170,7 @@ impl fmt::Debug for Certificate {
 }
 
 /// Whom to trust, and where to connect to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Trust {
     /// Certificate authorities besides the system's, PEM.
@@ -194,8 +205,10 @@ pub struct Bindings {
 pub struct Peer {
     /// The binding to call it by.
     pub binding: PeerBinding,
-    /// Where to connect instead of where its name leads.
+    /// Where to connect, whatever the binding. Nothing is looked up then: `Host` and the certificate are of its name, or of `delegated`.
     pub target: Option<ConnectTo>,
+    /// The server that it delegates to, where it has a target: as its `.well-known` says.
+    pub delegated: Option<ServerName>,
     /// Whether to fail rather than to fall back.
     pub required: bool,
 }
@@ -252,6 +265,22 @@ impl Config {
             tables::parse(text).map_err(|error| ConfigError::of_toml(file, text, &error))?;
         let beside = Path::new(file).parent().unwrap_or(Path::new(""));
         check::check(tables, beside).map_err(|fault| ConfigError::at(file, text, fault))
+    }
+
+    /// The settings that cannot change while a gateway runs, and that are others in `other`.
+    pub(crate) fn fixed_that_differ(&self, other: &Self) -> Vec<&'static str> {
+        let same = [
+            ("server_name", self.server_name == other.server_name),
+            ("homeserver", self.homeserver == other.homeserver),
+            ("egress", self.egress == other.egress),
+            ("listen", self.listen.is_as(&other.listen)),
+            ("trust", self.trust == other.trust),
+            ("discovery", self.discovery == other.discovery),
+            ("admin", self.admin == other.admin),
+            ("limits", self.limits == other.limits),
+        ];
+        let differ = same.into_iter().filter(|(_, same)| !same);
+        differ.map(|(name, _)| name).collect()
     }
 
     /// Reads the configuration in a file.

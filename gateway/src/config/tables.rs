@@ -83,6 +83,7 @@ pub(super) struct Bindings {
 pub(super) struct Peer {
     pub(super) binding: Option<Text>,
     pub(super) target: Option<Text>,
+    pub(super) delegated: Option<Text>,
     pub(super) required: bool,
 }
 

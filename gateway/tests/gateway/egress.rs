@@ -24,7 +24,9 @@ async fn who_has_not_the_secret_is_refused() {
         assert_eq!(got.headers["proxy-authenticate"], "Bearer");
     }
     assert_eq!(pair.two.homeserver.take_seen().len(), 0);
-    assert_eq!(pair.one.gateway.counts().egress_refused.so_far(), 7);
+    let metrics = pair.one.metrics().await;
+    let line = "comity_refused_calls_total{direction=\"outbound\",reason=\"egress_secret\"} 7";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[tokio::test]
@@ -107,7 +109,7 @@ async fn it_is_no_open_proxy() {
         let got = pair.one.send(with_uri(uri)).await;
         assert_eq!(
             got.via(),
-            (400, "M_UNKNOWN".to_owned(), HS1.to_owned()),
+            (400, "M_INVALID_PARAM".to_owned(), HS1.to_owned()),
             "{uri}"
         );
     }

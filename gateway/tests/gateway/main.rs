@@ -2,7 +2,16 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod breaking;
+mod coalescing;
+mod config;
 mod crossing;
+mod discovering;
 mod egress;
+mod falling_back;
 mod inbound;
+mod lifecycle;
+mod seen;
 mod setting;
+mod sockets;
+mod streams;

@@ -17,10 +17,10 @@ use comity_core::{
     auth::{KeyDocument, SignedRequest, SigningKey, now_ms},
     call::{Call, Credentials, Reply, Unregistered},
     endpoint::Content,
-    error::CallError,
+    error::{CallError, TransportError},
     transport::{FixedRoutes, Route, Transport},
 };
-use comity_gateway::{Config, Gateway};
+use comity_gateway::{Config, ConfigError, Gateway};
 use comity_grpc::GrpcTransport;
 use comity_net::{
     AddressGuard, Body, ClientTls, Connector, Dispatch, HttpService, Listener, ListenerOptions,
@@ -66,6 +66,7 @@ pub struct Homeserver {
     seen: Arc<Mutex<Vec<Seen>>>,
     handler: Arc<Mutex<Handler>>,
     publishes: Arc<AtomicBool>,
+    service: HttpService,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -108,11 +109,13 @@ impl Homeserver {
         };
         let listener = Listener::bind("127.0.0.1:0", options).await.unwrap();
         let address = listener.local_addr();
-        let dispatch = Dispatch::new(HttpService::new(service));
+        let service = HttpService::new(service);
+        let dispatch = Dispatch::new(service.clone());
         let task = tokio::spawn(async move {
             listener.serve(dispatch, std::future::pending()).await;
         });
         Self {
+            service,
             name,
             key,
             address,
@@ -120,6 +123,27 @@ impl Homeserver {
             handler,
             publishes,
             task,
+        }
+    }
+
+    /// Answers on a Unix socket as well.
+    pub fn also_at(&self, path: &std::path::Path) {
+        let options = ListenerOptions {
+            protocol: Protocol::Http1,
+            ..ListenerOptions::default()
+        };
+        let listener = Listener::bind_unix(path, options).unwrap();
+        let dispatch = Dispatch::new(self.service.clone());
+        tokio::spawn(async move {
+            listener.serve(dispatch, std::future::pending()).await;
+        });
+    }
+
+    /// Dies.
+    pub async fn stop(&self) {
+        self.task.abort();
+        while TcpStream::connect(self.address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -196,8 +220,10 @@ impl Authority {
 
     /// Chain and key, PEM.
     pub fn certificate(&self, name: &str) -> (String, String) {
+        let name: ServerName = name.parse().unwrap();
+        let host = name.host();
         let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         (leaf.pem(), key.serialize_pem())
     }
@@ -208,6 +234,8 @@ impl Authority {
 pub struct Settings {
     /// Lines at the top of tables: `("homeserver", "paths = [..]")`.
     pub lines: Vec<(&'static str, String)>,
+    /// Tables of which nothing is set unless here.
+    pub replaced: Vec<&'static str>,
     /// Whole tables behind the others.
     pub more: String,
 }
@@ -215,6 +243,11 @@ pub struct Settings {
 impl Settings {
     pub fn with(mut self, table: &'static str, line: impl Into<String>) -> Self {
         self.lines.push((table, line.into()));
+        self
+    }
+
+    pub fn without(mut self, table: &'static str) -> Self {
+        self.replaced.push(table);
         self
     }
 }
@@ -229,6 +262,24 @@ pub struct Side {
 
 impl Side {
     pub async fn start(name: &str, seed: u8, authority: &Authority, settings: Settings) -> Self {
+        let (homeserver, config, files) =
+            Self::configured(name, seed, authority, settings.clone()).await;
+        let gateway = Gateway::start(config, Vec::new()).await.unwrap();
+        Self {
+            homeserver,
+            gateway,
+            settings,
+            files,
+        }
+    }
+
+    /// A homeserver, and what a gateway beside it is told.
+    pub async fn configured(
+        name: &str,
+        seed: u8,
+        authority: &Authority,
+        settings: Settings,
+    ) -> (Homeserver, Config, TempDir) {
         let homeserver = Homeserver::start(name, seed).await;
         let files = tempfile::tempdir().unwrap();
         let (chain, key) = authority.certificate(name);
@@ -238,19 +289,58 @@ impl Side {
         write("ca.crt", &authority.root).unwrap();
         write("egress.secret", &format!("{SECRET}\n")).unwrap();
         let config = configured(&homeserver, &files, &settings, &[]);
-        let gateway = Gateway::start(config).await.unwrap();
-        Self {
-            homeserver,
-            gateway,
-            settings,
-            files,
-        }
+        (homeserver, config, files)
     }
 
     /// Tells the gateway of a peer: lines of its table.
     pub fn knows(&self, peers: &[(&str, String)]) {
         let config = configured(&self.homeserver, &self.files, &self.settings, peers);
-        self.gateway.reload(&config);
+        assert_eq!(self.gateway.reload(config).unwrap(), [""; 0]);
+    }
+
+    /// What Prometheus reads.
+    pub async fn metrics(&self) -> String {
+        let got = self.asks("/metrics").await;
+        String::from_utf8(got.body.to_vec()).unwrap()
+    }
+
+    /// One of the operator's pages.
+    pub async fn asks(&self, path: &str) -> Got {
+        let address = self.gateway.admin_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let call = Outgoing {
+            method: "GET".to_owned(),
+            uri: path.to_owned(),
+            headers: vec![("host".to_owned(), address.to_string())],
+            content: None,
+        };
+        exchange(stream, call.request()).await
+    }
+
+    /// Has another certificate of its own.
+    pub fn renews(&self, authority: &Authority, peers: &[(&str, String)]) {
+        let (chain, key) = authority.certificate(self.homeserver.name.as_str());
+        self.files_of_certificate(&chain, &key);
+        self.knows(peers);
+    }
+
+    fn files_of_certificate(&self, chain: &str, key: &str) {
+        std::fs::write(self.files.path().join("tls.crt"), chain).unwrap();
+        std::fs::write(self.files.path().join("tls.key"), key).unwrap();
+    }
+
+    /// Whether this certificate is taken over.
+    pub fn try_certificate(&self, chain: &str, key: &str) -> Result<(), ConfigError> {
+        self.files_of_certificate(chain, key);
+        let config = configuration(&self.homeserver, &self.files, &self.settings, &[])?;
+        self.gateway.reload(config).unwrap();
+        Ok(())
+    }
+
+    /// Takes over other settings: which of them wait for a restart.
+    pub fn reloads_with(&self, settings: Settings) -> Vec<&'static str> {
+        let config = configured(&self.homeserver, &self.files, &settings, &[]);
+        self.gateway.reload(config).unwrap()
     }
 
     /// A call as Synapse makes it, signed.
@@ -272,12 +362,12 @@ impl Side {
     }
 }
 
-fn configured(
+fn configuration(
     homeserver: &Homeserver,
     files: &TempDir,
     settings: &Settings,
     peers: &[(&str, String)],
-) -> Config {
+) -> Result<Config, ConfigError> {
     let tables = [
         (
             "homeserver",
@@ -296,10 +386,18 @@ fn configured(
             "ca = [\"ca.crt\"]\nallow_addresses = [\"127.0.0.0/8\"]".to_owned(),
         ),
         ("bindings", String::new()),
+        // Nobody answers there, at once.
+        ("discovery", "dns = [\"127.0.0.1:9\"]".to_owned()),
+        ("admin", "listen = \"127.0.0.1:0\"".to_owned()),
         ("limits", "drain_seconds = 5".to_owned()),
     ];
     let mut text = format!("server_name = \"{}\"\n", homeserver.name);
     for (table, own) in tables {
+        let own = if settings.replaced.contains(&table) {
+            ""
+        } else {
+            &*own
+        };
         writeln!(text, "[{table}]\n{own}").unwrap();
         for (_, line) in settings.lines.iter().filter(|(of, _)| *of == table) {
             writeln!(text, "{line}").unwrap();
@@ -310,7 +408,16 @@ fn configured(
     }
     text.push_str(&settings.more);
     let file = files.path().join("gateway.toml");
-    Config::read(file.to_str().unwrap(), &text).unwrap()
+    Config::read(file.to_str().unwrap(), &text)
+}
+
+fn configured(
+    homeserver: &Homeserver,
+    files: &TempDir,
+    settings: &Settings,
+    peers: &[(&str, String)],
+) -> Config {
+    configuration(homeserver, files, settings, peers).unwrap()
 }
 
 /// A request to an egress.
@@ -468,6 +575,18 @@ impl Stranger {
             call = call.signed(credential);
         }
         self.exchange(call.with("host", &self.route.host)).await
+    }
+
+    /// A GET, if a connection comes about.
+    pub async fn try_http(&self, target: &str) -> Result<Got, TransportError> {
+        let connected = self.connector.connect(&self.route, Protocol::Http1).await?;
+        let call = Outgoing {
+            method: "GET".to_owned(),
+            uri: target.to_owned(),
+            headers: vec![("host".to_owned(), self.route.host.clone())],
+            content: None,
+        };
+        Ok(exchange(connected.stream, call.request()).await)
     }
 
     pub async fn exchange(&self, call: Outgoing) -> Got {

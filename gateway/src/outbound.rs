@@ -1,0 +1,177 @@
+//! How peers are called: where they are found, by which binding, with which certificate authorities.
+
+use std::{sync::Arc, time::Duration};
+
+use comity_core::{
+    Client,
+    auth::{KeyRing, KeyRingOptions},
+    transport::{Offers, Policies, Policy, Preference, Resolve, Select, SelectOptions, Transport},
+};
+use comity_discovery::{DiscoveryOptions, Dns};
+use comity_grpc::{GrpcTransport, OnInvoke};
+use comity_http::{HttpTransport, HttpTransportOptions, request::PeerHeaders};
+use comity_net::{ClientTls, Connector, Counters, Pool, PoolOptions, Protocol};
+
+use crate::{
+    Config, StartError,
+    admin::{Direction, Metrics},
+    config::{Discovery, Peer, PeerBinding},
+    places::Places,
+    traces::Peers,
+};
+
+/// How long connecting to a peer may take, TLS included. A homeserver's own deadlines leave time for another binding then.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// After how much silence a peer's connection is pinged, and how long the answer may take: what finds a dead one, as an answer may rightly take minutes.
+const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+
+/// The clients that call peers.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    /// Every binding.
+    pub(crate) select: Select,
+    /// Peers' keys.
+    pub(crate) keys: KeyRing,
+    for_keys: Select,
+}
+
+impl Outbound {
+    pub(crate) fn new(
+        config: &Config,
+        peers: Peers,
+        metrics: &Metrics,
+        counters: Counters,
+    ) -> Result<Self, StartError> {
+        let connector = Connector::new(trusted(config)?)
+            .with_guard(config.trust.guard.clone())
+            .with_total_timeout(CONNECT)
+            .with_counters(counters);
+        let discovery =
+            comity_discovery::Discovery::new(connector.clone(), discovery_options(config))
+                .map_err(|error| StartError::new("names cannot be looked up", error))?;
+        let resolve: Arc<dyn Resolve> = Arc::new(Places {
+            discovery: Arc::new(discovery.clone()),
+            peers,
+        });
+        let pool = |protocol| {
+            let options = PoolOptions {
+                max_in_flight: config.limits.calls,
+                ..PoolOptions::default().with_protocol(protocol)
+            };
+            Pool::new(connector.clone(), options.with_ping(PING.0, PING.1))
+        };
+        let http = HttpTransportOptions {
+            peer: PeerHeaders {
+                trace: true,
+                ..PeerHeaders::default()
+            },
+            ..HttpTransportOptions::default()
+        };
+        // HTTP/1.1 alone, as homeservers speak it: so the baseline shares no more with gRPC than it must.
+        let https: Arc<dyn Transport> = Arc::new(HttpTransport::with_options(
+            resolve.clone(),
+            pool(Protocol::Http1),
+            http,
+        ));
+        let told = metrics.clone();
+        let on_invoke = OnInvoke::new(move |spec| told.invoked(Direction::Outbound, spec.name));
+        let grpc: Arc<dyn Transport> =
+            Arc::new(GrpcTransport::new(resolve, pool(Protocol::Http2)).with_on_invoke(on_invoke));
+
+        // Keys are asked for by the baseline alone, unsigned: what they say decides about the other bindings.
+        let for_keys = Select::new(https.clone(), vec![], vec![], SelectOptions::default());
+        let keys = KeyRing::new(
+            Client::new(Arc::new(for_keys.clone())),
+            KeyRingOptions::default(),
+        );
+        let sources: Vec<Arc<dyn Offers>> = vec![Arc::new(keys.clone()), Arc::new(discovery)];
+        let options = SelectOptions {
+            // A slow answer says nothing of a connection: see `PING`.
+            reserve: Duration::ZERO,
+            observer: Some(Arc::new(metrics.clone())),
+            ..SelectOptions::default()
+        };
+        let select = Select::new(https, vec![grpc], sources, options);
+        let outbound = Self {
+            select,
+            keys,
+            for_keys,
+        };
+        outbound.set_peers(config);
+        Ok(outbound)
+    }
+
+    /// Takes over what is configured of peers and bindings. Calls that begin from now on go by it.
+    pub(crate) fn set_peers(&self, config: &Config) {
+        self.for_keys.set_policies(key_policies(config));
+        self.select.set_policies(policies(config));
+    }
+}
+
+fn policies(config: &Config) -> Policies {
+    let of_peer = |peer: &Peer| Policy {
+        binding: match peer.binding {
+            PeerBinding::Auto => Preference::Auto,
+            PeerBinding::Https => Preference::Only(comity_http::BINDING.to_owned()),
+            PeerBinding::Grpc => Preference::Only(comity_grpc::BINDING.to_owned()),
+        },
+        connect_to: peer.target.clone(),
+        required: peer.required,
+    };
+    let peers = config.peers.iter();
+    let off = (!config.bindings.grpc).then(|| comity_grpc::BINDING.to_owned());
+    Policies {
+        default: Policy::default(),
+        peers: peers
+            .map(|(name, peer)| (name.clone(), of_peer(peer)))
+            .collect(),
+        disabled: off.into_iter().collect(),
+    }
+}
+
+/// Where peers are, and nothing of how else to call them.
+fn key_policies(config: &Config) -> Policies {
+    let of_peer = |peer: &Peer| Policy {
+        connect_to: peer.target.clone(),
+        ..Policy::default()
+    };
+    let peers = config.peers.iter();
+    Policies {
+        peers: peers
+            .map(|(name, peer)| (name.clone(), of_peer(peer)))
+            .collect(),
+        ..Policies::default()
+    }
+}
+
+/// The system's certificate authorities, and those that were added.
+fn trusted(config: &Config) -> Result<ClientTls, StartError> {
+    let trust = &config.trust;
+    let tls = match trust.ca.is_empty() {
+        true => ClientTls::system(),
+        false => ClientTls::system_with(&trust.ca),
+    };
+    let tls =
+        tls.map_err(|error| StartError::new("no certificate authority can be trusted", error))?;
+    Ok(match trust.danger_accept_any_certificate_for.is_empty() {
+        true => tls,
+        false => tls.danger_accept_any_certificate_for(&trust.danger_accept_any_certificate_for),
+    })
+}
+
+fn discovery_options(config: &Config) -> DiscoveryOptions {
+    let Discovery {
+        dns,
+        well_known_port,
+        ..
+    } = &config.discovery;
+    DiscoveryOptions {
+        dns: match dns.is_empty() {
+            true => Dns::System,
+            false => Dns::Servers(dns.clone()),
+        },
+        well_known_port: *well_known_port,
+        ..DiscoveryOptions::default()
+    }
+}

@@ -1,0 +1,141 @@
+//! What stands behind the two listeners, layer by layer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use comity_core::{
+    CallService,
+    auth::KeySource,
+    layers::{Flow, Hops, Observe, Observer, Permits, Side},
+    transport::{Transport, TransportService},
+};
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, OnInvoke, is_grpc};
+use comity_http::{HttpServer, HttpServerOptions, request::PeerHeaders};
+use comity_net::Dispatch;
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
+
+use crate::{
+    Config,
+    admin::{Direction, Metrics},
+    coalesce::Coalesce,
+    deadlines::Deadlines,
+    egress::{Egress, OwnOrigin},
+    head::Heads,
+    open_paths::OnlyOpen,
+    operations::operations,
+    traces::{OwnTraces, Peers},
+    verification::Verification,
+};
+
+/// How long a call waits for its turn when as many as may be are in flight.
+const TURN: Duration = Duration::from_secs(5);
+
+/// How long a transaction waits for the one before it to the same destination: as long as Synapse waits for its end.
+const LANE: Duration = Duration::from_secs(60);
+
+/// What both sides have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) peers: Peers,
+    pub(crate) metrics: Metrics,
+    /// The kill switch.
+    pub(crate) grpc: Arc<AtomicBool>,
+}
+
+/// What answers the homeserver's calls: peers, by way of `calls`.
+pub(crate) fn egress(config: &Config, calls: Arc<dyn Transport>, shared: &Shared) -> Dispatch {
+    let name = &config.server_name;
+    let metrics = &shared.metrics;
+    let observer: Arc<dyn Observer> = Arc::new(metrics.clone());
+    let layers = ServiceBuilder::new()
+        .layer(Observe::layer(Side::Client, observer.clone()))
+        .layer(OwnOrigin::layer(name.clone(), metrics.clone()))
+        .layer(Hops::layer(name.clone()))
+        .layer(OwnTraces::outbound(shared.peers.clone()))
+        .layer(Permits::layer(Side::Client, config.limits.calls, TURN))
+        .layer(Heads::layer())
+        .layer(Coalesce::layer(
+            config.limits.calls,
+            Direction::Outbound,
+            metrics.clone(),
+        ))
+        .layer(Deadlines::layer())
+        .layer(Flow::layer(LANE));
+    let service: CallService =
+        BoxCloneSyncService::new(layers.service(TransportService::new(calls)));
+    let server = HttpServer::with_options(operations(), service, http_options(config));
+    let egress = Egress::new(
+        name.clone(),
+        config.egress.secret.clone(),
+        server,
+        metrics.clone(),
+    );
+    Dispatch::new(egress.boxed())
+}
+
+/// What answers peers' calls: the homeserver, by way of `delivery`.
+pub(crate) fn inbound(
+    config: &Config,
+    delivery: Arc<dyn Transport>,
+    keys: Arc<dyn KeySource>,
+    shared: &Shared,
+) -> Dispatch {
+    let name = &config.server_name;
+    let metrics = &shared.metrics;
+    let observer: Arc<dyn Observer> = Arc::new(metrics.clone());
+    let layers = ServiceBuilder::new()
+        .layer(Observe::layer(Side::Server, observer))
+        .layer(OnlyOpen::layer(
+            config.homeserver.paths.clone(),
+            metrics.clone(),
+        ))
+        .layer(Hops::layer(name.clone()))
+        .layer(Permits::layer(Side::Server, config.limits.calls, TURN))
+        .layer(Verification::layer(
+            name.clone(),
+            keys,
+            config.listen.danger_deliver_unverified,
+            metrics.clone(),
+        ))
+        .layer(OwnTraces::inbound(shared.peers.clone()))
+        .layer(Heads::layer())
+        .layer(Coalesce::layer(
+            config.limits.calls,
+            Direction::Inbound,
+            metrics.clone(),
+        ))
+        .layer(Deadlines::layer());
+    let homeserver = TransportService::new(delivery);
+    let service: CallService = BoxCloneSyncService::new(layers.service(homeserver));
+
+    let http = HttpServer::with_options(operations(), service.clone(), http_options(config));
+    let told = metrics.clone();
+    let options = GrpcServerOptions::default()
+        .with_trace()
+        .with_via(name.clone())
+        .with_on_invoke(OnInvoke::new(move |spec| {
+            told.invoked(Direction::Inbound, spec.name);
+        }));
+    let grpc = GrpcServer::new(operations(), Codecs::federation(), service, options);
+    let switch = shared.grpc.clone();
+    Dispatch::new(http.boxed()).with(
+        move |head| switch.load(Ordering::Relaxed) && is_grpc(head),
+        grpc.into_service(),
+    )
+}
+
+fn http_options(config: &Config) -> HttpServerOptions {
+    HttpServerOptions {
+        peer: PeerHeaders {
+            trace: true,
+            ..PeerHeaders::default()
+        },
+        via: Some(config.server_name.clone()),
+        ..HttpServerOptions::default()
+    }
+}
