@@ -175,7 +175,7 @@ fn describe_answer(destination: &ServerName, answer: &FederationError) -> String
 fn after_answer(answer: &FederationError) -> Option<String> {
     let next = match answer.errcode() {
         Some("M_UNAUTHORIZED") => {
-            "the signature was not taken: `comity keys ORIGIN` shows which keys the others see of --origin; --key must be one of them"
+            "the signature, or its destination, was not taken: `comity keys ORIGIN` shows which keys others see of --origin, `comity resolve` where the call arrives"
         }
         Some("M_FORBIDDEN") => {
             "--origin has to be a server that may ask this: one with a user in the room, say"

@@ -77,6 +77,7 @@ impl<'a> Sent<'a> {
             why: None,
             route: None,
             resolved: None,
+            chose: Duration::ZERO,
             notes: Arc::new(Notes::default()),
         };
 
@@ -87,6 +88,7 @@ impl<'a> Sent<'a> {
             told.route = route.ok();
         }
 
+        let choosing = Instant::now();
         let (transport, why) = self
             .transport(
                 destination,
@@ -95,6 +97,7 @@ impl<'a> Sent<'a> {
             )
             .await;
         told.why = why;
+        told.chose = choosing.elapsed();
         let observe = Observe::layer(Side::Client, told.notes.clone());
         let clocks = Clocks::layer(Side::Client);
         let stack = ServiceBuilder::new().layer(observe).layer(clocks);
@@ -235,6 +238,8 @@ struct Told {
     why: Option<String>,
     route: Option<Route>,
     resolved: Option<Duration>,
+    /// How long it took to learn what the server offers.
+    chose: Duration,
     notes: Arc<Notes>,
 }
 
@@ -271,6 +276,7 @@ impl Told {
                 "addresses": addresses,
                 "fallbacks": fallbacks.iter().map(|fell| json!({ "from": fell.from, "to": fell.to, "reason": fell.reason.name() })).collect::<Vec<_>>(),
                 "resolve_ms": self.resolved.map(ms),
+                "binding_ms": ms(self.chose),
                 "head_ms": to_head,
                 "total_ms": ms(total),
                 "wire_sent_bytes": sent,
@@ -305,10 +311,13 @@ impl Told {
                 fell.from, fell.reason, fell.to
             );
         }
-        let resolved = self.resolved.map_or(0.0, ms);
+        let (resolved, chose) = (self.resolved.map_or(0.0, ms), ms(self.chose));
         let head = to_head.map_or(String::new(), |head| format!("head after {head} ms, "));
         let total = ms(total);
-        let _ = writeln!(text, "< resolved in {resolved} ms, {head}{total} ms in all");
+        let _ = writeln!(
+            text,
+            "< resolved in {resolved} ms, binding found in {chose} ms, {head}{total} ms in all"
+        );
         let _ = writeln!(
             text,
             "< {sent} bytes sent, {received} received, TLS included"

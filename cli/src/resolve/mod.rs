@@ -275,9 +275,10 @@ impl Found {
             let part = |name: &str| server[name].as_str().unwrap_or("?").to_owned();
             let _ = writeln!(text, "  runs       {} {}", part("name"), part("version"));
         }
-        if let Some(keys) = &self.keys {
+        let keys = self.keys.as_ref().map(|keys| keys.lines("    "));
+        if let Some(lines) = keys.filter(|lines| !lines.is_empty()) {
             let _ = writeln!(text, "  key document:");
-            text.push_str(&keys.lines("    "));
+            text.push_str(&lines);
         }
         for tried in &self.bindings {
             let works = match &tried.fault {

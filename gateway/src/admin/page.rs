@@ -177,7 +177,7 @@ impl Page<'_> {
             ("Fallbacks", "to another binding", totals.fallbacks, true),
             (
                 "Refused",
-                "signature wrong",
+                "wrong signature or destination",
                 totals.authentication_failures,
                 true,
             ),
