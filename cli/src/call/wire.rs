@@ -286,7 +286,13 @@ impl Told {
             return;
         }
         let mut text = String::new();
-        let _ = writeln!(text, "> {} {} ({})", self.method, self.path, self.operation);
+        let _ = writeln!(
+            text,
+            "> {} {} ({})",
+            self.method,
+            Printable(&self.path),
+            self.operation
+        );
         if let Some((origin, key)) = &self.signed_by {
             let _ = writeln!(text, "> signed as {origin} by {key}");
         }
@@ -296,8 +302,8 @@ impl Told {
                 text,
                 "> to {} (Host {}, certificate for {})",
                 addresses.join(", "),
-                route.host,
-                route.certificate_name
+                Printable(&route.host),
+                Printable(&route.certificate_name)
             );
         }
         let _ = match &self.why {
@@ -322,6 +328,6 @@ impl Told {
             text,
             "< {sent} bytes sent, {received} received, TLS included"
         );
-        eprint!("{}", Printable(&text));
+        eprint!("{text}");
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn main(options: &Options) -> ExitCode {
     let shown = match run(options).await {
         Ok(found) => match json {
             true => put(&format!("{}\n", found.to_json(&options.name))),
-            false => put(&Printable(&found.text(&options.name)).to_string()),
+            false => put(&found.text(&options.name)),
         }
         .map(|()| found.faults.is_empty()),
         Err(failure) => Err(failure),
@@ -208,10 +208,10 @@ impl Found {
 pub(crate) fn verdict(faults: &[String], warnings: &[String]) -> String {
     let mut text = String::new();
     for fault in faults {
-        let _ = writeln!(text, "wrong: {fault}");
+        let _ = writeln!(text, "wrong: {}", Printable(fault));
     }
     for warning in warnings {
-        let _ = writeln!(text, "odd: {warning}");
+        let _ = writeln!(text, "odd: {}", Printable(warning));
     }
     if faults.is_empty() {
         text.push_str("nothing is wrong\n");

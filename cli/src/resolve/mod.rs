@@ -87,7 +87,7 @@ pub(crate) async fn main(options: &Options) -> ExitCode {
     };
     let text = match json {
         true => pretty(&found.to_json()) + "\n",
-        false => Printable(&found.text()).to_string(),
+        false => found.text(),
     };
     if let Err(failure) = put(&text) {
         return failure.report("resolve", json);
@@ -252,12 +252,12 @@ impl Found {
     fn text(&self) -> String {
         let mut text = format!("{}\n", self.explanation.server_name);
         for step in &self.explanation.steps {
-            let _ = writeln!(text, "  step {:<4}{}", step.number, step.asked);
+            let _ = writeln!(text, "  step {:<4}{}", step.number, Printable(&step.asked));
             for found in &step.found {
-                let _ = writeln!(text, "           {found}");
+                let _ = writeln!(text, "           {}", Printable(found));
             }
             if let Some(fault) = &step.fault {
-                let _ = writeln!(text, "           nothing: {fault}");
+                let _ = writeln!(text, "           nothing: {}", Printable(fault));
             }
         }
         if let Some(route) = &self.explanation.route {
@@ -273,7 +273,12 @@ impl Found {
         }
         if let Some(server) = self.version.as_ref().map(|version| &version["server"]) {
             let part = |name: &str| server[name].as_str().unwrap_or("?").to_owned();
-            let _ = writeln!(text, "  runs       {} {}", part("name"), part("version"));
+            let _ = writeln!(
+                text,
+                "  runs       {} {}",
+                Printable(&part("name")),
+                Printable(&part("version"))
+            );
         }
         let keys = self.keys.as_ref().map(|keys| keys.lines("    "));
         if let Some(lines) = keys.filter(|lines| !lines.is_empty()) {
@@ -282,7 +287,7 @@ impl Found {
         }
         for tried in &self.bindings {
             let works = match &tried.fault {
-                Some(fault) => format!("does not work: {fault}"),
+                Some(fault) => format!("does not work: {}", Printable(fault)),
                 None if tried.offer.binding == comity_grpc::BINDING => "works".to_owned(),
                 None => "is not known here".to_owned(),
             };
@@ -295,7 +300,7 @@ impl Found {
         }
         text.push_str(&verdict(&self.faults, &self.warnings));
         for next in &self.next {
-            let _ = writeln!(text, "next: {next}");
+            let _ = writeln!(text, "next: {}", Printable(next));
         }
         text
     }
@@ -316,11 +321,15 @@ impl Found {
             let names = certificate.names.join(", ");
             let issuer = certificate.issuer.as_deref().unwrap_or("nobody");
             let (from, until) = (Utc(certificate.not_before), Utc(certificate.not_after));
-            let _ = writeln!(text, "             certificate for {names}");
-            let _ = writeln!(text, "             by {issuer}, {from} to {until}");
+            let _ = writeln!(text, "             certificate for {}", Printable(&names));
+            let _ = writeln!(
+                text,
+                "             by {}, {from} to {until}",
+                Printable(issuer)
+            );
         }
         if let Some(fault) = &probe.fault {
-            let _ = writeln!(text, "             {fault}");
+            let _ = writeln!(text, "             {}", Printable(fault));
         }
     }
 

@@ -26,7 +26,7 @@ async fn a_good_server_is_told_step_by_step() {
         "ok, TLSv1.3, h2",
         "certificate for 127.0.0.1, hs2.test",
         "by The Test's Authority",
-        "runs       Test\\u001b[31m 1.2",
+        "runs       Test\\u001b[31m 1.2\\u000awrong: all",
         "key      ed25519:peer",
         "grpc/1, priority 10 (signed): works",
         "nothing is wrong",
@@ -34,6 +34,8 @@ async fn a_good_server_is_told_step_by_step() {
         assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
     }
     assert!(!ran.stdout.contains('\u{1b}'));
+    let forged = ran.stdout.lines().any(|line| line.starts_with("wrong"));
+    assert!(!forged, "{}", ran.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -300,7 +300,7 @@ impl api::Server for House {
         _: &CallContext,
         _: GetVersion,
     ) -> Result<GetVersionReply, FederationError> {
-        let text = Bytes::from_static(br#"{"name":"Test\u001b[31m","version":"1.2"}"#);
+        let text = Bytes::from_static(br#"{"name":"Test\u001b[31m","version":"1.2\nwrong: all"}"#);
         Ok(GetVersionReply {
             server: Some(Json::from_value(JsonValue::parse(text, 4096).unwrap())),
             extra: Members::new(),
