@@ -41,7 +41,7 @@ def a_gateway_that_is_told_to_end_first_finishes_the_transaction(pair):
     catch_a_transaction(pair, room)
     gateway = pair.hs1.gateway
     gateway.program.ask_to_end()
-    gateway.wait_until_it_takes_no_more_calls()
+    gateway.wait_until_it_drains()
     assert gateway.program.alive(), "it ended with a call in flight"
     pair.hs2.beside.release()
     gateway.stop()

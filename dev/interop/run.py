@@ -46,8 +46,8 @@ PARTS = [
         "one Synapse behind a gateway, the other without",
         topologies.one_behind_a_gateway,
         actions.ALL
-        + outages.ALL
         + [evidence.every_call_went_over_plain_https, evidence.every_signature_was_checked_and_none_was_wrong]
+        + outages.ALL
         + strangers.ALL,
     ),
     ("a gateway behind nginx", topologies.behind_nginx, behind_nginx.ALL),
