@@ -44,7 +44,7 @@ struct House {
 struct Running {
     child: Child,
     input: Option<ChildStdin>,
-    said: Receiver<Value>,
+    said: Receiver<String>,
     arrived: Vec<Value>,
 }
 
@@ -91,8 +91,7 @@ impl House {
         let (say, said) = channel();
         thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                let object = serde_json::from_str(&line).expect("each line is JSON");
-                if say.send(object).is_err() {
+                if say.send(line).is_err() {
                     return;
                 }
             }
@@ -111,19 +110,27 @@ impl House {
 
 impl Running {
     fn answer(&mut self) -> Value {
+        parsed(&self.raw_answer())
+    }
+
+    fn raw_answer(&mut self) -> String {
         loop {
-            let said = self.said.recv_timeout(PATIENCE).expect("an answer comes");
-            match said.get("arrived") {
+            let line = self.said.recv_timeout(PATIENCE).expect("an answer comes");
+            match parsed(&line).get("arrived") {
                 Some(event) => self.arrived.push(event.clone()),
-                None => return said,
+                None => return line,
             }
         }
     }
 
+    /// The line that answers a command.
+    fn raw(&mut self, line: &str) -> String {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+        self.raw_answer()
+    }
+
     fn ask(&mut self, line: &str) -> Value {
-        let input = self.input.as_mut().unwrap();
-        writeln!(input, "{line}").unwrap();
-        self.answer()
+        parsed(&self.raw(line))
     }
 
     #[track_caller]
@@ -148,7 +155,7 @@ impl Running {
                 .said
                 .recv_timeout(end.saturating_duration_since(Instant::now()))
             {
-                Ok(said) => self.arrived.push(said["arrived"].clone()),
+                Ok(said) => self.arrived.push(parsed(&said)["arrived"].clone()),
                 Err(RecvTimeoutError::Timeout) => panic!("{text:?} did not arrive"),
                 Err(RecvTimeoutError::Disconnected) => panic!("the server ended"),
             }
@@ -167,6 +174,10 @@ impl Running {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+fn parsed(line: &str) -> Value {
+    serde_json::from_str(line).expect("each line is JSON")
 }
 
 /// No server outlives its test.
@@ -210,6 +221,12 @@ fn two_servers_talk_and_one_that_is_killed_goes_on_where_it_was() {
         assert_eq!(joined["refused"], json!([]));
         rooms.push(room);
     }
+    // What turns a line around on a terminal, or ends it there.
+    let odd = "\u{202e}odd\u{9b}31m.";
+    one.order(&format!("send alice {} {odd}", rooms[0]));
+    two.hears(&rooms[0], odd);
+    let shown = two.raw(&format!("read {} 1", rooms[0]));
+    assert!(!shown.contains(['\u{202e}', '\u{9b}']), "{shown:?}");
     for room in &rooms {
         let sent = one.order(&format!("send alice {room}   hello  Bob "));
         assert_eq!(sent["servers"], json!({ houses[1].name(): "taken" }));

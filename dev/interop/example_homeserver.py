@@ -348,7 +348,7 @@ def what_is_allowed_is_judged_alike(pair):
         assert refused(lambda: pair.bob.join(room, via=pair.ours.server_name))
 
 
-@over("send")
+@over("get_missing_events")
 def ours_is_killed_and_keeps_everything_and_catches_up(pair):
     rooms = pair.rooms_of_both()
     invited = pair.bob.create_room("Private", preset="private_chat")
@@ -358,10 +358,15 @@ def ours_is_killed_and_keeps_everything_and_catches_up(pair):
     before = {room: (pair.ours.state(room), pair.ours.bodies(room)) for room in rooms}
 
     pair.ours.program.kill()
-    missed = {room: [pair.word("missed ") for _ in range(MISSED)] for room in rooms}
+    # In a room of Synapse's of version 11, and in one of ours of version 12.
+    missed = {room: [pair.word("missed ") for _ in range(MISSED)] for room in rooms[1:3]}
     for room, texts in missed.items():
         for text in texts:
             pair.bob.say(room, text)
+    # So that it forgets what it would have sent: of each room it sends the latest event, and ours has to ask for the others.
+    pair.synapse.stop()
+    pair.synapse.start_again()
+    pair.synapse.wait()
     pair.ours.start()
 
     for room, (state, bodies) in before.items():
@@ -370,8 +375,9 @@ def ours_is_killed_and_keeps_everything_and_catches_up(pair):
         assert pair.ours.bodies(room)[: len(bodies)] == bodies, room
     assert [invitation["room_id"] for invitation in pair.ours.do("invitations", "alice")] == [invited]
     assert pair.bob.get(f"/v3/profile/{quote(pair.alice.id)}")["displayname"] == "Alice of ours"
-    for room, texts in missed.items():
+    for room in rooms:
         pair.talk(room)
+        texts = missed.get(room, [])
         bodies = pair.ours.bodies(room)
         assert [body for body in bodies if body in texts] == texts, bodies
     pair.ours.do("join", "alice", invited)

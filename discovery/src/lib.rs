@@ -16,6 +16,21 @@
 //! That a document is missing, or not valid, is no error: steps 4 to 6 follow. That no DNS server answers about an SRV record is one, unless an
 //! answer is still known. Redirections stay on `https`. Nothing on the way is connected to unless the connector's guard permits its address.
 //!
+//! ```no_run
+//! use comity_core::transport::Resolve;
+//! use comity_discovery::{Discovery, DiscoveryOptions};
+//! use comity_net::{ClientTls, Connector, Protocol};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let connector = Connector::new(ClientTls::system()?);
+//! let discovery = Discovery::new(connector.clone(), DiscoveryOptions::default())?;
+//! let route = discovery.resolve(&"matrix.org".parse()?).await?;
+//! let connected = connector.connect(&route, Protocol::default()).await?;
+//! println!("{} as {}", connected.info.peer(), route.certificate_name);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Limits
 //!
 //! | what | default | setting |

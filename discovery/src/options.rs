@@ -103,3 +103,8 @@ impl fmt::Debug for DiscoveryOptions {
 pub(crate) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+/// Whether what was learned at a time, and counts until another, counts now. Not if the clock was set back since: it would count for too long.
+pub(crate) fn counts(at: i64, until: i64, now: i64) -> bool {
+    (at..until).contains(&now)
+}

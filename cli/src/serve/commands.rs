@@ -15,6 +15,7 @@ use comity_homeserver::{
 use serde_json::{Value, json};
 
 use super::{control::shown, stack::Stack};
+use crate::failure::chain;
 
 const HELP: &[(&str, &str)] = &[
     ("user NAME [DISPLAY NAME]", "adds a user of this server"),
@@ -439,7 +440,7 @@ fn sent_as(event_id: &str, deliveries: &[Delivered]) -> Value {
                 Some((_, why)) => format!("refused: {why}"),
                 None => "taken".to_owned(),
             },
-            Err(error) => super::chain(error),
+            Err(error) => chain(error),
         };
         (delivered.server.to_string(), json!(said))
     });

@@ -10,7 +10,8 @@ use comity_homeserver::{Arrival, Event};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 
-use super::{chain, commands::Command, stack::Stack};
+use super::{commands::Command, stack::Stack};
+use crate::{failure::chain, printable::JsonText};
 
 /// Lines that wait while a command is carried out; more wait in the pipe.
 const WAITING: usize = 16;
@@ -73,8 +74,10 @@ async fn obey(stack: &Stack, line: &str) -> Option<Value> {
 }
 
 fn say(mut output: &io::Stdout, object: &Value) {
+    // What others wrote may end up on a terminal.
+    let text = object.to_string();
     // Nobody may be reading any more, and the server goes on.
-    let _ = writeln!(output, "{object}").and_then(|()| output.flush());
+    let _ = writeln!(output, "{}", JsonText(&text)).and_then(|()| output.flush());
 }
 
 fn shown_in(arrival: &Arrival) -> Value {

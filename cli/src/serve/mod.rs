@@ -13,6 +13,7 @@ use clap::Args;
 use comity_core::{ServerName, transport::ConnectTo};
 use comity_homeserver::Storage;
 
+use crate::{failure::chain, printable::Printable};
 use stack::Stack;
 
 /// What `comity serve` can be told.
@@ -83,7 +84,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("comity serve: {}", chain(&*error));
+            eprintln!("comity serve: {}", Printable(&chain(&*error)));
             ExitCode::FAILURE
         }
     }
@@ -98,17 +99,6 @@ fn log_to_stderr() {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .init();
-}
-
-/// An error and what is behind it, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 async fn run(options: &Options) -> Result<(), Box<dyn Error>> {

@@ -11,8 +11,8 @@ use comity_core::{
     },
     error::TransportError,
     layers::{
-        Acl, Backoff, BackoffOptions, Clocks, Fallback, Fallbacks, Flow, Idempotency,
-        MemoryAnswers, Permits, RunToEnd, Side, Trace,
+        Acl, Backoff, BackoffOptions, Clocks, Fallback, Fallbacks, Flow, Idempotency, Permits,
+        RunToEnd, Side, Trace,
     },
     transport::{ConnectTo, Offer, Resolve, Route, Select, SelectOptions, Transport},
 };
@@ -66,7 +66,8 @@ impl Stack {
             connect_to: None,
             priority: 0,
         }])?;
-        let store = Store::open(options.data.join("keys.redb"))?;
+        // Other servers' keys, and answers for who asks again.
+        let store = Store::open(options.data.join("comity.redb"))?;
         let ring = KeyRing::new(network.key_fetcher(), KeyRingOptions::default())
             .with_own(published.clone())
             .with_store(store.keys());
@@ -81,7 +82,7 @@ impl Stack {
         let homeserver = Homeserver::new(name.clone(), key.clone(), client.clone(), ring.clone())
             .stored_in(storage)?;
         let notary = Notary::new(published, KeyRing::clone(&ring), NotaryOptions::default());
-        let service = service(&homeserver, notary, ring, &backoff);
+        let service = service(&homeserver, notary, ring, &backoff, &store);
         let listener = Listener::bind(options.listen, ListenerOptions::with_tls(tls)).await;
         let listener = listener.map_err(|error| format!("{}: {error}", options.listen))?;
         let address = listener.local_addr();
@@ -231,6 +232,7 @@ fn service(
     notary: Notary,
     ring: Arc<KeyRing>,
     backoff: &Backoff,
+    store: &Store,
 ) -> CallService {
     let authenticator = XMatrixAuthenticator::new(homeserver.name().clone(), ring);
     let homeserver = Arc::new(homeserver.clone());
@@ -253,8 +255,7 @@ fn service(
                 .layer(backoff.arrivals())
                 .layer(Acl::layer(homeserver))
                 .layer(RunToEnd::layer(AT_ONCE))
-                // In memory: after a restart, a transaction that comes again finds its events in their rooms.
-                .layer(Idempotency::layer(Arc::new(MemoryAnswers::default()))),
+                .layer(Idempotency::layer(store.answers())),
         )
 }
 

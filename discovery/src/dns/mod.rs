@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::{
     DiscoveryError, DiscoveryOptions,
     flights::{Flights, Limits, Turns},
-    options::ms,
+    options::{counts, ms},
 };
 pub(crate) use srv::{Service, random};
 use wire::{Found, Told, Wire};
@@ -54,6 +54,8 @@ pub(crate) struct Known {
     pub(crate) alias: Option<String>,
     /// The TTL that was told, in seconds.
     pub(crate) ttl: u32,
+    /// When it was asked for.
+    at: i64,
     /// When it is asked for again.
     pub(crate) until: i64,
     /// Why there is no newer answer, if this one outlived its TTL.
@@ -144,7 +146,7 @@ impl Names {
         };
         let before = self.0.known.get(&question).await;
         match before {
-            Some(known) if self.0.now() < known.until => Ok(known),
+            Some(known) if counts(known.at, known.until, self.0.now()) => Ok(known),
             before => {
                 let inner = Arc::clone(&self.0);
                 let asked = question.clone();
@@ -170,7 +172,7 @@ impl Inner {
     ) -> Result<Arc<Known>, TransportError> {
         // Another flight may have landed since the caller looked.
         if let Some(known) = self.known.get(&question).await
-            && self.now() < known.until
+            && counts(known.at, known.until, self.now())
         {
             return Ok(known);
         }
@@ -202,11 +204,13 @@ impl Inner {
                 Answer::Absent(absence)
             }
         };
-        let until = self.now().saturating_add(ms(ttl));
+        let at = self.now();
+        let until = at.saturating_add(ms(ttl));
         Known {
             answer,
             alias: told.alias,
             ttl: told.ttl,
+            at,
             until,
             stale: None,
             serves_until: until.saturating_add(ms(self.options.dns_stale)),
@@ -227,6 +231,7 @@ impl Inner {
                     answer: known.answer.clone(),
                     alias: known.alias.clone(),
                     ttl: known.ttl,
+                    at: now,
                     until: now.saturating_add(ms(STALE)).min(known.serves_until),
                     stale: Some(why),
                     serves_until: known.serves_until,
@@ -237,6 +242,7 @@ impl Inner {
                 answer: Answer::Failed(why),
                 alias: None,
                 ttl: 0,
+                at: now,
                 until: now.saturating_add(ms(least * 2_u32.pow(failures.min(8))).min(ms(most))),
                 stale: None,
                 serves_until: now,

@@ -64,6 +64,12 @@ mod tests {
     }
 
     #[test]
+    fn of_two_members_the_first_never_counts() {
+        let twice = read(r#"{"m.server":"a.b","m.server":"c.d"}"#);
+        assert!(twice.is_err() || twice.unwrap().server == "c.d");
+    }
+
+    #[test]
     fn anything_else_is_not_valid() {
         for text in [
             "",

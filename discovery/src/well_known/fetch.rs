@@ -5,7 +5,7 @@ use std::{net::IpAddr, net::SocketAddr, time::Duration};
 use bytes::{Bytes, BytesMut};
 use comity_core::{ServerName, error::TransportError, error::TransportErrorKind, transport::Route};
 use comity_net::{Body, Connector, Pool, PoolOptions, Protocol, Url, body};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 
 use super::{Document, Fault, lifetime};
@@ -130,9 +130,9 @@ impl Fetch {
         let route = self.route(url.server()).await?;
         let mut request = Request::new(body::empty());
         *request.uri_mut() = url.target().clone();
-        let headers: &mut HeaderMap = request.headers_mut();
-        headers.insert(header::USER_AGENT, self.options.user_agent.clone());
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let agent = self.options.user_agent.clone();
+        // No `Accept`: the document's type is ignored, so no server has to think about it.
+        request.headers_mut().insert(header::USER_AGENT, agent);
         Ok(self.pool.send(&route, request).await?)
     }
 

@@ -18,7 +18,7 @@ use crate::{
     DiscoveryOptions,
     dns::Names,
     flights::{Flight, Flights, Limits, Turns},
-    options::ms,
+    options::{counts, ms},
 };
 pub(crate) use document::Document;
 use fetch::{Fetch, Fetched, Missing};
@@ -90,7 +90,7 @@ impl WellKnown {
         let key: Arc<str> = host.as_str().to_ascii_lowercase().into();
         let before = self.0.known.get(&key).await;
         match before {
-            Some(known) if now < known.until => {
+            Some(known) if counts(known.at, known.until, now) => {
                 if known.found.is_ok() && now >= known.refresh_from {
                     // In the background. If too many are under way, a later call tries again.
                     let _ = self.look(host, &key, Some(Arc::clone(&known)));
@@ -202,10 +202,14 @@ impl Inner {
         let age = ms(lifetime::error_age(failures, was_valid, &self.options));
         match before {
             // It was to be refreshed; what there is counts on.
-            Some(known) if known.found.is_ok() && now < known.until && fault.temporary => Known {
-                refresh_from: now.saturating_add(age),
-                ..known.clone()
-            },
+            Some(known)
+                if known.found.is_ok() && counts(known.at, known.until, now) && fault.temporary =>
+            {
+                Known {
+                    refresh_from: now.saturating_add(age),
+                    ..known.clone()
+                }
+            }
             _ => Known {
                 found: Err(fault),
                 hops: Arc::default(),

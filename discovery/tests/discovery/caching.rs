@@ -134,7 +134,7 @@ async fn an_old_answer_serves_for_a_day_while_no_server_answers() {
     world
         .dns
         .srv("_matrix-fed._tcp.a.test", &[(1, 1, 7, "a.test")]);
-    let discovery = world.discovery();
+    let discovery = Discovery::new(world.connector(), world.impatient()).unwrap();
     let first = resolve(&discovery, "a.test").await.unwrap();
     for say in [Say::ServFail, Say::Silence] {
         world.dns.say_to_all(Some(say));
@@ -197,7 +197,7 @@ async fn a_question_that_nobody_waits_for_any_more_is_answered_all_the_same() {
     let discovery = world.discovery();
     let first = tokio::time::timeout(Duration::from_millis(50), resolve(&discovery, "a.test:1"));
     assert!(first.await.is_err());
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
     world.dns.say_to_all(Some(Say::ServFail));
     assert!(resolve(&discovery, "a.test:1").await.is_ok());
     assert_eq!(world.dns.asked("a.test", A), 1);
@@ -208,7 +208,7 @@ async fn there_is_a_limit_to_what_is_under_way_and_it_is_named() {
     let world = world_with(60).await;
     let options = DiscoveryOptions {
         max_lookups: 2,
-        ..world.options()
+        ..world.impatient()
     };
     let discovery = Discovery::new(world.connector(), options).unwrap();
     resolve(&discovery, "a.test:1").await.unwrap();
@@ -258,4 +258,16 @@ async fn no_more_answers_are_kept_than_the_capacity() {
         "{}",
         world.dns.asked_in_all()
     );
+}
+
+#[tokio::test]
+async fn what_was_learned_before_the_clock_was_set_back_is_asked_for_again() {
+    let world = world_with(3600).await;
+    let discovery = world.discovery();
+    asked(&world, &discovery).await;
+    world.clock.set_back(Duration::from_secs(1_000_000));
+    assert_eq!(asked(&world, &discovery).await, 2);
+    assert_eq!(asked(&world, &discovery).await, 2);
+    world.clock.pass_secs(3600);
+    assert_eq!(asked(&world, &discovery).await, 3);
 }

@@ -26,12 +26,7 @@ async fn a_thousand_servers_are_found_at_once() {
             .dns
             .srv(&format!("_matrix-fed._tcp.{name}"), &[(1, 1, 7, &target)]);
     }
-    let options = DiscoveryOptions {
-        dns_timeout: Duration::from_secs(5),
-        well_known_timeout: Duration::from_secs(10),
-        ..world.options()
-    };
-    let discovery = Discovery::new(world.connector(), options).unwrap();
+    let discovery = world.discovery();
     let all = join_all(names.iter().map(|name| resolve(&discovery, name))).await;
     for (name, route) in names.iter().zip(all) {
         let route = route.unwrap();
@@ -68,7 +63,7 @@ async fn a_document_that_could_not_be_asked_for_is_not_taken_for_absent() {
     world.web.delegates("a.test", "192.0.2.1", &[]);
     let options = DiscoveryOptions {
         dns_at_once: 2,
-        ..world.options()
+        ..world.impatient()
     };
     let discovery = Discovery::new(world.connector(), options).unwrap();
     // All turns are taken by a name whose server is silent.

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use comity_core::error::{Delivery, TransportErrorKind};
-use comity_discovery::Discovery;
+use comity_discovery::{Discovery, DiscoveryOptions, Dns};
 use comity_net::{AddressGuard, Connector, Pool, PoolOptions, body};
 use futures_util::stream;
 use hickory_proto::rr::RecordType;
@@ -284,7 +284,7 @@ async fn a_body_without_end_is_left_at_the_limit() {
         resolve(&world.discovery(), "evil.test").await.unwrap().host,
         "evil.test"
     );
-    assert!(began.elapsed() < Duration::from_secs(2));
+    assert!(began.elapsed() < Duration::from_secs(10));
     // What lies in buffers of sockets on the way is not ours.
     assert!(sent.load(Ordering::SeqCst) < 32 << 20, "{sent:?}");
     // Announced, it is not begun.
@@ -333,15 +333,11 @@ async fn who_drips_or_says_nothing_is_not_waited_for() {
         .web
         .well_known("evil.test", move || Response::new(body()));
     let began = Instant::now();
-    let explained = world
-        .discovery()
-        .explain(&"evil.test".parse().unwrap())
-        .await;
+    let discovery = || Discovery::new(world.connector(), world.impatient()).unwrap();
+    let explained = discovery().explain(&"evil.test".parse().unwrap()).await;
     let took = began.elapsed();
-    assert!(
-        took > Duration::from_millis(2_000) && took < Duration::from_millis(4_000),
-        "{took:?}"
-    );
+    assert!(took > Duration::from_millis(1_400), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     let fault = explained.steps[0].fault.as_ref().unwrap();
     assert!(fault.contains("well_known_timeout"), "{fault}");
     assert_eq!(explained.route.unwrap().host, "evil.test");
@@ -349,13 +345,13 @@ async fn who_drips_or_says_nothing_is_not_waited_for() {
     world.web.pause(Duration::from_secs(60));
     let began = Instant::now();
     assert_eq!(
-        resolve(&world.discovery(), "evil.test").await.unwrap().host,
+        resolve(&discovery(), "evil.test").await.unwrap().host,
         "evil.test"
     );
-    assert!(began.elapsed() < Duration::from_millis(4_000));
+    assert!(began.elapsed() < Duration::from_secs(10));
     // TCP alone.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut options = world.options();
+    let mut options = world.impatient();
     options.well_known_port = silent.local_addr().unwrap().port();
     let discovery = Discovery::new(world.connector(), options).unwrap();
     let began = Instant::now();
@@ -363,7 +359,7 @@ async fn who_drips_or_says_nothing_is_not_waited_for() {
         resolve(&discovery, "evil.test").await.unwrap().host,
         "evil.test"
     );
-    assert!(began.elapsed() < Duration::from_millis(4_000));
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
@@ -471,4 +467,41 @@ async fn answers_about_another_name_are_not_taken() {
         .say("evil.test", RecordType::AAAA, Say::NoData(60));
     assert!(resolve(&world.discovery(), "evil.test:1").await.is_err());
     assert!(resolve(&world.discovery(), "victim.test:1").await.is_err());
+}
+
+#[tokio::test]
+async fn garbage_for_an_answer_is_no_answer() {
+    let world = World::new(&[]).await;
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let options = DiscoveryOptions {
+        dns: Dns::Servers(vec![socket.local_addr().unwrap()]),
+        ..world.impatient()
+    };
+    let discovery = Discovery::new(world.connector(), options).unwrap();
+    let garbled = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&garbled);
+    tokio::spawn(async move {
+        let mut question = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut question).await {
+            let question = &question[..length];
+            let mut answer = question.to_vec();
+            // By turns: the question itself, half of it, an answer that promises a thousand records, another's answer, nothing but bytes.
+            match counter.fetch_add(1, Ordering::SeqCst) % 5 {
+                0 => {}
+                1 => answer.truncate(length / 2),
+                2 => answer[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0x03, 0xe8]),
+                3 => {
+                    answer[0] ^= 0xff;
+                    answer[2] |= 0x80;
+                }
+                _ => answer = vec![0xff; 512],
+            }
+            let _ = socket.send_to(&answer, from).await;
+        }
+    });
+    for server in ["a.test:1", "b.test:1", "c.test", "d.test"] {
+        let error = resolve(&discovery, server).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Resolve, "{server}");
+    }
+    assert!(garbled.load(Ordering::SeqCst) >= 5);
 }

@@ -180,3 +180,12 @@ async fn many_who_ask_at_once_cause_one_request_which_outlives_who_began_it() {
     );
     assert_eq!(world.web.arrived().len(), 1);
 }
+
+#[tokio::test]
+async fn a_document_from_before_the_clock_was_set_back_is_asked_for_again() {
+    let (world, discovery) = world_with(&[("cache-control", "max-age=36000")]).await;
+    host(&discovery).await;
+    world.clock.set_back(Duration::from_secs(1_000_000));
+    world.web.delegates("a.test", "192.0.2.2", &[]);
+    assert_eq!(host(&discovery).await, "192.0.2.2");
+}

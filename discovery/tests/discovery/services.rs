@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use comity_core::error::TransportErrorKind;
+use comity_discovery::{Discovery, DiscoveryError, DiscoveryOptions, Dns};
 use comity_net::{Pool, PoolOptions, body};
 use hickory_proto::rr::RecordType;
 use http::Request;
@@ -142,7 +143,8 @@ async fn no_answer_about_a_service_is_an_error() {
     ] {
         let world = bare().await;
         world.dns.say(service, RecordType::SRV, say);
-        let error = resolve(&world.discovery(), "a.test").await.unwrap_err();
+        let discovery = Discovery::new(world.connector(), world.impatient()).unwrap();
+        let error = resolve(&discovery, "a.test").await.unwrap_err();
         assert_eq!(error.kind(), TransportErrorKind::Resolve);
         assert!(error.message().contains(service), "{error}");
     }
@@ -250,15 +252,12 @@ async fn names_of_onion_services_are_not_asked_about() {
 #[tokio::test]
 async fn without_a_server_to_ask_there_is_no_discovery() {
     let world = World::new(&[]).await;
-    let options = comity_discovery::DiscoveryOptions {
-        dns: comity_discovery::Dns::Servers(Vec::new()),
+    let options = DiscoveryOptions {
+        dns: Dns::Servers(Vec::new()),
         ..world.options()
     };
-    let outcome = comity_discovery::Discovery::new(world.connector(), options);
-    assert!(matches!(
-        outcome,
-        Err(comity_discovery::DiscoveryError::NoNameServer)
-    ));
+    let outcome = Discovery::new(world.connector(), options);
+    assert!(matches!(outcome, Err(DiscoveryError::NoNameServer)));
 }
 
 #[tokio::test]
@@ -269,11 +268,11 @@ async fn of_two_servers_one_may_be_silent() {
         vec![silent.local_addr().unwrap(), world.dns.address],
         vec![world.dns.address, silent.local_addr().unwrap()],
     ] {
-        let options = comity_discovery::DiscoveryOptions {
-            dns: comity_discovery::Dns::Servers(servers),
+        let options = DiscoveryOptions {
+            dns: Dns::Servers(servers),
             ..world.options()
         };
-        let discovery = comity_discovery::Discovery::new(world.connector(), options).unwrap();
+        let discovery = Discovery::new(world.connector(), options).unwrap();
         assert!(resolve(&discovery, "a.test").await.is_ok());
     }
 }

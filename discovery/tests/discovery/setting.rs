@@ -43,6 +43,11 @@ impl Clock {
         self.0.fetch_add(ms, Ordering::SeqCst);
     }
 
+    pub fn set_back(&self, by: Duration) {
+        let ms = i64::try_from(by.as_millis()).unwrap();
+        self.0.fetch_sub(ms, Ordering::SeqCst);
+    }
+
     pub fn pass_secs(&self, secs: u64) {
         self.pass(Duration::from_secs(secs));
     }
@@ -76,9 +81,9 @@ impl World {
         let clock = self.clock.clone();
         DiscoveryOptions {
             dns: comity_discovery::Dns::Servers(vec![self.dns.address]),
-            dns_timeout: Duration::from_millis(1_000),
+            dns_timeout: Duration::from_secs(10),
             well_known_port: self.web.address.port(),
-            well_known_timeout: Duration::from_millis(2_500),
+            well_known_timeout: Duration::from_secs(20),
             now: Arc::new(move || clock.now()),
             ..DiscoveryOptions::default()
         }
@@ -86,6 +91,15 @@ impl World {
 
     pub fn discovery(&self) -> Discovery {
         Discovery::new(self.connector(), self.options()).unwrap()
+    }
+
+    /// Options for a test that waits for time to run out.
+    pub fn impatient(&self) -> DiscoveryOptions {
+        DiscoveryOptions {
+            dns_timeout: Duration::from_millis(500),
+            well_known_timeout: Duration::from_millis(1_500),
+            ..self.options()
+        }
     }
 }
 

@@ -11,9 +11,10 @@ use comity_core::{
     json::Members,
 };
 use ruma_common::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma_events::StateEventType;
 
 use crate::{
-    ActionError, Draft, Homeserver, Refused, Sent,
+    ActionError, Draft, Event, Homeserver, Refused, Room, Sent,
     homeserver::lock,
     storage::{put_invitation, remove_invitation},
 };
@@ -100,6 +101,23 @@ impl Invitations {
         let place = oldest.map(|(place, _)| place.clone())?;
         self.kept.remove(&place);
         Some(place)
+    }
+}
+
+impl Room {
+    /// The state that an invited user is shown (SS "Inviting to a room"): what names the room, the create event first.
+    pub(crate) fn invite_state(&self) -> Vec<Arc<Event>> {
+        const SHOWN: [StateEventType; 7] = [
+            StateEventType::RoomCreate,
+            StateEventType::RoomJoinRules,
+            StateEventType::RoomName,
+            StateEventType::RoomTopic,
+            StateEventType::RoomAvatar,
+            StateEventType::RoomCanonicalAlias,
+            StateEventType::RoomEncryption,
+        ];
+        let shown = SHOWN.iter().filter_map(|kind| self.state().get(kind, ""));
+        shown.cloned().collect()
     }
 }
 

@@ -57,6 +57,7 @@
 //! - The client-server API, and what only clients see: redactions are events like others and remove nothing.
 //! - Storage of media files, which are in memory and end with the process; of state, which is worked out anew at the start; and of less than
 //!   everything: a room is kept whole, in memory too.
+//! - A limit on the events of a room: whoever may send into one may fill memory and disk.
 //! - Retries: a server that could not be reached is not tried again. It asks for what it missed when it gets the next event.
 //! - Restricted joins on the resident's side, knocking on the caller's, third-party invites, spaces, thumbnails, logins by OpenID.
 //! - EDUs: presence, typing, receipts and device messages are taken and lost, and none are sent. So nobody learns that a list of devices has

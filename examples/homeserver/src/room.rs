@@ -6,7 +6,7 @@ use std::{
 };
 
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, RoomId};
-use ruma_events::{StateEventType, TimelineEventType};
+use ruma_events::TimelineEventType;
 
 use crate::{
     Event, State, Unauthorized, UnreadableEvent, Version,
@@ -485,20 +485,5 @@ impl Room {
             [one] => Ok(one.clone()),
             _ => Ok(resolve(&self.version, &states, find)?),
         }
-    }
-
-    /// The state that an invited user is shown (SS "Inviting to a room"): what names the room, the create event first.
-    pub(crate) fn invite_state(&self) -> Vec<Arc<Event>> {
-        const SHOWN: [StateEventType; 7] = [
-            StateEventType::RoomCreate,
-            StateEventType::RoomJoinRules,
-            StateEventType::RoomName,
-            StateEventType::RoomTopic,
-            StateEventType::RoomAvatar,
-            StateEventType::RoomCanonicalAlias,
-            StateEventType::RoomEncryption,
-        ];
-        let shown = SHOWN.iter().filter_map(|kind| self.state.get(kind, ""));
-        shown.cloned().collect()
     }
 }

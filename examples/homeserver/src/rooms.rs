@@ -76,7 +76,8 @@ fn page(
     let limit = limit.filter(|limit| *limit > 0).unwrap_or(MAX_PUBLISHED);
     let limit = limit.min(MAX_PUBLISHED);
     let begin: usize = match since {
-        None => 0,
+        // Servers in use write the beginning so.
+        None | Some("") => 0,
         Some(since) => since
             .parse()
             .map_err(|_| FederationError::invalid_param("`since` is of no earlier answer"))?,

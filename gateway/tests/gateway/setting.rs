@@ -220,8 +220,10 @@ impl Authority {
 
     /// Chain and key, PEM.
     pub fn certificate(&self, name: &str) -> (String, String) {
+        let name: ServerName = name.parse().unwrap();
+        let host = name.host();
         let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();
         (leaf.pem(), key.serialize_pem())
     }

@@ -92,9 +92,10 @@ impl Activity {
         self.in_flight.load(Ordering::Relaxed) > 0
     }
 
-    /// Since when it has no request; not of one that has, or that goes already.
+    /// Since when it has no request; not of one that has, that is still sending the end of a reply, or that goes already.
     pub(super) fn idle_since(&self) -> Option<Instant> {
-        if self.is_busy() || self.dismissed.load(Ordering::Relaxed) {
+        let sending = self.stalled_since.load(Ordering::Relaxed) > 0;
+        if self.is_busy() || sending || self.dismissed.load(Ordering::Relaxed) {
             return None;
         }
         let since = Duration::from_micros(self.idle_since.load(Ordering::Relaxed));

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use comity_core::transport::Route;
 use comity_net::{
-    AddressGuard, Connector, HttpService, ListenerOptions, Pool, PoolOptions, Protocol, body,
+    AddressGuard, ConnectionInfo, Connector, HttpService, ListenerOptions, Pool, PoolOptions,
+    Protocol, body,
 };
 use futures_util::future::join_all;
 use http::Response;
@@ -83,6 +85,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
@@ -108,11 +111,11 @@ async fn rude(address: SocketAddr) -> TcpStream {
     tcp
 }
 
-/// The codes of RST_STREAM frames, how many each, and that of GOAWAY, until the server says no more for a while.
+/// The codes of RST_STREAM frames, how many each, and that of GOAWAY, until the server closes or says no more for a while.
 async fn codes(tcp: &mut (impl AsyncReadExt + Unpin)) -> (usize, Option<u32>) {
     let (mut refused, mut goaway) = (0, None);
     let mut head = [0; 9];
-    while let Ok(Ok(_)) = timeout(Duration::from_millis(500), tcp.read_exact(&mut head)).await {
+    while let Ok(Ok(_)) = timeout(Duration::from_secs(5), tcp.read_exact(&mut head)).await {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         let mut payload = vec![0; length];
         if tcp.read_exact(&mut payload).await.is_err() {
@@ -177,6 +180,67 @@ async fn ten_thousand_streams_that_are_reset_at_once_are_cut_off() {
 }
 
 #[tokio::test]
+async fn a_head_without_end_is_cut_off() {
+    let count = Count::default();
+    let serving = Serving::start(ListenerOptions::default(), hangs(&count)).await;
+    // Neither empty pieces nor full ones (CVE-2024-27316).
+    let field = [&[0, 1, b'x', 0x7f, 0xfb, 0x7e][..], &[b'y'; 16_384 - 6]].concat();
+    for piece in [&[][..], &field] {
+        let (mut read, mut write) = rude(serving.address).await.into_split();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let sending = Arc::clone(&sent);
+        let open = frame(HEADERS, 0, 1, &[0x82, 0x86, 0x84, 0x41, 1, b'x']);
+        let more = frame(CONTINUATION, 0, 1, piece);
+        let writing = tokio::spawn(async move {
+            let mut next = write.write_all(&open).await;
+            while next.is_ok() {
+                sending.fetch_add(more.len(), Ordering::SeqCst);
+                next = write.write_all(&more).await;
+            }
+        });
+        let (_, goaway) = codes(&mut read).await;
+        assert!(goaway.is_some());
+        drop(read);
+        timeout(Duration::from_secs(5), writing)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(sent.load(Ordering::SeqCst) < 16 << 20, "{sent:?}");
+        assert_eq!(count.most(), 0);
+    }
+    assert_serves(&serving).await;
+}
+
+#[tokio::test]
+async fn who_still_reads_the_end_of_a_reply_does_not_make_room() {
+    let options = ListenerOptions {
+        max_connections: 1,
+        ..ListenerOptions::default()
+    };
+    const LENGTH: usize = 32 << 20;
+    let large = service(|_| async { Response::new(body::full(vec![b'x'; LENGTH])) });
+    let serving = Serving::start(options, large).await;
+    let mut slow = TcpStream::connect(serving.address).await.unwrap();
+    write(
+        &mut slow,
+        "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    read_head(&mut slow).await;
+    let mut waiting = TcpStream::connect(serving.address).await.unwrap();
+    write(&mut waiting, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    // hyper has the whole reply already, so that its request is done with.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let mut read = Vec::new();
+    timeout(Duration::from_secs(5), slow.read_to_end(&mut read))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(read.len(), LENGTH);
+    assert!(read_head(&mut waiting).await.contains("200 OK"));
+}
+
+#[tokio::test]
 async fn ten_thousand_calls_to_one_server_wait_for_their_turn() {
     let count = Count::default();
     let counting = count.clone();
@@ -204,6 +268,41 @@ async fn ten_thousand_calls_to_one_server_wait_for_their_turn() {
 }
 
 #[tokio::test]
+async fn ten_thousand_calls_to_many_servers_take_a_connection_each_and_let_go_of_them() {
+    const SERVERS: usize = 200;
+    let (count, connections) = (Count::default(), Count::default());
+    let (counting, connected) = (count.clone(), connections.clone());
+    let answering = service(move |request| {
+        let info = request.extensions().get::<Arc<ConnectionInfo>>().unwrap();
+        info.state_or_insert_with(|| connected.enter());
+        let guard = counting.enter();
+        async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(guard);
+            Response::new(body::full("done"))
+        }
+    });
+    let serving = Serving::start(ListenerOptions::default(), answering).await;
+    let connector =
+        Connector::danger_without_tls().with_guard(AddressGuard::default().allow_loopback());
+    let options = PoolOptions::default()
+        .with_protocol(Protocol::Http2)
+        .with_idle_timeout(Duration::from_millis(500));
+    let pool = Pool::new(connector, options);
+    let routes: Vec<_> = (0..SERVERS)
+        .map(|number| Route {
+            host: format!("hs{number}.test"),
+            ..serving.route()
+        })
+        .collect();
+    let calls = (0..MANY).map(|number| ask(&pool, &routes[number % SERVERS], "/"));
+    let answers = join_all(calls).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(connections.most(), SERVERS);
+    eventually("the connections are closed", || connections.now() == 0).await;
+}
+
+#[tokio::test]
 async fn idle_connections_make_room_when_a_listener_is_full() {
     let options = ListenerOptions {
         max_connections: 32,
@@ -217,7 +316,7 @@ async fn idle_connections_make_room_when_a_listener_is_full() {
     eventually("the request is there", || count.now() == 1).await;
     // The others say nothing, or no more: over either version, before and behind a request.
     let mut idle = Vec::new();
-    for number in 0..100 {
+    for number in 0..60 {
         let mut tcp = TcpStream::connect(serving.address).await.unwrap();
         match number % 4 {
             0 => {}
@@ -254,7 +353,7 @@ async fn who_has_just_come_does_not_make_room() {
     let mut first = TcpStream::connect(serving.address).await.unwrap();
     let mut second = TcpStream::connect(serving.address).await.unwrap();
     write(&mut second, "GET /2 HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     write(&mut first, "GET /1 HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(read_head(&mut first).await.contains("200 OK"));
     // A second later it does.

@@ -125,7 +125,8 @@ impl ErrorKind {
             408 => Self::DeadlineExceeded,
             409 => Self::Aborted,
             // Not `Unimplemented`, which stands for `M_UNRECOGNIZED` alone.
-            405 | 412 | 426 | 501 | 505 => Self::FailedPrecondition,
+            // A circle of gateways (508) is one the next time too.
+            405 | 412 | 426 | 501 | 505 | 508 => Self::FailedPrecondition,
             413 | 414 | 416 | 431 => Self::OutOfRange,
             425 => Self::Unavailable,
             429 | 507 => Self::ResourceExhausted,

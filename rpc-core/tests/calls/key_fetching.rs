@@ -289,6 +289,80 @@ async fn requests_for_keys_carry_no_credential() {
     assert!(s.network.signed().is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn made_up_names_keep_no_known_document_from_being_renewed() {
+    let s = Setting::new();
+    let ring = KeyRing::new(
+        s.network.client(),
+        KeyRingOptions {
+            fetches: 4,
+            waiting: 20,
+            ..options(&s.clock)
+        },
+    );
+    key_1(&ring).await.unwrap();
+    s.clock.pass(2 * DAY);
+    s.origin.say(s.document(DAY));
+    let strangers: Vec<_> = (0..20)
+        .map(|n| {
+            let server = format!("x{n}.example");
+            s.network.silence(&server);
+            let ring = ring.clone();
+            tokio::spawn(async move { ring.request_key(&name(&server), &id("ed25519:1")).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let begun = tokio::time::Instant::now();
+    key_1(&ring).await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    for stranger in strangers {
+        assert!(stranger.await.unwrap().is_err());
+    }
+}
+
+/// A store that has one document.
+#[derive(Debug)]
+struct Holds(StoredKeys);
+
+#[async_trait::async_trait]
+impl KeyStore for Holds {
+    async fn load(
+        &self,
+        server: &comity_core::ServerName,
+    ) -> Result<Option<StoredKeys>, KeyStoreError> {
+        Ok((server.as_str() == "a.example").then(|| self.0.clone()))
+    }
+
+    async fn save(&self, _: &comity_core::ServerName, _: StoredKeys) -> Result<(), KeyStoreError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_up_names_after_a_restart_shut_out_nobody_whom_the_store_knows() {
+    let s = Setting::new();
+    let store = Holds(StoredKeys {
+        document: s.document(DAY),
+        fetched_at: s.clock.now(),
+    });
+    let limits = KeyRingOptions {
+        waiting: 5,
+        ..options(&s.clock)
+    };
+    let ring = KeyRing::new(s.network.client(), limits).with_store(Arc::new(store));
+    for n in 0..5 {
+        let server = format!("x{n}.example");
+        s.network.silence(&server);
+        let ring = ring.clone();
+        tokio::spawn(async move { ring.request_key(&name(&server), &id("ed25519:1")).await });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let stranger = name("x9.example");
+    assert!(ring.request_key(&stranger, &id("ed25519:1")).await.is_err());
+    key_1(&ring).await.unwrap();
+    assert_eq!(s.network.calls("a.example"), 0);
+}
+
 /// A disk that does not answer.
 #[derive(Debug)]
 struct Stalled;

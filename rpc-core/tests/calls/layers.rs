@@ -12,9 +12,9 @@ use comity_core::{
     Client, ServerName,
     api::*,
     call::{Blob, BlobSource, ByteStream, Call, Reply},
-    error::{CallError, Delivery, TransportErrorKind},
+    error::{CallError, Delivery, ErrorKind, ErrorOrigin, FederationError, TransportErrorKind},
     json::Object,
-    layers::{Clocks, Flow, Limits, Permits, RunToEnd, Side},
+    layers::{Clocks, Flow, Hops, Limits, Permits, RunToEnd, Side},
 };
 use futures_util::{StreamExt, stream};
 use tower::{Layer, Service, service_fn, util::BoxCloneSyncService};
@@ -185,7 +185,7 @@ async fn a_call_with_effects_runs_to_its_end_and_a_safe_one_is_dropped() {
         async move {
             tokio::time::sleep(Duration::from_millis(50)).await;
             count.fetch_add(1, Ordering::SeqCst);
-            Err(comity_core::error::FederationError::not_found("done").into())
+            Err(FederationError::not_found("done").into())
         }
     });
     let impatient = Duration::from_millis(10);
@@ -220,7 +220,7 @@ async fn a_handler_that_panics_is_an_answer() {
 async fn one_transaction_at_a_time_to_each_destination() {
     let client = client(Flow::layer(Duration::from_secs(5)), |_| async {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        Err(comity_core::error::FederationError::not_found("done").into())
+        Err(FederationError::not_found("done").into())
     });
     let begun = tokio::time::Instant::now();
     let send = |to: &'static str| {
@@ -249,4 +249,52 @@ async fn one_transaction_at_a_time_to_each_destination() {
         (third.kind(), third.delivery()),
         (TransportErrorKind::Busy, Delivery::NotSent)
     );
+}
+
+#[tokio::test]
+async fn a_call_that_comes_back_is_refused_and_each_other_gets_a_hop() {
+    let via = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let keep = via.clone();
+    let service = Hops::layer(name("b.example:8448")).layer(service_fn(move |call: Call| {
+        *keep.lock().unwrap() = call.context().via.clone();
+        async { Err::<Reply, _>(FederationError::not_found("inside").into()) }
+    }));
+    let pass = |binding: &'static str, before: &[&str]| {
+        let mut call = Call::new(to(), media());
+        call.context_mut().binding = binding;
+        call.context_mut().via = before.iter().map(|&hop| hop.to_owned()).collect();
+        tower::ServiceExt::oneshot(service.clone(), call)
+    };
+    for (binding, before, expected) in [
+        (
+            "grpc/1",
+            &["http/1 a.example"][..],
+            &["http/1 a.example", "grpc/1 b.example:8448"][..],
+        ),
+        (
+            "http/1",
+            &["1.1 b.example", "b.example:8448"],
+            &["1.1 b.example", "b.example:8448", "http/1 b.example:8448"],
+        ),
+        // Made here: it passed nobody.
+        ("", &[], &[]),
+    ] {
+        pass(binding, before).await.unwrap_err();
+        assert_eq!(*via.lock().unwrap(), expected);
+    }
+    via.lock().unwrap().clear();
+    let before = [
+        "http/1 a.example",
+        "grpc/1 b.example:8448 (x)",
+        "1.1 c.example",
+    ];
+    let Err(CallError::Federation(error)) = pass("http/1", &before).await else {
+        panic!("it was passed on")
+    };
+    assert_eq!(error.http_status(), 508);
+    assert_eq!(error.kind(), ErrorKind::FailedPrecondition);
+    assert!(error.message().contains("b.example:8448"), "{error}");
+    let own = ErrorOrigin::Gateway("b.example:8448".to_owned());
+    assert_eq!(error.origin(), &own);
+    assert!(via.lock().unwrap().is_empty());
 }

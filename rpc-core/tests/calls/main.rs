@@ -12,6 +12,7 @@ mod homeserver;
 mod idempotency;
 mod key_documents;
 mod key_fetching;
+mod key_laws;
 mod key_ring;
 mod key_setting;
 mod layers;

@@ -3,7 +3,14 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
-use comity_core::auth::{KeyRing, KeyRingOptions, KeySource, KeyStore, StoredKeys, now_ms};
+use comity_core::{
+    api::{Keys, QueryServerKeys},
+    auth::{
+        KeyRing, KeyRingOptions, KeySource, KeyStore, Notary, NotaryOptions, PublishedKeys,
+        PublishedKeysOptions, ServerKeys, SigningKey, StoredKeys, now_ms,
+    },
+    call::CallContext,
+};
 use comity_store::Store;
 
 use crate::servers::*;
@@ -59,6 +66,41 @@ async fn after_a_restart_a_hundred_known_servers_are_not_asked() {
     let unknown = name("new.example");
     assert!(ring.request_key(&unknown, &key_id()).await.is_err());
     assert_eq!(servers.asked(), 101);
+}
+
+#[tokio::test]
+async fn a_notary_gives_the_last_document_of_a_server_that_is_gone_after_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let (a, gone) = (name("a.example"), Servers::default());
+    gone.down.store(true, Ordering::SeqCst);
+    let said = document(&a);
+    {
+        let stored = StoredKeys {
+            document: said.clone(),
+            fetched_at: now_ms() - 30 * 86_400_000,
+        };
+        let store = Store::open(&path).unwrap();
+        store.keys().save(&a, stored).await.unwrap();
+    }
+    let store = Store::open(&path).unwrap();
+    let ring = ring(&gone, store.keys());
+    // For requests it has expired, by the bound of seven days; for old events and for others it is there.
+    assert!(ring.request_key(&a, &key_id()).await.is_err());
+    let old = ring.event_keys(&a, &[key_id()].into()).await.unwrap();
+    assert_eq!(old.keys.document(), &said);
+    let key = Arc::new(SigningKey::from_seed("n", &[9; 32]).unwrap());
+    let own = PublishedKeys::new(name("n.example"), key, PublishedKeysOptions::default()).unwrap();
+    let notary = Notary::new(own, ring, NotaryOptions::default());
+    let request = QueryServerKeys {
+        server_name: a.to_string(),
+        ..Default::default()
+    };
+    let cx = CallContext::default();
+    let reply = notary.query_server_keys(&cx, request).await.unwrap();
+    let given = ServerKeys::parse(reply.documents().next().unwrap().text().clone()).unwrap();
+    given.check_self_signed(&a).unwrap();
+    assert_eq!(gone.asked(), 1);
 }
 
 #[tokio::test]

@@ -284,6 +284,7 @@ async fn the_context_crosses() {
             left > Duration::from_secs(50) && left <= Duration::from_secs(60),
             "{left:?}"
         );
+        assert_eq!(cx.client, Some("127.0.0.1".parse().unwrap()));
         let connection = cx.connection.clone().unwrap();
         assert!(
             connection

@@ -12,9 +12,9 @@ use comity_core::{
     auth::now_ms,
     call::{Authentication, Call, Endpoint},
     event::Pdu,
-    json::{Json, Object},
+    json::{Json, Object, ObjectWriter},
 };
-use comity_homeserver::{Homeserver, NewRoom};
+use comity_homeserver::{Draft, Homeserver, NewRoom};
 use ruma_common::RoomId;
 
 use super::{cast::Cast, large::VERSION, public_room, requests};
@@ -24,8 +24,8 @@ use crate::demo::{
     stage::Stage,
 };
 
-/// The calls, from the joining server to the resident one. The last event of `room` is what they ask about; the join and the invite, which
-/// change a room, are of rooms made for them. What the resident server does not have it answers so, once it has seen the call.
+/// The calls, from the joining server to the resident one. The last event of `room` is what they ask about; what changes a room is of rooms
+/// made for that. What the resident server does not have it answers so, once it has seen the call.
 pub(crate) async fn calls(
     stage: &Stage<Homeserver>,
     cast: &Cast,
@@ -46,6 +46,17 @@ pub(crate) async fn calls(
         .create_room(&cast.alice, &public_room())
         .map_err(show)?;
     let join = requests::send_join(joining, resident, &joined, &cast.guest("odd", 0)).await?;
+    let leaver = cast.guest("odd", 2);
+    let there = joining.house.join(&joined, &leaver, resident.name()).await;
+    there.map_err(show)?;
+    let leave = requests::send_leave(joining, resident, &joined, &leaver).await?;
+    let knocked = NewRoom {
+        join_rule: "knock".to_owned(),
+        ..NewRoom::default()
+    };
+    let knocked = resident.house.create_room(&cast.alice, &knocked);
+    let knocked = knocked.map_err(show)?;
+    let knock = requests::send_knock(joining, resident, &knocked, &cast.bob).await?;
     let private = joining
         .house
         .create_room(&cast.bob, &NewRoom::default())
@@ -138,53 +149,46 @@ pub(crate) async fn calls(
         call(
             stage,
             SendJoinV1 {
-                room_id: room_id.clone(),
-                event_id: join.event_id.clone(),
-                event: join.event.clone(),
+                room_id: join.room_id,
+                event_id: join.event_id,
+                event: join.event,
                 extra_query: extra_query.clone(),
             },
         ),
         call(
             stage,
             MakeKnock {
-                room_id: room_id.clone(),
-                user_id: cast.bob.to_string(),
-                versions: vec!["11".to_owned(), VERSION.to_owned()],
                 extra_query: extra_query.clone(),
+                ..requests::make_knock(&knocked, &cast.bob)
             },
         ),
         call(
             stage,
             SendKnock {
-                room_id: room_id.clone(),
-                event_id: join.event_id.clone(),
-                event: join.event.clone(),
                 extra_query: extra_query.clone(),
+                ..knock
             },
         ),
         call(
             stage,
             MakeLeave {
-                room_id: room_id.clone(),
-                user_id: cast.bob.to_string(),
                 extra_query: extra_query.clone(),
+                ..requests::make_leave(&joined, &leaver)
             },
         ),
         call(
             stage,
             SendLeave {
-                room_id: room_id.clone(),
-                event_id: join.event_id.clone(),
-                event: join.event.clone(),
                 extra_query: extra_query.clone(),
+                ..leave.clone()
             },
         ),
         call(
             stage,
             SendLeaveV1 {
-                room_id: room_id.clone(),
-                event_id: join.event_id.clone(),
-                event: join.event.clone(),
+                room_id: leave.room_id,
+                event_id: leave.event_id,
+                event: leave.event,
                 extra_query: extra_query.clone(),
             },
         ),
@@ -250,7 +254,17 @@ pub(crate) async fn calls(
             },
         ),
     ];
-    calls.extend(lookups(stage, cast, room));
+    let alias = format!("#straße/ü?:{}", resident.name());
+    let mut named = ObjectWriter::new();
+    named.string("alias", &alias);
+    let named = Draft::state(
+        &cast.alice,
+        "m.room.canonical_alias",
+        "",
+        named.into_object(),
+    );
+    resident.house.append(&joined, &named).map_err(show)?;
+    calls.extend(lookups(stage, cast, room, alias));
     // The claim is about all of them.
     for operation in operations() {
         let name = operation.spec().name;
@@ -263,7 +277,7 @@ pub(crate) async fn calls(
 }
 
 /// Calls that look something up: rooms, aliases, devices, a picture, what a policy server thinks.
-fn lookups(stage: &Stage<Homeserver>, cast: &Cast, room: &RoomId) -> Vec<Call> {
+fn lookups(stage: &Stage<Homeserver>, cast: &Cast, room: &RoomId, room_alias: String) -> Vec<Call> {
     let (extra, extra_query) = (unknown_members(), unknown_query());
     let event = Object::empty().with_member("content", &extra.to_object().to_value());
     let event = Pdu::judge(event.to_value()).expect("it is a small object");
@@ -298,7 +312,7 @@ fn lookups(stage: &Stage<Homeserver>, cast: &Cast, room: &RoomId) -> Vec<Call> {
         call(
             stage,
             QueryDirectory {
-                room_alias: format!("#straße/ü?:{}", stage.resident.name()),
+                room_alias,
                 extra_query: extra_query.clone(),
             },
         ),

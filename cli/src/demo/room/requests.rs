@@ -1,9 +1,12 @@
-//! Requests that take more than their members: a join on a template, an invite of an event of its own, keys by user and device.
+//! Requests that take more than their members: a join, a knock or a leave on a template, an invite of an event of its own, keys by user and device.
 
 use comity_core::{
-    api::{Calls, ClaimKeys, Invite, MakeJoin, QueryKeys, SendJoin},
+    api::{
+        Calls, ClaimKeys, Invite, MakeJoin, MakeKnock, MakeLeave, QueryKeys, SendJoin, SendKnock,
+        SendLeave,
+    },
     endpoint::Query,
-    event::{room_version::RoomVersions, sign_event},
+    event::{Pdu, room_version::RoomVersions, sign_event},
     json::{Json, Members, Object},
 };
 use comity_homeserver::{Draft, Homeserver};
@@ -39,12 +42,7 @@ pub(crate) async fn send_join(
         .await
         .map_err(show)?;
     let template = reply.event.ok_or("the template is missing")?;
-    let template = Object::from_value(template.value()).ok_or("the template is no object")?;
-    let versions = RoomVersions::matrix();
-    let version = versions.get(VERSION).expect("it is registered").rules();
-    let identity = &joining.identity;
-    let (event_id, event) =
-        sign_event(&**version, &template, &identity.name, &identity.key).map_err(show)?;
+    let (event_id, event) = signed(joining, &template)?;
     Ok(SendJoin {
         room_id: room.to_string(),
         event_id,
@@ -52,6 +50,78 @@ pub(crate) async fn send_join(
         omit_members: None,
         extra_query: Query::default(),
     })
+}
+
+pub(crate) fn make_knock(room: &RoomId, user: &UserId) -> MakeKnock {
+    MakeKnock {
+        room_id: room.to_string(),
+        user_id: user.to_string(),
+        versions: vec!["11".to_owned(), VERSION.to_owned()],
+        extra_query: Query::default(),
+    }
+}
+
+/// A signed knock of `user`, on the template that the resident server gives.
+pub(crate) async fn send_knock(
+    joining: &Actor<Homeserver>,
+    resident: &Actor<Homeserver>,
+    room: &RoomId,
+    user: &UserId,
+) -> Result<SendKnock, String> {
+    let reply = joining
+        .client
+        .make_knock(resident.name(), make_knock(room, user))
+        .await
+        .map_err(show)?;
+    let (event_id, event) = signed(joining, &reply.event)?;
+    Ok(SendKnock {
+        room_id: room.to_string(),
+        event_id,
+        event,
+        extra_query: Query::default(),
+    })
+}
+
+pub(crate) fn make_leave(room: &RoomId, user: &UserId) -> MakeLeave {
+    MakeLeave {
+        room_id: room.to_string(),
+        user_id: user.to_string(),
+        extra_query: Query::default(),
+    }
+}
+
+/// A signed leave of `user`, on the template that the resident server gives.
+pub(crate) async fn send_leave(
+    joining: &Actor<Homeserver>,
+    resident: &Actor<Homeserver>,
+    room: &RoomId,
+    user: &UserId,
+) -> Result<SendLeave, String> {
+    let reply = joining
+        .client
+        .make_leave(resident.name(), make_leave(room, user))
+        .await
+        .map_err(show)?;
+    let template = reply.event.ok_or("the template is missing")?;
+    let (event_id, event) = signed(joining, &template)?;
+    Ok(SendLeave {
+        room_id: room.to_string(),
+        event_id,
+        event,
+        extra_query: Query::default(),
+    })
+}
+
+/// The event of a template, and its ID.
+fn signed(
+    joining: &Actor<Homeserver>,
+    template: &Json<serde_json::Value>,
+) -> Result<(String, Pdu), String> {
+    let template = Object::from_value(template.value()).ok_or("the template is no object")?;
+    let versions = RoomVersions::matrix();
+    let version = versions.get(VERSION).expect("it is registered").rules();
+    let identity = &joining.identity;
+    sign_event(&**version, &template, &identity.name, &identity.key).map_err(show)
 }
 
 /// An invite of `user`, put into the inviting server's own room already.

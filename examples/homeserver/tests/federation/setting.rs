@@ -158,6 +158,17 @@ impl Transport for Street {
 }
 
 impl House {
+    /// The same server, new and without a directory.
+    pub fn unstored(&self) -> Homeserver {
+        let nobody = KeyRing::new(self.client.clone(), KeyRingOptions::default());
+        Homeserver::new(
+            self.name().clone(),
+            self.key.clone(),
+            self.client.clone(),
+            Arc::new(nobody),
+        )
+    }
+
     pub fn name(&self) -> &ServerName {
         self.server.name()
     }

@@ -8,7 +8,7 @@ use comity_core::{
     json::{Json, Members},
 };
 use comity_homeserver::{
-    Device, Draft, NewRoom, Storage, StorageError, User,
+    Device, Draft, NewRoom, Storage, StorageError, User, Versions,
     ruma_common::{OwnedRoomId, RoomId},
 };
 use serde_json::json;
@@ -271,5 +271,22 @@ fn what_is_no_database_is_left_alone() {
     assert_eq!(
         fs::read(&file).unwrap(),
         b"something else that was there before"
+    );
+}
+
+#[tokio::test]
+async fn a_room_whose_version_is_not_spoken_any_more_keeps_the_server_from_starting() {
+    let street = Street::default();
+    let directory = TempDir::new().unwrap();
+    let one = street.move_in_stored("one.example", directory.path());
+    let room = one.public_room(&one.user("alice"), "12");
+    one.server.saved().await.unwrap();
+    let copy = after_a_crash(directory.path());
+    let storage = Storage::open(copy.path(), one.name()).unwrap();
+    let error = one.unstored().speaking(Versions::none()).stored_in(storage);
+    let said = error.unwrap_err().to_string();
+    assert!(
+        said.contains(room.as_str()) && said.contains("version is not spoken"),
+        "{said}"
     );
 }

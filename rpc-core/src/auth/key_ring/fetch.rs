@@ -9,7 +9,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     KeyRing,
@@ -86,31 +89,36 @@ impl fmt::Display for FetchOrder {
 
 impl KeyRing {
     /// Fetches the document of a server: within [`timeout`](super::KeyRingOptions::timeout), half of which is the share of whoever is asked first.
-    pub(super) async fn fetch(&self, server: &ServerName, need: &Need) -> Result<Found, String> {
+    pub(super) async fn fetch(
+        &self,
+        server: &ServerName,
+        need: &Need,
+        turns: &Semaphore,
+    ) -> Result<Found, String> {
         let now = Instant::now();
         let end = now + self.options.timeout;
         let half = now + self.options.timeout / 2;
         // A notary's own keys are its own to give: what it says of itself, another would have to vouch for in turn.
         let is_notary = self.notaries.iter().any(|notary| notary.name == *server);
         if self.notaries.is_empty() || is_notary {
-            return self.ask_origin(server, end).await;
+            return self.ask_origin(server, turns, end).await;
         }
         match self.options.order {
-            FetchOrder::OriginFirst => match self.ask_origin(server, half).await {
+            FetchOrder::OriginFirst => match self.ask_origin(server, turns, half).await {
                 Ok(found) => Ok(found),
-                Err(why) => match self.ask_notaries(server, need, end).await {
+                Err(why) => match self.ask_notaries(server, need, turns, end).await {
                     Ok(found) => Ok(found),
                     Err(notaries) => Err(format!("{why}; {notaries}")),
                 },
             },
             FetchOrder::NotariesFirst => {
-                let notaries = self.ask_notaries(server, need, half).await;
+                let notaries = self.ask_notaries(server, need, turns, half).await;
                 if let Ok(found) = &notaries
                     && self.is_enough(found, need)
                 {
                     return notaries;
                 }
-                match (self.ask_origin(server, end).await, notaries) {
+                match (self.ask_origin(server, turns, end).await, notaries) {
                     (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
                     (Err(why), Err(notaries)) => Err(format!("{notaries}; {why}")),
                 }
@@ -125,9 +133,14 @@ impl KeyRing {
         need.met_by(&Known::after(None, Ok(Found { keys, direct }), now), now)
     }
 
-    async fn ask_origin(&self, server: &ServerName, end: Instant) -> Result<Found, String> {
+    async fn ask_origin(
+        &self,
+        server: &ServerName,
+        turns: &Semaphore,
+        end: Instant,
+    ) -> Result<Found, String> {
         let asked = async {
-            let _turn = self.turns.acquire().await.expect("never closed");
+            let _turn = turns.acquire().await.expect("never closed");
             let reply = self
                 .client
                 .get_server_keys(server, GetServerKeys::default())
@@ -146,13 +159,17 @@ impl KeyRing {
         &self,
         server: &ServerName,
         need: &Need,
+        turns: &Semaphore,
         mut end: Instant,
     ) -> Result<Found, String> {
         let mut asked: FuturesUnordered<_> = self
             .notaries
             .iter()
             .take(MAX_NOTARIES)
-            .map(|notary| async move { (notary, self.ask_notary(notary, server, need).await) })
+            .map(|notary| async move {
+                let asked = self.ask_notary(notary, server, need, turns);
+                (notary, asked.await)
+            })
             .collect();
         let mut best: Option<ServerKeys> = None;
         let mut faults = String::new();
@@ -190,6 +207,7 @@ impl KeyRing {
         notary: &TrustedNotary,
         server: &ServerName,
         need: &Need,
+        turns: &Semaphore,
     ) -> Result<ServerKeys, String> {
         let trusted = self.keys_of_notary(notary).await?;
         // A caller of ours may want more than JSON can say.
@@ -205,7 +223,7 @@ impl KeyRing {
             extra: Members::new(),
             extra_query: Default::default(),
         };
-        let _turn = self.turns.acquire().await.expect("never closed");
+        let _turn = turns.acquire().await.expect("never closed");
         let reply = self
             .client
             .batch_query_server_keys(&notary.name, request)

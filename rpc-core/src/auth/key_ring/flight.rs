@@ -56,6 +56,11 @@ impl Flights {
         Flight::Begins(awaited, landing)
     }
 
+    /// Whether there are `most` flights.
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        self.lock().len() >= most
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ServerName, Awaited>> {
         // Every change is one insertion or one removal, so a panic elsewhere leaves nothing half done.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)

@@ -5,10 +5,14 @@
 //! | `known` | what is known of a server, and which of two documents counts |
 //! | `fetch` | asking the server itself or notaries |
 //! | `flight` | one fetch per server at a time |
+//! | `stored` | documents that outlive the process |
+//! | `offers` | the bindings that a document lists |
 
 mod fetch;
 mod flight;
 mod known;
+mod offers;
+mod stored;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,22 +23,18 @@ use std::{
 
 use async_trait::async_trait;
 use moka::{future::Cache, policy::EvictionPolicy};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::sync::Semaphore;
 
 pub use self::fetch::{FetchOrder, MAX_NOTARIES, TrustedNotary};
 pub(super) use self::known::{Age, Need};
 use self::{
     flight::{Awaited, Flight, Flights, Landing},
-    known::{Known, MAX_OFFER_MS, valid_until},
+    known::Known,
 };
 use super::{
-    FetchedKeys, KeyFault, KeyId, KeySource, KeyStore, PublishedKeys, ServerKeys, StoredKeys,
-    VerifyKey, now_ms,
+    FetchedKeys, KeyFault, KeyId, KeySource, KeyStore, PublishedKeys, ServerKeys, VerifyKey, now_ms,
 };
-use crate::{
-    Client, ServerName,
-    transport::{BINDINGS_MEMBER, Offer, Offered, Offers},
-};
+use crate::{Client, ServerName};
 
 /// How a key ring behaves.
 #[derive(Clone)]
@@ -43,9 +43,10 @@ pub struct KeyRingOptions {
     pub memory: u64,
     /// Most servers of which it is remembered that their keys could not be had.
     pub failures: u64,
-    /// Most requests for keys on the wire at once.
+    /// Most requests for keys on the wire at once that are for servers without a known document. As many again are for the others: names that somebody
+    /// makes up, of servers that never answer, do not keep known documents from being renewed.
     pub fetches: usize,
-    /// Most servers whose keys are waited for at once. Further ones are told that there are too many.
+    /// Most servers without a known document whose keys are waited for at once. Further ones are told that there are too many. As many again for the others.
     pub waiting: usize,
     /// How long one fetch may take, waiting for its turn and asking notaries included. A store has a quarter of that time beside.
     pub timeout: Duration,
@@ -101,10 +102,10 @@ impl fmt::Debug for KeyRingOptions {
 /// - A fetch that fails takes no known key away. Failures back off, per server.
 /// - An older document never replaces a newer one: see `docs/decisions/0016-which-key-document-counts.md`.
 /// - A fetch goes on when whoever asked for it stops waiting.
-/// - It is an [`Offers`]: the bindings in a signed document, for a day at most.
+/// - It is an [`Offers`](crate::transport::Offers): the bindings in a signed document, for a day at most.
 ///
-/// Its client should sign nothing, as requests for keys are not authenticated, and must not choose its binding by what this ring offers: a fetch would
-/// wait for itself. It must be used within a Tokio runtime. Cheap to clone.
+/// Its client should sign nothing, as requests for keys are not authenticated. It may choose its binding by what this ring offers only if it does not wait for
+/// that, as [`Select`](crate::transport::Select) does not: a fetch would wait for itself. It must be used within a Tokio runtime. Cheap to clone.
 #[derive(Clone)]
 pub struct KeyRing {
     client: Client,
@@ -116,8 +117,14 @@ pub struct KeyRing {
     /// Servers without any document: apart, so that names which somebody makes up displace no keys.
     failures: Cache<ServerName, Arc<Known>>,
     flights: Flights,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     options: KeyRingOptions,
+}
+
+/// Turns on the wire.
+struct Turns {
+    strangers: Semaphore,
+    known: Semaphore,
 }
 
 impl KeyRing {
@@ -139,7 +146,10 @@ impl KeyRing {
                 .eviction_policy(EvictionPolicy::lru())
                 .build(),
             flights: Flights::default(),
-            turns: Arc::new(Semaphore::new(options.fetches)),
+            turns: Arc::new(Turns {
+                strangers: Semaphore::new(options.fetches),
+                known: Semaphore::new(options.fetches),
+            }),
             options,
         }
     }
@@ -217,7 +227,13 @@ impl KeyRing {
     /// What is known of a server; if that is not what is needed, what a new fetch gives, unless the last one was just now.
     async fn look_up(&self, server: &ServerName, need: &Need) -> Arc<Known> {
         let now = (self.options.now)();
-        if let Some(known) = self.cached(server).await {
+        let mut known = self.cached(server).await;
+        if known.is_none() && self.flights.is_full(self.options.waiting) {
+            // A restart may find itself flooded with made-up names, while the store knows the servers that are none.
+            known = self.stored(server).await;
+        }
+        let is_known = known.as_ref().is_some_and(|known| known.document.is_some());
+        if let Some(known) = known {
             let met = need.met_by(&known, now);
             if met && !self.is_young(&known, now) && known.may_ask(&self.options, now) {
                 self.renew(server, &known);
@@ -226,7 +242,7 @@ impl KeyRing {
                 return known;
             }
         }
-        let Some(mut awaited) = self.set_out(server, need.clone()) else {
+        let Some(mut awaited) = self.set_out(server, need.clone(), is_known) else {
             let most = self.options.waiting;
             let why = format!("keys of {most} servers are being fetched (waiting, this server)");
             return Arc::new(Known::nothing(&why, now));
@@ -254,12 +270,14 @@ impl KeyRing {
             ..Need::default()
         };
         // If there are too many, its next use tries again.
-        let _ = self.set_out(server, need);
+        let _ = self.set_out(server, need, true);
     }
 
     /// The fetch that is under way, or a new one; `None` if there are too many.
-    fn set_out(&self, server: &ServerName, need: Need) -> Option<Awaited> {
-        match self.flights.to(server, self.options.waiting) {
+    fn set_out(&self, server: &ServerName, need: Need, is_known: bool) -> Option<Awaited> {
+        let most = self.options.waiting;
+        let most = if is_known { most * 2 } else { most };
+        match self.flights.to(server, most) {
             Flight::Running(awaited) => Some(awaited),
             Flight::Begins(awaited, landing) => {
                 let (ring, server) = (self.clone(), server.clone());
@@ -284,7 +302,11 @@ impl KeyRing {
             landing.land(known.clone());
             return;
         }
-        let fetched = self.fetch(server, need).await;
+        let turns = match &before {
+            Some(known) if known.document.is_some() => &self.turns.known,
+            _ => &self.turns.strangers,
+        };
+        let fetched = self.fetch(server, need, turns).await;
         if let Err(why) = &fetched {
             tracing::debug!(%server, why, "key document not fetched");
         }
@@ -318,55 +340,6 @@ impl KeyRing {
             self.failures.invalidate(server).await;
         } else {
             self.failures.insert(server.clone(), known).await;
-        }
-    }
-
-    /// The document that the store has of a server, checked again, and remembered.
-    async fn stored(&self, server: &ServerName) -> Option<Arc<Known>> {
-        let store = self.store.as_ref()?;
-        let loaded = timeout(self.options.timeout / 4, store.load(server)).await;
-        let stored = match loaded {
-            Ok(Ok(stored)) => stored?,
-            Ok(Err(error)) => {
-                tracing::warn!(%server, %error, "stored key document not read");
-                return None;
-            }
-            Err(_) => {
-                tracing::warn!(%server, "stored key document not read in time");
-                return None;
-            }
-        };
-        let checked = ServerKeys::parse(stored.document).and_then(|keys| {
-            keys.check_self_signed(server)?;
-            Ok(keys)
-        });
-        match checked {
-            Ok(keys) => {
-                let at = stored.fetched_at.min((self.options.now)());
-                let keys = Arc::new(keys);
-                let known = Arc::new(Known::stored(FetchedKeys { keys, at }));
-                self.remember(server, known.clone()).await;
-                Some(known)
-            }
-            Err(error) => {
-                tracing::warn!(%server, %error, "stored key document passed over");
-                None
-            }
-        }
-    }
-
-    async fn save(&self, server: &ServerName, known: &Known) {
-        let (Some(store), Some(document)) = (&self.store, &known.document) else {
-            return;
-        };
-        let stored = StoredKeys {
-            document: document.keys.document().clone(),
-            fetched_at: document.at,
-        };
-        match timeout(self.options.timeout, store.save(server, stored)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%server, %error, "key document not stored"),
-            Err(_) => tracing::warn!(%server, "key document not stored in time"),
         }
     }
 }
@@ -423,39 +396,6 @@ impl KeySource for KeyRing {
         let known = self.look_up(server, &need).await;
         let document = known.document.clone();
         document.ok_or_else(|| known.fault(KeyFault::Unknown))
-    }
-}
-
-#[async_trait]
-impl Offers for KeyRing {
-    fn source(&self) -> &'static str {
-        "signed"
-    }
-
-    /// The bindings that the server's signed document lists; `None` if it says nothing of them, or none was to be had.
-    async fn offered(&self, destination: &ServerName) -> Option<Offered> {
-        let need = Need {
-            age: Age::Day,
-            ..Need::default()
-        };
-        let document = match self.given(destination) {
-            Some(keys) => FetchedKeys {
-                keys,
-                at: (self.options.now)(),
-            },
-            None => self.look_up(destination, &need).await.document.clone()?,
-        };
-        let now = (self.options.now)();
-        let day = document.at.min(now).saturating_add(MAX_OFFER_MS);
-        let until = valid_until(&document, now).min(day);
-        if until <= now {
-            return None;
-        }
-        let list = document.keys.member(BINDINGS_MEMBER)?;
-        Some(Offered {
-            offers: Offer::read_list(&list),
-            until,
-        })
     }
 }
 

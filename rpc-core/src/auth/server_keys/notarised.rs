@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ServerKeys, ServerKeysError, own_signatures, signed_text};
+use super::{ServerKeys, ServerKeysError, any_valid, own_signatures, signed_text};
 use crate::{
     ServerName,
     auth::{KeyId, Signature, SigningKey, VerifyKey},
@@ -23,10 +23,7 @@ impl ServerKeys {
         keys: &BTreeMap<KeyId, VerifyKey>,
     ) -> Result<(), ServerKeysError> {
         let signed = signed_text(&self.document)?;
-        let valid = self.signatures_of(notary)?.iter().any(|(id, signature)| {
-            keys.get(id)
-                .is_some_and(|key| key.verify(&signed, signature))
-        });
+        let valid = any_valid(&self.signatures_of(notary)?, keys, &signed);
         valid
             .then_some(())
             .ok_or_else(|| ServerKeysError::NotNotarised(notary.clone()))

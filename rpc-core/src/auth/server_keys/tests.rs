@@ -150,6 +150,24 @@ fn one_valid_signature_is_enough() {
 }
 
 #[test]
+fn a_flood_of_bad_signatures_is_not_checked_to_its_end() {
+    let keys: Vec<SigningKey> = (0..40).map(|n| key(&format!("k{n:02}"), n)).collect();
+    let text = document().sign(&keys.iter().collect::<Vec<_>>()).unwrap();
+    let spoil = |count: usize| {
+        let signatures = parse(text.clone()).unwrap().signatures;
+        let bad = |text: Bytes, key: &SigningKey| {
+            let good = signatures[key.key_id()].to_base64();
+            altered(&text, &good, &"A".repeat(86))
+        };
+        parse(keys[..count].iter().fold(text.clone(), bad)).unwrap()
+    };
+    spoil(0).check_self_signed(&server()).unwrap();
+    spoil(MAX_CHECKED - 1).check_self_signed(&server()).unwrap();
+    let error = spoil(MAX_CHECKED).check_self_signed(&server());
+    assert!(matches!(error, Err(ServerKeysError::NotSelfSigned)));
+}
+
+#[test]
 fn an_old_key_does_not_vouch_for_the_document() {
     let text = document()
         .with_old_key("ed25519:old".parse().unwrap(), old(2))

@@ -67,8 +67,11 @@ impl std::fmt::Debug for IdempotencyOptions {
 pub struct Idempotency {
     store: Arc<dyn IdempotencyStore>,
     options: IdempotencyOptions,
-    in_progress: Arc<Mutex<HashMap<Lane, Arc<Turn>>>>,
+    in_progress: Lanes,
 }
+
+/// The calls in progress, each with how many hold a place in its line.
+type Lanes = Arc<Mutex<HashMap<Lane, (Arc<Turn>, usize)>>>;
 
 /// A call, told from every other.
 type Lane = (CallKey, [u8; 32]);
@@ -135,34 +138,36 @@ impl Idempotency {
             tracing::warn!(%fault, %key, "an answer is not kept");
         }
     }
+}
 
-    fn turn(&self, lane: &Lane) -> Waiting {
-        let mut lanes = self
-            .in_progress
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let turn = lanes.entry(lane.clone()).or_default().clone();
-        Waiting {
-            turn,
+/// A place in line. The line is forgotten with the last one in it.
+struct Place {
+    turn: Arc<Turn>,
+    lane: Lane,
+    lanes: Lanes,
+}
+
+impl Place {
+    fn in_line(lanes: &Lanes, lane: &Lane) -> Self {
+        let mut known = lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (turn, places) = known.entry(lane.clone()).or_default();
+        *places += 1;
+        Self {
+            turn: turn.clone(),
             lane: lane.clone(),
-            lanes: self.in_progress.clone(),
+            lanes: lanes.clone(),
         }
     }
 }
 
-/// A place in line. The line is forgotten with the last one in it.
-struct Waiting {
-    turn: Arc<Turn>,
-    lane: Lane,
-    lanes: Arc<Mutex<HashMap<Lane, Arc<Turn>>>>,
-}
-
-impl Drop for Waiting {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's and this one.
-        if Arc::strong_count(&self.turn) == 2 {
-            lanes.remove(&self.lane);
+        if let Some((_, places)) = lanes.get_mut(&self.lane) {
+            *places -= 1;
+            if *places == 0 {
+                lanes.remove(&self.lane);
+            }
         }
     }
 }
@@ -178,7 +183,7 @@ impl Around for Idempotency {
         };
         let digest = digest(call.make_form()?);
         let lane = (key, digest);
-        let place = self.turn(&lane);
+        let place = Place::in_line(&self.in_progress, &lane);
         let mut turn = place.turn.lock().await;
         if let Some(done) = &*turn {
             return done.clone().map(answer);
@@ -257,4 +262,35 @@ fn digest(form: &EndpointForm) -> [u8; 32] {
         content => piece(&content.bytes()),
     }
     hash.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_forgotten_with_the_last_one_in_it() {
+        let lanes = Lanes::default();
+        let lane = |number: usize| {
+            let key = CallKey {
+                origin: "a.example".parse().unwrap(),
+                operation: "SendTransaction",
+                key: number.to_string(),
+            };
+            (key, [0; 32])
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for number in 0..20_000 {
+                        let lane = lane(number % 3);
+                        let place = Place::in_line(&lanes, &lane);
+                        let _second = Place::in_line(&lanes, &lane);
+                        drop(place);
+                    }
+                });
+            }
+        });
+        assert!(lanes.lock().unwrap().is_empty());
+    }
 }

@@ -76,9 +76,8 @@ struct Shared {
 /// What an attempt came to, if it did not end the call.
 struct Failed {
     error: TransportError,
-    attempt: Attempt,
-    /// No reply came in time. Another binding shows whether that was the binding's fault.
-    hung: bool,
+    /// The attempt, if no reply came in time. Another binding shows whether that was this one's fault.
+    hung: Option<Attempt>,
 }
 
 impl Select {
@@ -239,41 +238,54 @@ impl Transport for Select {
             return result.map_err(|failed| failed.error.into());
         };
         let limit = shared.limit(&call, begun);
-        let failed = match shared
-            .attempt(&first, attempt, call.duplicate(), limit)
-            .await?
-        {
-            Ok(reply) => return Ok(reply),
-            Err(failed) => failed,
-        };
+        let again = call.duplicate();
+        match shared.attempt(&first, attempt, call, limit).await? {
+            Ok(reply) => Ok(reply),
+            Err(failed) => {
+                let steps = (first, next);
+                self.fall_back(&destination, again, steps, failed).await
+            }
+        }
+    }
+}
+
+impl Select {
+    /// Sends a call by the next binding, if what happened to it by the first one allows that.
+    async fn fall_back(
+        &self,
+        destination: &Arc<Destination>,
+        call: Call,
+        (first, next): (Step, Step),
+        failed: Failed,
+    ) -> Result<Reply, CallError> {
+        let shared = &self.shared;
         let reason = match failed.hung {
-            true => Some(FallbackReason::NoReply),
-            false => FallbackReason::of(&failed.error, call.spec().idempotency),
+            Some(_) => Some(FallbackReason::NoReply),
+            None => FallbackReason::of(&failed.error, call.spec().idempotency),
         };
         let Some(reason) = reason.filter(|_| has_time(&call)) else {
             return Err(failed.error.into());
         };
         // The operator may have changed what is allowed while the first attempt was under way.
-        let now = shared.plan(&destination, &self.policies());
-        if !now.steps.iter().any(|step| step.binding == next.binding) {
-            return Err(failed.error.into());
-        }
-        let to = now.connect_to(next.binding).cloned();
-        let proven = next.is_proven();
-        let Ok(attempt) = destination.begin(next.binding, to.clone(), proven, true) else {
+        let now = shared.plan(destination, &self.policies());
+        let still = now.steps.into_iter().find(|it| it.binding == next.binding);
+        let Some(next) = still else {
             return Err(failed.error.into());
         };
-        let next = Step {
-            connect_to: to,
-            ..next
+        let to = next.connect_to.clone();
+        let begun = destination.begin(next.binding, to, next.is_proven(), true);
+        let Ok(attempt) = begun else {
+            return Err(failed.error.into());
         };
-        shared.fell_back(&destination, &call, (&first, &next), reason);
+        shared.fell_back(destination, &call, (&first, &next), reason);
         let result = shared.attempt(&next, attempt, call, None).await;
-        if failed.hung && !matches!(result, Ok(Err(_))) {
-            failed.attempt.hung(&shared.options);
+        if let Some(hung) = &failed.hung
+            && !matches!(result, Ok(Err(_)))
+        {
+            hung.hung(&shared.options);
         }
-        result?
-            .map_err(|second| both(failed.error, second.error, first_name(shared, &first)).into())
+        let over = shared.transports[first.binding].name();
+        result?.map_err(|second| both(failed.error, second.error, over).into())
     }
 }
 
@@ -286,10 +298,6 @@ impl fmt::Debug for Select {
             .field("options", &self.shared.options)
             .finish_non_exhaustive()
     }
-}
-
-fn first_name(shared: &Shared, step: &Step) -> &'static str {
-    shared.transports[step.binding].name()
 }
 
 impl Shared {
@@ -346,8 +354,7 @@ impl Shared {
                     attempt.failed(&error.clone().into(), Some(Instant::now()), &self.options);
                     return Ok(Err(Failed {
                         error,
-                        attempt,
-                        hung: true,
+                        hung: Some(attempt),
                     }));
                 }
             },
@@ -371,11 +378,7 @@ impl Shared {
             }
             Err(CallError::Transport(error)) => {
                 attempt.failed(&error.clone().into(), deadline, &self.options);
-                Ok(Err(Failed {
-                    error,
-                    attempt,
-                    hung: false,
-                }))
+                Ok(Err(Failed { error, hung: None }))
             }
         }
     }

@@ -40,12 +40,6 @@ impl Step {
 }
 
 impl Plan {
-    /// Where to connect for a binding of the plan.
-    pub(super) fn connect_to(&self, binding: usize) -> Option<&ConnectTo> {
-        let step = self.steps.iter().find(|step| step.binding == binding);
-        step.and_then(|step| step.connect_to.as_ref())
-    }
-
     /// Why nothing is sent.
     pub(super) fn refusal(&self, destination: &ServerName) -> TransportError {
         TransportError::new(

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{FallbackReason, SelectOptions, offers::LookUp, status::Latency};
 use crate::{
     ServerName,
-    error::{CallError, Delivery, TransportError, TransportErrorKind},
+    error::{CallError, TransportError, TransportErrorKind},
     jitter,
     transport::ConnectTo,
 };
@@ -245,7 +245,7 @@ fn blames(error: &TransportError, is_late: bool) -> Blame {
     match error.kind() {
         Kind::Cancelled | Kind::LimitExceeded | Kind::Busy => Blame::Call,
         Kind::Unsupported => Blame::Either,
-        Kind::Timeout if is_late && error.delivery() == Delivery::MaybeProcessed => Blame::Call,
+        Kind::Timeout if is_late => Blame::Call,
         Kind::Resolve
         | Kind::Connect
         | Kind::Tls

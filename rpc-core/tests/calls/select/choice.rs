@@ -313,6 +313,18 @@ async fn after_the_wait_one_call_finds_out_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_finds_out_is_answered_and_others_follow_before_the_reply_has_ended() {
+    let two = Two::preferring();
+    two.grpc.next(Act::Fail(Kind::Connect, Delivery::NotSent));
+    two.select.send(version()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let streaming = two.select.send(super::wires::media()).await.unwrap();
+    two.select.send(version()).await.unwrap();
+    assert_eq!(two.counts(), (1, 3));
+    drop(streaming);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_that_is_dropped_lets_the_next_call_find_out() {
     let two = Two::preferring();
     two.grpc.next(Act::Fail(Kind::Connect, Delivery::NotSent));

@@ -273,6 +273,23 @@ async fn a_call_that_must_not_be_repeated_has_all_the_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_comes_too_late_says_nothing_of_the_binding() {
+    for delivery in [Delivery::NotSent, Delivery::MaybeProcessed] {
+        let two = Two::preferring();
+        two.grpc.always(Act::Fail(Kind::Timeout, delivery));
+        let mut call = version();
+        call.context_mut().limit_deadline(Instant::now());
+        two.select.send(call).await.unwrap_err();
+        assert_eq!(two.status().await.binding, Some(GRPC));
+    }
+    // Where there was time, connecting took too long.
+    let two = Two::preferring();
+    two.grpc.always(Act::Fail(Kind::Timeout, Delivery::NotSent));
+    two.select.send(version()).await.unwrap();
+    assert_eq!(two.status().await.binding, Some(HTTP));
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_the_deadline_nothing_is_sent() {
     let two = Two::preferring();
     two.grpc.always(Act::After(
