@@ -14,6 +14,7 @@ class Nginx:
     """Serves TLS on `port` and passes on to `backend`, where the gateway is to listen."""
 
     def __init__(self, lab, folder, port, backend):
+        assert PROGRAM, "nginx is not installed; Debian has it in the package nginx-light"
         self.folder = folder
         self.port = port
         self.backend = backend
