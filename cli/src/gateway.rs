@@ -9,6 +9,7 @@ use std::{
 use clap::Args;
 use comity_gateway::{Config, Gateway};
 use comity_net::InheritedSocket;
+use comity_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -77,7 +78,13 @@ async fn run(
         interrupt: signal(SignalKind::interrupt())?,
     };
     let name = config.server_name.clone();
-    let gateway = Gateway::start(config, inherited).await?;
+    let gateway = match &config.key_store {
+        None => Gateway::start(config, inherited).await?,
+        Some(path) => {
+            let keys = Store::open(path)?.keys();
+            Gateway::start_with_keys(config, inherited, keys).await?
+        }
+    };
     let (from, to) = (gateway.egress_address(), gateway.inbound_address());
     tracing::info!(server = %name, homeserver = %from, peers = %to, "the gateway is ready");
     while signals.next().await == Asked::Reload {

@@ -55,7 +55,11 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
-        let folder = folder(CONFIG);
+        Self::with(CONFIG)
+    }
+
+    fn with(config: &str) -> Self {
+        let folder = folder(config);
         let mut child = command(&folder).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let ready = line_with(&mut log, "the gateway is ready");
@@ -168,6 +172,14 @@ fn it_reads_its_configuration_again_and_ends_in_order() {
     assert!(answer.starts_with("HTTP/1.1 407 "), "{answer}");
     running.signal("-TERM");
     line_with(&mut running.log, "the gateway has ended");
+    assert_eq!(running.ends(), Some(0));
+}
+
+#[test]
+fn keys_are_kept_where_it_is_said() {
+    let running = Running::with(&format!("{CONFIG}[keys]\nstore = \"keys.redb\"\n"));
+    assert!(running.folder.path().join("keys.redb").exists());
+    running.signal("-TERM");
     assert_eq!(running.ends(), Some(0));
 }
 

@@ -21,6 +21,7 @@ import example_homeserver
 import nginx
 import operators
 import outages
+import recipe
 import restarts
 import strangers
 import topologies
@@ -39,6 +40,7 @@ PARTS = [
             evidence.no_call_went_as_invoke_and_none_fell_back,
             evidence.every_signature_was_checked_and_none_was_wrong,
         ]
+        + recipe.ALL
         + operators.ALL,
     ),
     ("gateways that find one another by name, and gRPC breaks", topologies.found_by_name, broken_grpc.ALL + restarts.ALL),
@@ -46,8 +48,8 @@ PARTS = [
         "one Synapse behind a gateway, the other without",
         topologies.one_behind_a_gateway,
         actions.ALL
-        + outages.ALL
         + [evidence.every_call_went_over_plain_https, evidence.every_signature_was_checked_and_none_was_wrong]
+        + outages.ALL
         + strangers.ALL,
     ),
     ("a gateway behind nginx", topologies.behind_nginx, behind_nginx.ALL),

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use comity_core::transport::Select;
+use comity_core::{auth::KeyStore, transport::Select};
 use comity_net::{
     Address, Counters, Dispatch, Drained, InheritedSocket, Listener, ListenerOptions, Protocol,
     ServerTls,
@@ -79,10 +79,37 @@ impl Gateway {
     ///
     /// # Errors
     /// A listener cannot be bound, an inherited socket is none of the configuration's, there is nobody to ask for names, or a certificate or
-    /// trust store cannot be used.
+    /// trust store cannot be used. A store for keys is configured: see [`start_with_keys`](Self::start_with_keys).
     pub async fn start(
         config: Config,
         inherited: Vec<InheritedSocket>,
+    ) -> Result<Self, StartError> {
+        match &config.key_store {
+            None => Self::start_all(config, inherited, None).await,
+            Some(path) => Err(StartError::new(
+                "peers' keys are to be kept over a restart, and nobody has opened the store",
+                format!("`keys.store` is {}", path.display()),
+            )),
+        }
+    }
+
+    /// As [`start`](Self::start), with the store that [`Config::key_store`] names, opened: peers' keys are looked for there first, so that a restart asks nobody for
+    /// them.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with_keys(
+        config: Config,
+        inherited: Vec<InheritedSocket>,
+        key_store: Arc<dyn KeyStore>,
+    ) -> Result<Self, StartError> {
+        Self::start_all(config, inherited, Some(key_store)).await
+    }
+
+    async fn start_all(
+        config: Config,
+        mut inherited: Vec<InheritedSocket>,
+        key_store: Option<Arc<dyn KeyStore>>,
     ) -> Result<Self, StartError> {
         let ports = ["egress", "inbound", "peers", "homeserver"];
         let [of_egress, of_inbound, of_outbound, of_delivery] = ports.map(|_| Counters::default());
@@ -95,14 +122,19 @@ impl Gateway {
             metrics: metrics.clone(),
             grpc: Arc::new(AtomicBool::new(config.bindings.grpc)),
         };
-        let outbound = Outbound::new(&config, shared.peers.clone(), &metrics, of_outbound)?;
+        let outbound = Outbound::new(
+            &config,
+            shared.peers.clone(),
+            &metrics,
+            of_outbound,
+            key_store,
+        )?;
         let egress = services::egress(&config, Arc::new(outbound.select.clone()), &shared);
         let keys = Arc::new(outbound.keys.clone());
         let delivery = delivery(&config, of_delivery);
         let inbound = services::inbound(&config, delivery.clone(), keys, &shared);
 
         let tls = config.listen.tls.as_ref().map(server_tls).transpose()?;
-        let mut inherited = inherited;
         let of_homeserver = bind(
             &config.egress.listen,
             &mut inherited,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use comity_core::{
     Client,
-    auth::{KeyRing, KeyRingOptions},
+    auth::{KeyRing, KeyRingOptions, KeyStore},
     transport::{Offers, Policies, Policy, Preference, Resolve, Select, SelectOptions, Transport},
 };
 use comity_discovery::{DiscoveryOptions, Dns};
@@ -42,6 +42,7 @@ impl Outbound {
         peers: Peers,
         metrics: &Metrics,
         counters: Counters,
+        key_store: Option<Arc<dyn KeyStore>>,
     ) -> Result<Self, StartError> {
         let connector = Connector::new(trusted(config)?)
             .with_guard(config.trust.guard.clone())
@@ -81,10 +82,13 @@ impl Outbound {
 
         // Keys are asked for by the baseline alone, unsigned: what they say decides about the other bindings.
         let for_keys = Select::new(https.clone(), vec![], vec![], SelectOptions::default());
-        let keys = KeyRing::new(
+        let mut keys = KeyRing::new(
             Client::new(Arc::new(for_keys.clone())),
             KeyRingOptions::default(),
         );
+        if let Some(store) = key_store {
+            keys = keys.with_store(store);
+        }
         let sources: Vec<Arc<dyn Offers>> = vec![Arc::new(keys.clone()), Arc::new(discovery)];
         let options = SelectOptions {
             // A slow answer says nothing of a connection: see `PING`.

@@ -46,6 +46,7 @@ pub(super) fn check(file: tables::File, beside: &Path) -> Checked<Config> {
         listen: check_listen(file.listen, beside)?,
         trust: trust(&file.trust, beside)?,
         discovery: discovery(&file.discovery)?,
+        key_store: file.keys.store.map(|store| beside.join(store.get_ref())),
         bindings: Bindings {
             grpc: file.bindings.grpc.unwrap_or(true),
         },

@@ -37,6 +37,8 @@ pub struct Config {
     pub trust: Trust,
     /// How names are looked up.
     pub discovery: Discovery,
+    /// Where peers' keys are kept over a restart: a file that whoever starts the gateway opens. Nowhere, if there is none.
+    pub key_store: Option<PathBuf>,
     /// The kill switch.
     pub bindings: Bindings,
     /// What is known of single peers.
@@ -276,6 +278,7 @@ impl Config {
             ("listen", self.listen.is_as(&other.listen)),
             ("trust", self.trust == other.trust),
             ("discovery", self.discovery == other.discovery),
+            ("keys", self.key_store == other.key_store),
             ("admin", self.admin == other.admin),
             ("limits", self.limits == other.limits),
         ];

@@ -23,6 +23,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) discovery: Discovery,
     #[serde(default)]
+    pub(super) keys: Keys,
+    #[serde(default)]
     pub(super) bindings: Bindings,
     #[serde(default)]
     pub(super) peers: BTreeMap<Text, Spanned<Peer>>,
@@ -70,6 +72,12 @@ pub(super) struct Trust {
 pub(super) struct Discovery {
     pub(super) dns: Vec<Text>,
     pub(super) well_known_port: Option<Spanned<u16>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Keys {
+    pub(super) store: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

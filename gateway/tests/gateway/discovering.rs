@@ -39,15 +39,12 @@ async fn a_server_is_found_by_its_name_and_called_over_https() {
     assert_eq!(status[0].binding, Some("http/1"));
 }
 
-#[tokio::test]
-async fn what_its_signed_keys_offer_is_taken() {
-    let authority = Authority::new();
-    let one = Side::start(HS1, 1, &authority, Settings::default()).await;
-    let (two, name) = server(&authority).await;
+/// Has the homeserver's signed document say that it offers gRPC, at this place if there is one.
+fn offers_grpc(two: &Side, at: Option<&str>) {
     two.homeserver.publishes_nothing();
     let offer = Offer {
         binding: "grpc/1".to_owned(),
-        connect_to: None,
+        connect_to: at.map(|at| at.parse().unwrap()),
         priority: 10,
     };
     let document = KeyDocument::new(two.homeserver.name.clone(), now_ms() + 24 * 3600 * 1000)
@@ -58,6 +55,14 @@ async fn what_its_signed_keys_offer_is_taken() {
         let answer = if keys { document.clone() } else { "{}".into() };
         async move { json(200, answer) }
     });
+}
+
+#[tokio::test]
+async fn what_its_signed_keys_offer_is_taken() {
+    let authority = Authority::new();
+    let one = Side::start(HS1, 1, &authority, Settings::default()).await;
+    let (two, name) = server(&authority).await;
+    offers_grpc(&two, None);
     for _ in 0..100 {
         // The first goes by HTTPS: no call waits for an offer.
         assert_eq!(calls(&one, &name).await, 200);
@@ -73,6 +78,27 @@ async fn what_its_signed_keys_offer_is_taken() {
         sleep(Duration::from_millis(50)).await;
     }
     panic!("the offer is not taken");
+}
+
+#[tokio::test]
+async fn an_offer_that_leads_to_a_closed_port_costs_no_call() {
+    let authority = Authority::new();
+    let one = Side::start(HS1, 1, &authority, Settings::default()).await;
+    let (two, name) = server(&authority).await;
+    offers_grpc(&two, Some("127.0.0.1:9"));
+    for _ in 0..100 {
+        assert_eq!(calls(&one, &name).await, 200);
+        let metrics = one.metrics().await;
+        if metrics.contains("reason=\"connect\"} 1") {
+            // Left alone from then on.
+            assert_eq!(calls(&one, &name).await, 200);
+            let status = &one.gateway.select().destinations()[0];
+            assert_eq!(status.binding, Some("http/1"));
+            return;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the offer is not tried");
 }
 
 #[tokio::test]

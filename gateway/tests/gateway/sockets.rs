@@ -80,6 +80,20 @@ async fn a_socket_that_nobody_asked_for_is_refused() {
 }
 
 #[tokio::test]
+async fn a_store_that_nobody_opened_is_missed() {
+    let authority = crate::setting::Authority::new();
+    let settings = Settings {
+        more: "[keys]\nstore = \"keys.redb\"\n".to_owned(),
+        ..Settings::default()
+    };
+    let (_homeserver, config, files) =
+        Side::configured(crate::setting::HS1, 1, &authority, settings).await;
+    assert_eq!(config.key_store, Some(files.path().join("keys.redb")));
+    let error = Gateway::start(config, Vec::new()).await.unwrap_err();
+    assert!(error.to_string().contains("nobody has opened"), "{error}");
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let authority = crate::setting::Authority::new();
