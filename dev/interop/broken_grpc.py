@@ -78,6 +78,27 @@ def a_transaction_whose_reply_is_lost_is_sent_again_and_taken_once(pair):
     assert not unanswered, unanswered
 
 
+@over("send")
+def a_binding_that_is_required_is_not_fallen_back_from(pair):
+    repair(pair)
+    room = pair.shared_room()
+    converse(pair, room, "well")
+    gateway, peer = pair.hs1.gateway, pair.hs2
+    gateway.stop()
+    gateway.configure(peers={peer.server_name: {"binding": "grpc", "required": True}}, more=gateway.more)
+    peer.middle.set(Fault.CLOSED)
+    gateway.start()
+    pair.alice.say(room, "late")
+    until("a call fails", lambda: gateway.metrics().calls("outbound", operation="SendTransaction", outcome="transport_connect"))
+    assert "late" not in pair.bob.bodies(room)
+    assert gateway.metrics().calls("outbound", binding=HTTPS, outcome="ok", operation="SendTransaction") == 0
+    gateway.configure(more=gateway.more)
+    repair(pair)
+    converse(pair, room, "well again")
+    pair.bob.hears(room, "late")
+    reads_once(pair.bob, room, ["well: alice", "well: bob", "late", "well again: alice", "well again: bob"])
+
+
 def goes_on(pair, fault, reason, claimed):
     """Breaks gRPC and uses the two servers. `reason`: of the fallbacks, as the gateway counts them. `claimed`: whether it is certain that nothing arrived, so that even a claim of keys falls back."""
     repair(pair)
@@ -207,6 +228,7 @@ ALL = [
     federation_goes_on_when_calls_over_grpc_are_reset_in_the_middle,
     federation_goes_on_when_grpc_answers_unimplemented,
     federation_goes_on_when_grpc_is_a_black_hole,
+    a_binding_that_is_required_is_not_fallen_back_from,
     a_claim_whose_reply_is_lost_is_not_made_again,
     a_transaction_whose_reply_is_lost_is_sent_again_and_taken_once,
 ]

@@ -80,6 +80,7 @@ class Gateway:
 
     def configure(self, listen=None, peers=None, more=""):
         """Writes its TOML. `peers` maps names to tables; `listen` replaces the certificate's lines."""
+        self.more = more
         if listen is None:
             certificate, key = self.lab.authority.certify(f"{self.label}-gateway", [self.host, "127.0.0.1"])
             listen = f'certificate = "{certificate}"\nkey = "{key}"'

@@ -8,6 +8,7 @@ With words, only the parts and scenarios whose sentence has one of them run.
 import argparse
 import pathlib
 import shutil
+import signal
 import sys
 import textwrap
 import time
@@ -67,6 +68,8 @@ def main():
     arguments.add_argument("--folder", type=pathlib.Path, required=True, help="emptied first, kept afterwards")
     arguments.add_argument("words", nargs="*", help="what to run; everything without any")
     options = arguments.parse_args()
+    # As on Ctrl-C: everything that was started ends with the run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("interop: ended by SIGTERM"))
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
     folder = options.folder.resolve()
