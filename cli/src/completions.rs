@@ -1,11 +1,11 @@
 //! `comity completions`: what a shell needs to complete the other commands.
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
-use crate::failure::Failure;
+use crate::printable::put;
 
 /// What `comity completions` can be told.
 #[derive(Debug, Args)]
@@ -22,8 +22,8 @@ pub(crate) struct Options {
 pub(crate) fn main(options: &Options, mut program: Command) -> ExitCode {
     let mut script = Vec::new();
     generate(options.shell, &mut program, "comity", &mut script);
-    match std::io::stdout().write_all(&script) {
+    match put(&String::from_utf8_lossy(&script)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => Failure::output("the script", &error).report("completions", false),
+        Err(failure) => failure.report("completions", false),
     }
 }

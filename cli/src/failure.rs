@@ -8,7 +8,7 @@ use comity_core::{
 };
 use serde_json::{Value, json};
 
-use crate::printable::Printable;
+use crate::printable::{Printable, put};
 
 /// The exit codes, for `--help`.
 pub(crate) const EXIT_CODES: &str = "Exit codes:
@@ -94,17 +94,23 @@ impl Failure {
         Self {
             exit,
             message: format!("no answer of {destination}: {}", chain(error)),
-            next: after_failure(destination, error.kind())
-                .map(str::to_owned)
+            next: after_failure(error.kind())
                 .map(|next| next.replace("NAME", destination.as_str())),
             answer: None,
         }
     }
 
+    /// The reply of `destination` ended before its end, whoever says so.
+    pub(crate) fn broke_off(destination: &ServerName, error: &CallError) -> Self {
+        let message = format!("the reply of {destination} broke off: {}", chain(error));
+        Self::new(Exit::NoAnswer, message).next("what was shown before is good; try again")
+    }
+
     /// Says it: text on standard error, or a JSON object on standard output.
     pub(crate) fn report(&self, command: &str, json: bool) -> ExitCode {
         if json {
-            println!("{}", self.to_json());
+            // Nobody is left to be told that this failed too.
+            let _ = put(&format!("{}\n", self.to_json()));
         } else {
             eprintln!("comity {command}: {}", Printable(&self.message));
             if let Some(next) = &self.next {
@@ -169,7 +175,7 @@ fn describe_answer(destination: &ServerName, answer: &FederationError) -> String
 fn after_answer(answer: &FederationError) -> Option<String> {
     let next = match answer.errcode() {
         Some("M_UNAUTHORIZED") => {
-            "the signature was not taken: `comity keys ORIGIN` shows which keys the others see of --origin; --key must be one of them"
+            "the signature, or its destination, was not taken: `comity keys ORIGIN` shows which keys others see of --origin, `comity resolve` where the call arrives"
         }
         Some("M_FORBIDDEN") => {
             "--origin has to be a server that may ask this: one with a user in the room, say"
@@ -186,7 +192,8 @@ fn after_answer(answer: &FederationError) -> Option<String> {
     Some(next.to_owned())
 }
 
-fn after_failure(_: &ServerName, kind: TransportErrorKind) -> Option<&'static str> {
+/// What to do, where `NAME` stands for the server's.
+pub(crate) fn after_failure(kind: TransportErrorKind) -> Option<&'static str> {
     Some(match kind {
         TransportErrorKind::Resolve => {
             "`comity resolve NAME` shows what was asked, and what was found"

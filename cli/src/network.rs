@@ -55,7 +55,7 @@ pub(crate) struct Reach {
     pub(crate) connector: Connector,
     pub(crate) guard: AddressGuard,
     pub(crate) tls: ClientTls,
-    /// Bytes of all federation connections; those of `.well-known` are not among them.
+    /// Bytes of the calls over [`Reach::http`] and [`Reach::grpc`]; what is looked up beside them does not count.
     pub(crate) counters: Counters,
 }
 
@@ -87,7 +87,7 @@ impl Network {
         })?;
         Ok(Reach {
             discovery,
-            connector: connector.with_counters(counters.clone()),
+            connector,
             guard,
             tls,
             counters,
@@ -135,20 +135,23 @@ impl Reach {
 
     /// HTTPS with JSON.
     pub(crate) fn http(&self) -> HttpTransport {
-        let pool = Pool::new(self.connector.clone(), PoolOptions::default());
+        let connector = self.connector.clone().with_counters(self.counters.clone());
+        let pool = Pool::new(connector, PoolOptions::default());
         HttpTransport::new(self.resolver(), pool)
     }
 
     /// gRPC.
     pub(crate) fn grpc(&self) -> GrpcTransport {
+        let connector = self.connector.clone().with_counters(self.counters.clone());
         let options = PoolOptions::default().with_protocol(Protocol::Http2);
-        let pool = Pool::new(self.connector.clone(), options);
-        GrpcTransport::new(self.resolver(), pool)
+        GrpcTransport::new(self.resolver(), Pool::new(connector, options))
     }
 
     /// Typed calls over HTTPS, unsigned, each within `limit`.
     pub(crate) fn client(&self, limit: Duration) -> Client {
-        Client::layered(Arc::new(self.http()), Clocks::layer(Side::Client)).with_deadline(limit)
+        let pool = Pool::new(self.connector.clone(), PoolOptions::default());
+        let http = HttpTransport::new(self.resolver(), pool);
+        Client::layered(Arc::new(http), Clocks::layer(Side::Client)).with_deadline(limit)
     }
 
     /// Other servers' keys.

@@ -1,15 +1,27 @@
 //! What others wrote, made fit for a terminal.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write as _},
+};
 
 use serde_json::Value;
 
-/// Displays a text with what a terminal would obey, or what would turn the line around, as escapes.
+use crate::failure::Failure;
+
+/// Writes a command's result to standard output.
+pub(crate) fn put(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| Failure::output("the result", &error))
+}
+
+/// Displays a text with what a terminal would obey, what would turn the line around, and what would end it, as escapes: nobody adds a line to what is told of them.
 pub(crate) struct Printable<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(self.0, |c| c == '\n', f)
+        escape(self.0, |_| false, f)
     }
 }
 
@@ -56,7 +68,7 @@ mod tests {
 
     #[test]
     fn nothing_that_a_peer_writes_reaches_the_terminal_as_a_command() {
-        let hostile = "a\u{1b}]0;title\u{7}\u{9b}31m\u{202e}b\r";
+        let hostile = "a\u{1b}]0;title\u{7}\u{9b}31m\u{202e}b\r\nnothing is wrong";
         let shown = Printable(hostile).to_string();
         assert!(!shown.contains(|c: char| c.is_control()), "{shown:?}");
         assert!(shown.contains("\\u001b]0;title"), "{shown}");

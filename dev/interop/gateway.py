@@ -1,5 +1,6 @@
 """`comity gateway` beside a Synapse: its configuration, its start and end, and what its metrics say."""
 
+import json
 import pathlib
 import re
 import signal
@@ -79,6 +80,7 @@ class Gateway:
 
     def configure(self, listen=None, peers=None, more=""):
         """Writes its TOML. `peers` maps names to tables; `listen` replaces the certificate's lines."""
+        self.more = more
         if listen is None:
             certificate, key = self.lab.authority.certify(f"{self.label}-gateway", [self.host, "127.0.0.1"])
             listen = f'certificate = "{certificate}"\nkey = "{key}"'
@@ -129,7 +131,8 @@ listen = "127.0.0.1:{self.admin_port}"
             env=self.lab.environment,
             pass_fds=numbers,
         )
-        self.program.wait_for("it is ready", self.ready)
+        # Not /ready: that has to wait for the homeserver, which is started next.
+        self.program.wait_for("it runs", lambda: self.state() == "running")
 
     def stop(self):
         """Ends it as a service manager does. It has to end well."""
@@ -139,9 +142,9 @@ listen = "127.0.0.1:{self.admin_port}"
     def kill(self):
         self.program.kill()
 
-    def wait_until_it_takes_no_more_calls(self):
-        """Waits until it says so, or says nothing more."""
-        until("the gateway takes no more calls", lambda: not self.ready())
+    def wait_until_it_drains(self):
+        """Waits until it says that it takes no more calls."""
+        until("the gateway drains", lambda: self.state() == "draining")
 
     def close(self):
         """Ends it, and gives up its sockets."""
@@ -155,11 +158,12 @@ listen = "127.0.0.1:{self.admin_port}"
     def reload(self):
         self.program.signal(signal.SIGHUP)
 
-    def ready(self):
+    def state(self):
+        """What it says of itself: `running`, `draining`; `None` if it says nothing."""
         try:
-            return self._admin("/ready") is not None
+            return json.loads(self._admin("/health"))["state"]
         except (OSError, urllib.error.URLError):
-            return False
+            return None
 
     def _admin(self, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}{path}", timeout=10) as reply:

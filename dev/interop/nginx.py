@@ -1,28 +1,26 @@
 """nginx before a gateway: the recipe of docs/gateway.md, which is read from there."""
 
 import os
-import pathlib
 import re
 import shutil
 import subprocess
 
 from process import Program, listens
+from recipe import blocks
 
 PROGRAM = shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin")
-
-_DOCUMENT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "gateway.md"
-
 
 class Nginx:
     """Serves TLS on `port` and passes on to `backend`, where the gateway is to listen."""
 
     def __init__(self, lab, folder, port, backend):
+        assert PROGRAM, "nginx is not installed; Debian has it in the package nginx-light"
         self.folder = folder
         self.port = port
         self.backend = backend
         folder.mkdir(parents=True)
         certificate, key = lab.authority.certify("nginx")
-        recipe = recipe_of_document()
+        (recipe,) = blocks("docs/gateway.md", "nginx")
         for ours, theirs in (
             ("8448", str(port)),
             ("18448", str(backend)),
@@ -48,13 +46,6 @@ class Nginx:
 
     def __exit__(self, *_):
         self.program.kill()
-
-
-def recipe_of_document():
-    """The block of nginx configuration in docs/gateway.md."""
-    found = re.search(r"^```nginx\n(.*?)^```", _DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
-    assert found, "docs/gateway.md has no block of nginx configuration"
-    return found[1]
 
 
 def version():

@@ -31,6 +31,28 @@ def the_binding_of_a_peer_is_changed_by_sighup_while_messages_flow(pair):
 
 
 @over("send")
+def grpc_is_switched_off_on_one_side_and_nothing_is_lost(pair):
+    room = pair.shared_room()
+    converse(pair, room, "with")
+    gateway = pair.hs2.gateway
+    peers = {pair.hs1.server_name: {"binding": "grpc", "target": f"127.0.0.1:{pair.hs1.port}"}}
+    gateway.stop()
+    gateway.configure(peers=peers, more="\n[bindings]\ngrpc = false\n")
+    gateway.start()
+    reach_one_another(pair)
+    # hs2 neither takes nor offers it, though hs1 is told to use it and hs2 as well.
+    converse(pair, room, "switched off")
+    reads_once(pair.bob, room, ["with: alice", "with: bob", "switched off: alice", "switched off: bob"])
+    metrics = gateway.metrics()
+    by_grpc = [own for direction in ("inbound", "outbound") for own, _ in metrics.of("comity_calls_total", direction=direction, binding=GRPC)]
+    assert not by_grpc, by_grpc
+    assert metrics.calls("inbound", binding=HTTPS) > 0 and metrics.calls("outbound", binding=HTTPS) > 0
+    gateway.stop()
+    gateway.configure(peers=peers)
+    gateway.start()
+
+
+@over("send")
 def a_homeserver_is_taken_back_from_its_gateway_without_losing_anything(pair):
     room = pair.shared_room()
     converse(pair, room, "with")
@@ -47,5 +69,6 @@ def a_homeserver_is_taken_back_from_its_gateway_without_losing_anything(pair):
 
 ALL = [
     the_binding_of_a_peer_is_changed_by_sighup_while_messages_flow,
+    grpc_is_switched_off_on_one_side_and_nothing_is_lost,
     a_homeserver_is_taken_back_from_its_gateway_without_losing_anything,
 ]

@@ -8,6 +8,7 @@ With words, only the parts and scenarios whose sentence has one of them run.
 import argparse
 import pathlib
 import shutil
+import signal
 import sys
 import textwrap
 import time
@@ -21,6 +22,7 @@ import example_homeserver
 import nginx
 import operators
 import outages
+import recipe
 import restarts
 import strangers
 import topologies
@@ -39,6 +41,7 @@ PARTS = [
             evidence.no_call_went_as_invoke_and_none_fell_back,
             evidence.every_signature_was_checked_and_none_was_wrong,
         ]
+        + recipe.ALL
         + operators.ALL,
     ),
     ("gateways that find one another by name, and gRPC breaks", topologies.found_by_name, broken_grpc.ALL + restarts.ALL),
@@ -46,8 +49,8 @@ PARTS = [
         "one Synapse behind a gateway, the other without",
         topologies.one_behind_a_gateway,
         actions.ALL
-        + outages.ALL
         + [evidence.every_call_went_over_plain_https, evidence.every_signature_was_checked_and_none_was_wrong]
+        + outages.ALL
         + strangers.ALL,
     ),
     ("a gateway behind nginx", topologies.behind_nginx, behind_nginx.ALL),
@@ -65,6 +68,8 @@ def main():
     arguments.add_argument("--folder", type=pathlib.Path, required=True, help="emptied first, kept afterwards")
     arguments.add_argument("words", nargs="*", help="what to run; everything without any")
     options = arguments.parse_args()
+    # As on Ctrl-C: everything that was started ends with the run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("interop: ended by SIGTERM"))
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
     folder = options.folder.resolve()

@@ -70,11 +70,12 @@ class Synapse:
         return User(self.label, self.client_url, self.server_name, localpart, displayname)
 
     def received(self):
-        """The federation requests that it has answered, in order: `(method, path and query, status)`."""
+        """The federation requests of others that it has answered, in order: `(method, path and query, status)`."""
         requests = []
         for line in self.access_log.read_text(errors="replace").splitlines():
             found = _PROCESSED.search(line)
-            if found:
+            # Looking for an event, it may ask itself as well.
+            if found and found["origin"] != self.server_name:
                 requests.append((found["method"], found["target"], int(found["status"])))
         return requests
 
@@ -153,7 +154,7 @@ def direct(port, certificate, key):
     return {"listeners": [listener], "tls_certificate_path": str(certificate), "tls_private_key_path": str(key)}
 
 
-# Synapse's access log: … Processed request: 0.010sec/… 93B 200 "PUT /_matrix/federation/v1/send/1 HTTP/1.1" "Synapse/1.163.2" …
+# Synapse's access log: … {hs1.test} Processed request: 0.010sec/… 93B 200 "PUT /_matrix/federation/v1/send/1 HTTP/1.1" "Synapse/1.163.2" …
 _PROCESSED = re.compile(
-    r'Processed request: .*? (?P<status>\d{3})!? "(?P<method>[A-Z]+) (?P<target>/_matrix/(?:federation|key)/\S*) HTTP/'
+    r'\{(?P<origin>[^}]*)\} Processed request: .*? (?P<status>\d{3})!? "(?P<method>[A-Z]+) (?P<target>/_matrix/(?:federation|key)/\S*) HTTP/'
 )

@@ -21,6 +21,7 @@ use comity_http::Locations;
 use crate::{
     failure::{EXIT_CODES, Failure},
     network::{Network, connect_to, server_name},
+    printable::put,
     signer,
 };
 use reply::Shown;
@@ -131,8 +132,7 @@ pub(crate) async fn main(options: &Options) -> ExitCode {
 
 async fn run(options: &Options) -> Result<(), Failure> {
     if let Some(name) = &options.list {
-        print!("{}", list::list(name.as_deref(), options.network.json)?);
-        return Ok(());
+        return put(&list::list(name.as_deref(), options.network.json)?);
     }
     let (Some(destination), Some(operation)) = (&options.name, &options.operation) else {
         return Err(Failure::usage("there is no server, or nothing to call")

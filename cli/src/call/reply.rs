@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::{Exit, Failure},
-    printable::{JsonText, pretty},
+    printable::{JsonText, pretty, put},
 };
 
 /// Most bytes of a reply without a form of its own that are held, to be shown as JSON.
@@ -66,7 +66,7 @@ impl Shown<'_> {
                 Ok(part) => part,
                 Err(error) => {
                     out.abort()?;
-                    return Err(self.failed(error));
+                    return Err(self.broke_off(&error));
                 }
             };
             match part {
@@ -104,7 +104,7 @@ impl Shown<'_> {
             .locations
             .follow(blob)
             .await
-            .map_err(|error| self.failed(error))?;
+            .map_err(|error| Failure::of_call(self.destination, error))?;
         let metadata: Value =
             serde_json::from_slice(blob.metadata.text()).unwrap_or_else(|_| json!({}));
         let mut about = json!({ "metadata": metadata });
@@ -152,7 +152,7 @@ impl Shown<'_> {
     async fn collect(&self, mut bytes: ByteStream) -> Result<Vec<u8>, Failure> {
         let mut all = Vec::new();
         while let Some(chunk) = bytes.next().await {
-            all.extend_from_slice(&chunk.map_err(|error| self.failed(error))?);
+            all.extend_from_slice(&chunk.map_err(|error| self.broke_off(&error))?);
             if all.len() > MAX_SHOWN {
                 return Err(Failure::new(
                     Exit::Output,
@@ -169,7 +169,7 @@ impl Shown<'_> {
         let mut sink = Sink::open(self.output)?;
         let mut size = 0_u64;
         while let Some(chunk) = bytes.next().await {
-            let chunk = chunk.map_err(|error| self.failed(error))?;
+            let chunk = chunk.map_err(|error| self.broke_off(&error))?;
             size += chunk.len() as u64;
             sink.write(&chunk)?;
         }
@@ -184,8 +184,8 @@ impl Shown<'_> {
         Ok(())
     }
 
-    fn failed(&self, error: CallError) -> Failure {
-        Failure::of_call(self.destination, error)
+    fn broke_off(&self, error: &CallError) -> Failure {
+        Failure::broke_off(self.destination, error)
     }
 }
 
@@ -206,13 +206,10 @@ impl Document {
     }
 
     fn put(&self, text: &str) -> Result<(), Failure> {
-        let mut out = io::stdout().lock();
-        let written = match self.json {
-            true => out.write_all(text.as_bytes()),
-            false => write!(out, "{}", JsonText(text)),
-        };
-        let flushed = written.and_then(|()| out.flush());
-        flushed.map_err(|error| Failure::output("the reply", &error))
+        match self.json {
+            true => put(text),
+            false => put(&JsonText(text).to_string()),
+        }
     }
 
     fn name(&mut self, name: &str) -> Result<(), Failure> {
@@ -332,7 +329,5 @@ impl Sink {
 }
 
 fn line(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let written = writeln!(out, "{text}").and_then(|()| out.flush());
-    written.map_err(|error| Failure::output("the reply", &error))
+    put(&format!("{text}\n"))
 }

@@ -77,9 +77,18 @@ impl<'a> Sent<'a> {
             why: None,
             route: None,
             resolved: None,
+            chose: Duration::ZERO,
             notes: Arc::new(Notes::default()),
         };
 
+        if verbose {
+            let resolving = Instant::now();
+            let route = route_of(&self.reach.discovery, call.context()).await;
+            told.resolved = Some(resolving.elapsed());
+            told.route = route.ok();
+        }
+
+        let choosing = Instant::now();
         let (transport, why) = self
             .transport(
                 destination,
@@ -88,13 +97,7 @@ impl<'a> Sent<'a> {
             )
             .await;
         told.why = why;
-        if verbose {
-            let resolving = Instant::now();
-            let route = route_of(&self.reach.discovery, call.context()).await;
-            told.resolved = Some(resolving.elapsed());
-            told.route = route.ok();
-        }
-
+        told.chose = choosing.elapsed();
         let observe = Observe::layer(Side::Client, told.notes.clone());
         let clocks = Clocks::layer(Side::Client);
         let stack = ServiceBuilder::new().layer(observe).layer(clocks);
@@ -235,6 +238,8 @@ struct Told {
     why: Option<String>,
     route: Option<Route>,
     resolved: Option<Duration>,
+    /// How long it took to learn what the server offers.
+    chose: Duration,
     notes: Arc<Notes>,
 }
 
@@ -271,6 +276,7 @@ impl Told {
                 "addresses": addresses,
                 "fallbacks": fallbacks.iter().map(|fell| json!({ "from": fell.from, "to": fell.to, "reason": fell.reason.name() })).collect::<Vec<_>>(),
                 "resolve_ms": self.resolved.map(ms),
+                "binding_ms": ms(self.chose),
                 "head_ms": to_head,
                 "total_ms": ms(total),
                 "wire_sent_bytes": sent,
@@ -280,7 +286,13 @@ impl Told {
             return;
         }
         let mut text = String::new();
-        let _ = writeln!(text, "> {} {} ({})", self.method, self.path, self.operation);
+        let _ = writeln!(
+            text,
+            "> {} {} ({})",
+            self.method,
+            Printable(&self.path),
+            self.operation
+        );
         if let Some((origin, key)) = &self.signed_by {
             let _ = writeln!(text, "> signed as {origin} by {key}");
         }
@@ -290,8 +302,8 @@ impl Told {
                 text,
                 "> to {} (Host {}, certificate for {})",
                 addresses.join(", "),
-                route.host,
-                route.certificate_name
+                Printable(&route.host),
+                Printable(&route.certificate_name)
             );
         }
         let _ = match &self.why {
@@ -305,14 +317,17 @@ impl Told {
                 fell.from, fell.reason, fell.to
             );
         }
-        let resolved = self.resolved.map_or(0.0, ms);
+        let (resolved, chose) = (self.resolved.map_or(0.0, ms), ms(self.chose));
         let head = to_head.map_or(String::new(), |head| format!("head after {head} ms, "));
         let total = ms(total);
-        let _ = writeln!(text, "< resolved in {resolved} ms, {head}{total} ms in all");
         let _ = writeln!(
             text,
-            "< {sent} bytes sent, {received} received, TLS and key documents included"
+            "< resolved in {resolved} ms, binding found in {chose} ms, {head}{total} ms in all"
         );
-        eprint!("{}", Printable(&text));
+        let _ = writeln!(
+            text,
+            "< {sent} bytes sent, {received} received, TLS included"
+        );
+        eprint!("{text}");
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::chain,
+    printable::Printable,
     times::{FromNow, Utc},
 };
 
@@ -187,7 +188,8 @@ impl Examined {
 pub(crate) fn offer_text(offer: &Offer) -> String {
     let place = offer.connect_to.as_ref();
     let place = place.map_or(String::new(), |to| format!(" at {to}"));
-    format!("{}{place}, priority {}", offer.binding, offer.priority)
+    let (binding, priority) = (Printable(&offer.binding), offer.priority);
+    format!("{binding}{place}, priority {priority}")
 }
 
 pub(crate) fn offer_json(offer: &Offer) -> Value {

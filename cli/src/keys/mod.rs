@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     failure::{EXIT_CODES, Exit, Failure},
     network::{Network, server_name},
-    printable::{Printable, pretty},
+    printable::{Printable, pretty, put},
 };
 pub(crate) use examine::{Examined, examine, offer_json, offer_text};
 
@@ -59,17 +59,17 @@ struct Relayed {
 /// Runs the command.
 pub(crate) async fn main(options: &Options) -> ExitCode {
     let json = options.network.json;
-    match run(options).await {
-        Ok(found) => {
-            match json {
-                true => println!("{}", found.to_json(&options.name)),
-                false => print!("{}", Printable(&found.text(&options.name))),
-            }
-            match found.faults.is_empty() {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::from(Exit::Answered as u8),
-            }
+    let shown = match run(options).await {
+        Ok(found) => match json {
+            true => put(&format!("{}\n", found.to_json(&options.name))),
+            false => put(&found.text(&options.name)),
         }
+        .map(|()| found.faults.is_empty()),
+        Err(failure) => Err(failure),
+    };
+    match shown {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(Exit::Answered as u8),
         Err(failure) => failure.report("keys", json),
     }
 }
@@ -208,10 +208,10 @@ impl Found {
 pub(crate) fn verdict(faults: &[String], warnings: &[String]) -> String {
     let mut text = String::new();
     for fault in faults {
-        let _ = writeln!(text, "wrong: {fault}");
+        let _ = writeln!(text, "wrong: {}", Printable(fault));
     }
     for warning in warnings {
-        let _ = writeln!(text, "odd: {warning}");
+        let _ = writeln!(text, "odd: {}", Printable(warning));
     }
     if faults.is_empty() {
         text.push_str("nothing is wrong\n");

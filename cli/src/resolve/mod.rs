@@ -5,7 +5,12 @@
 mod certificate;
 mod probe;
 
-use std::{fmt::Write as _, process::ExitCode, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt::{Display, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::Args;
 use comity_core::{
@@ -13,17 +18,19 @@ use comity_core::{
     api::{Calls, GetServerKeys, GetVersion},
     auth::now_ms,
     call::{Call, CallContext, operation},
+    error::TransportErrorKind,
     layers::{Clocks, Side},
     transport::{Offer, Resolve, Route},
 };
 use comity_discovery::Explanation;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     failure::{EXIT_CODES, Exit, Failure, chain},
     keys::{Examined, examine, offer_json, offer_text, verdict},
     network::{Network, Reach, server_name},
-    printable::{Printable, pretty},
+    printable::{Printable, pretty, put},
     times::{FromNow, Utc},
 };
 use probe::{Probe, probe};
@@ -56,6 +63,8 @@ struct Found {
     bindings: Vec<Tried>,
     faults: Vec<String>,
     warnings: Vec<String>,
+    /// What to do about the faults.
+    next: BTreeSet<String>,
 }
 
 /// A binding that is offered, and whether it answers.
@@ -72,28 +81,28 @@ pub(crate) async fn main(options: &Options) -> ExitCode {
         Ok(reach) => reach,
         Err(failure) => return failure.report("resolve", json),
     };
-    let looked = tokio::time::timeout(options.network.timeout, look(&reach, options)).await;
-    let Ok(found) = looked else {
-        let waited = options.network.timeout;
-        return Failure::new(Exit::NoAnswer, format!("it was not done after {waited:?}"))
-            .next("--timeout SECONDS waits longer")
-            .report("resolve", json);
+    let found = match look(&reach, options).await {
+        Ok(found) => found,
+        Err(failure) => return failure.report("resolve", json),
     };
-    match json {
-        true => println!("{}", pretty(&found.to_json())),
-        false => print!("{}", Printable(&found.text())),
+    let text = match json {
+        true => pretty(&found.to_json()) + "\n",
+        false => found.text(),
+    };
+    if let Err(failure) = put(&text) {
+        return failure.report("resolve", json);
     }
-    ExitCode::from(match (&found.explanation.route, found.faults.is_empty()) {
-        (_, true) => 0,
-        (None, _) => Exit::NoAnswer as u8,
-        _ if found.probes.iter().all(|probe| probe.fault.is_some()) => Exit::NoAnswer as u8,
-        _ => Exit::Answered as u8,
-    })
+    ExitCode::from(found.exit())
 }
 
-async fn look(reach: &Reach, options: &Options) -> Found {
-    let name = &options.name;
-    let explanation = reach.discovery.explain(name).await;
+async fn look(reach: &Reach, options: &Options) -> Result<Found, Failure> {
+    let limit = options.network.timeout;
+    let deadline = Instant::now() + limit;
+    let explaining = timeout_at(deadline, reach.discovery.explain(&options.name));
+    let Ok(explanation) = explaining.await else {
+        let why = format!("{} was not resolved in {limit:?}", options.name);
+        return Err(Failure::new(Exit::NoAnswer, why).next("--timeout SECONDS waits longer"));
+    };
     let mut found = Found {
         probes: Vec::new(),
         version: None,
@@ -101,24 +110,51 @@ async fn look(reach: &Reach, options: &Options) -> Found {
         bindings: Vec::new(),
         faults: Vec::new(),
         warnings: explanation.faults.clone(),
+        next: BTreeSet::new(),
         explanation,
     };
-    // What was learned a moment ago is not asked again.
-    let route = match reach.discovery.resolve(name).await {
-        Ok(route) => route,
-        Err(error) => {
-            found.faults.push(chain(&error));
-            return found;
-        }
-    };
-    found.connect(reach, &route).await;
-    if found.probes.iter().any(|probe| probe.fault.is_none()) {
-        found.ask(reach, options).await;
+    // What was found until then is shown.
+    if timeout_at(deadline, found.follow(reach, options))
+        .await
+        .is_err()
+    {
+        found
+            .faults
+            .push(format!("it was not done with after {limit:?}"));
+        found
+            .next
+            .insert("--timeout SECONDS waits longer".to_owned());
     }
-    found
+    Ok(found)
 }
 
 impl Found {
+    async fn follow(&mut self, reach: &Reach, options: &Options) {
+        let name = &options.name;
+        // What was learned a moment ago is not asked again.
+        let route = match reach.discovery.resolve(name).await {
+            Ok(route) => route,
+            Err(error) => {
+                self.faults.push(chain(&error));
+                self.next.insert(advice(error.kind(), name, name.host()));
+                return;
+            }
+        };
+        self.connect(reach, &route).await;
+        if self.probes.iter().any(|probe| probe.fault.is_none()) {
+            self.ask(reach, options).await;
+        }
+    }
+
+    fn exit(&self) -> u8 {
+        let reached = self.probes.iter().any(|probe| probe.fault.is_none());
+        match (self.faults.is_empty(), reached) {
+            (true, _) => 0,
+            (false, true) => Exit::Answered as u8,
+            (false, false) => Exit::NoAnswer as u8,
+        }
+    }
+
     async fn connect(&mut self, reach: &Reach, route: &Route) {
         self.probes = probe(reach, route).await;
         let works = self.probes.iter().any(|probe| probe.fault.is_none());
@@ -128,7 +164,13 @@ impl Found {
                 let fault = format!("{}: {fault}", probe.address);
                 match works {
                     true => self.warnings.push(fault),
-                    false => self.faults.push(fault),
+                    false => {
+                        self.faults.push(fault);
+                        let name = &self.explanation.server_name;
+                        let kind = probe.kind.unwrap_or(TransportErrorKind::Connect);
+                        self.next
+                            .insert(advice(kind, name, &route.certificate_name));
+                    }
                 }
                 continue;
             }
@@ -163,9 +205,14 @@ impl Found {
                 self.warnings.append(&mut examined.warnings);
                 self.keys = Some(examined);
             }
-            Err(error) => self
-                .faults
-                .push(format!("it gives no keys: {}", chain(&error))),
+            Err(error) => {
+                self.faults
+                    .push(format!("it gives no keys: {}", chain(&error)));
+                self.next.insert(
+                    "whatever stands before the homeserver has to pass /_matrix/key/ and /_matrix/federation/ to it, unchanged"
+                        .to_owned(),
+                );
+            }
         }
         self.try_bindings(reach, options).await;
     }
@@ -205,12 +252,12 @@ impl Found {
     fn text(&self) -> String {
         let mut text = format!("{}\n", self.explanation.server_name);
         for step in &self.explanation.steps {
-            let _ = writeln!(text, "  step {:<4}{}", step.number, step.asked);
+            let _ = writeln!(text, "  step {:<4}{}", step.number, Printable(&step.asked));
             for found in &step.found {
-                let _ = writeln!(text, "           {found}");
+                let _ = writeln!(text, "           {}", Printable(found));
             }
             if let Some(fault) = &step.fault {
-                let _ = writeln!(text, "           nothing: {fault}");
+                let _ = writeln!(text, "           nothing: {}", Printable(fault));
             }
         }
         if let Some(route) = &self.explanation.route {
@@ -226,15 +273,21 @@ impl Found {
         }
         if let Some(server) = self.version.as_ref().map(|version| &version["server"]) {
             let part = |name: &str| server[name].as_str().unwrap_or("?").to_owned();
-            let _ = writeln!(text, "  runs       {} {}", part("name"), part("version"));
+            let _ = writeln!(
+                text,
+                "  runs       {} {}",
+                Printable(&part("name")),
+                Printable(&part("version"))
+            );
         }
-        if let Some(keys) = &self.keys {
+        let keys = self.keys.as_ref().map(|keys| keys.lines("    "));
+        if let Some(lines) = keys.filter(|lines| !lines.is_empty()) {
             let _ = writeln!(text, "  key document:");
-            text.push_str(&keys.lines("    "));
+            text.push_str(&lines);
         }
         for tried in &self.bindings {
             let works = match &tried.fault {
-                Some(fault) => format!("does not work: {fault}"),
+                Some(fault) => format!("does not work: {}", Printable(fault)),
                 None if tried.offer.binding == comity_grpc::BINDING => "works".to_owned(),
                 None => "is not known here".to_owned(),
             };
@@ -246,6 +299,9 @@ impl Found {
             );
         }
         text.push_str(&verdict(&self.faults, &self.warnings));
+        for next in &self.next {
+            let _ = writeln!(text, "next: {}", Printable(next));
+        }
         text
     }
 
@@ -265,11 +321,15 @@ impl Found {
             let names = certificate.names.join(", ");
             let issuer = certificate.issuer.as_deref().unwrap_or("nobody");
             let (from, until) = (Utc(certificate.not_before), Utc(certificate.not_after));
-            let _ = writeln!(text, "             certificate for {names}");
-            let _ = writeln!(text, "             by {issuer}, {from} to {until}");
+            let _ = writeln!(text, "             certificate for {}", Printable(&names));
+            let _ = writeln!(
+                text,
+                "             by {}, {from} to {until}",
+                Printable(issuer)
+            );
         }
         if let Some(fault) = &probe.fault {
-            let _ = writeln!(text, "             {fault}");
+            let _ = writeln!(text, "             {}", Printable(fault));
         }
     }
 
@@ -288,8 +348,25 @@ impl Found {
             "bindings": bindings.collect::<Vec<_>>(),
             "faults": self.faults,
             "warnings": self.warnings,
+            "next": self.next,
             "ok": self.faults.is_empty(),
         })
+    }
+}
+
+/// What the operator of `name` can do about a failure, or who looks from here.
+fn advice(kind: TransportErrorKind, name: impl Display, certificate: &str) -> String {
+    match kind {
+        TransportErrorKind::Resolve => format!(
+            "{name} needs an address in the DNS, or https://{name}/.well-known/matrix/server to say where the server is"
+        ),
+        TransportErrorKind::Tls => format!(
+            "the server has to show a certificate for {certificate}, in date, with its intermediates, by an authority that others trust; --ca FILE trusts one more here"
+        ),
+        TransportErrorKind::Refused => {
+            "nobody outside can reach a private address; if that is meant, --allow-address RANGE connects to it from here".to_owned()
+        }
+        _ => "the port has to be open to the world; another port is told by /.well-known/matrix/server or an SRV record _matrix-fed._tcp".to_owned(),
     }
 }
 

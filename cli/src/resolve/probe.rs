@@ -2,11 +2,9 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use comity_core::{
-    error::{TransportError, TransportErrorKind},
-    transport::Route,
-};
+use comity_core::{error::TransportErrorKind, transport::Route};
 use comity_net::{ClientTls, Connected, Connector, Protocol};
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::certificate::Certificate;
@@ -27,22 +25,22 @@ pub(super) struct Probe {
     pub(super) certificate: Option<Certificate>,
     pub(super) took_ms: f64,
     pub(super) fault: Option<String>,
+    #[serde(skip)]
+    pub(super) kind: Option<TransportErrorKind>,
 }
 
-/// Connects to the addresses of a route, one by one.
+/// Connects to the addresses of a route, to all of them at once.
 pub(super) async fn probe(reach: &Reach, route: &Route) -> Vec<Probe> {
-    let mut probes = Vec::new();
-    for &address in route.addresses.iter().take(MAX_ADDRESSES) {
-        let alone = Route {
-            addresses: vec![address],
-            ..route.clone()
-        };
-        probes.push(one(reach, address, &alone).await);
-    }
-    probes
+    let addresses = route.addresses.iter().take(MAX_ADDRESSES);
+    let probes = addresses.map(|&address| one(reach, address, route));
+    join_all(probes).await
 }
 
 async fn one(reach: &Reach, address: SocketAddr, route: &Route) -> Probe {
+    let route = &Route {
+        addresses: vec![address],
+        ..route.clone()
+    };
     let begun = Instant::now();
     let connected = reach.connector.connect(route, Protocol::Http1Or2).await;
     let took_ms = (begun.elapsed().as_secs_f64() * 1e4).round() / 10.0;
@@ -53,6 +51,7 @@ async fn one(reach: &Reach, address: SocketAddr, route: &Route) -> Probe {
         certificate: None,
         took_ms,
         fault: None,
+        kind: None,
     };
     match connected {
         Ok(connected) => probe.saw(&connected),
@@ -62,7 +61,8 @@ async fn one(reach: &Reach, address: SocketAddr, route: &Route) -> Probe {
             {
                 probe.saw(&unproven);
             }
-            probe.fault = Some(why(&error));
+            probe.fault = Some(chain(&error));
+            probe.kind = Some(error.kind());
         }
     }
     probe
@@ -73,10 +73,6 @@ async fn look(reach: &Reach, route: &Route) -> Option<Connected> {
     let connector =
         Connector::new(ClientTls::danger_accept_any_certificate()).with_guard(reach.guard.clone());
     connector.connect(route, Protocol::Http1Or2).await.ok()
-}
-
-fn why(error: &TransportError) -> String {
-    chain(error)
 }
 
 impl Probe {

@@ -43,6 +43,10 @@ fn environment(root: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
     if python.exists() && fs::read_to_string(&installed).is_ok_and(|was| was == requirements) {
         return Ok(python);
     }
+    done(
+        Command::new("python3").args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]),
+        "Python 3.11 or later is needed",
+    )?;
     println!("interop: making a Python environment with Synapse in {FOLDER}/venv");
     done(
         Command::new("python3")

@@ -32,22 +32,6 @@ fn is_invisible(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// `1,234,567`.
-pub(super) struct Count(pub(super) u64);
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                f.write_char(',')?;
-            }
-            f.write_char(digit)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,17 +49,5 @@ mod tests {
     fn what_cannot_be_seen_is_shown() {
         let turned = Escaped("\u{202e}elpmaxe.1sh\0").to_string();
         assert_eq!(turned, "\u{fffd}202eelpmaxe.1sh\u{fffd}0");
-    }
-
-    #[test]
-    fn digits_stand_in_groups_of_three() {
-        for (count, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(Count(count).to_string(), text);
-        }
     }
 }

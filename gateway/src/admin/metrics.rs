@@ -15,21 +15,16 @@ use std::{
 
 use comity_core::{
     Operations,
-    error::{CallError, ErrorKind, TransportErrorKind},
-    layers::{FellBack, Observed, Observer, Outcome, Side},
-    transport::FallbackReason,
+    layers::{FellBack, Observed, Observer, Side},
 };
 use comity_net::Counters;
 use metrics::{Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusRecorder};
 
-use super::Totals;
-
-/// Stands for a label value that is not on its list.
-pub const OTHER: &str = "other";
-
-/// The outcome of a call that succeeded.
-const OK: &str = "ok";
+use super::{
+    Totals,
+    labels::{OK, OTHER, known_reason, outcome},
+};
 
 /// Upper bounds of the latency histogram's buckets, in seconds: from a call on loopback to what Synapse waits for at most.
 const BUCKETS: &[f64] = &[
@@ -90,22 +85,6 @@ const COUNTERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Reasons beside those of falling back. The list is closed.
-const REASONS: &[&str] = &[
-    "closed_path",
-    "danger",
-    "destination",
-    "egress_secret",
-    "key_expired",
-    "key_unavailable",
-    "key_unknown",
-    "loop",
-    "malformed",
-    "missing",
-    "origin",
-    "signature",
-];
-
 /// Which way a call goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -134,7 +113,7 @@ pub struct EndedCall<'a> {
     pub operation: &'a str,
     /// The binding that carried it between the servers; empty if none did.
     pub binding: &'a str,
-    /// What came of it: see [`outcome`].
+    /// What came of it: `ok`, `not_found`, `transport_timeout`, `abandoned`.
     pub outcome: &'static str,
     /// From its start to the head of its reply, or to its error.
     pub to_head: Duration,
@@ -153,64 +132,11 @@ impl<'a> From<&'a Observed> for EndedCall<'a> {
             },
             operation: call.operation,
             binding: call.binding,
-            outcome: match call.outcome {
-                Outcome::Reply => OK,
-                Outcome::Answer(kind) => kind_label(kind),
-                Outcome::Failure(kind) => transport_label(kind),
-                Outcome::Abandoned => "abandoned",
-            },
+            outcome: outcome(call.outcome),
             to_head: call.to_head.unwrap_or(call.total),
             request_bytes: call.request_bytes,
             reply_bytes: call.reply_bytes,
         }
-    }
-}
-
-/// The outcome of a call as a label: `ok`, `not_found`, `transport_timeout`.
-pub fn outcome(error: Option<&CallError>) -> &'static str {
-    match error {
-        None => OK,
-        Some(CallError::Federation(error)) => kind_label(error.kind()),
-        Some(CallError::Transport(error)) => transport_label(error.kind()),
-    }
-}
-
-fn kind_label(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Cancelled => "cancelled",
-        ErrorKind::Unknown => "unknown",
-        ErrorKind::InvalidArgument => "invalid_argument",
-        ErrorKind::DeadlineExceeded => "deadline_exceeded",
-        ErrorKind::NotFound => "not_found",
-        ErrorKind::AlreadyExists => "already_exists",
-        ErrorKind::PermissionDenied => "permission_denied",
-        ErrorKind::ResourceExhausted => "resource_exhausted",
-        ErrorKind::FailedPrecondition => "failed_precondition",
-        ErrorKind::Aborted => "aborted",
-        ErrorKind::OutOfRange => "out_of_range",
-        ErrorKind::Unimplemented => "unimplemented",
-        ErrorKind::Internal => "internal",
-        ErrorKind::Unavailable => "unavailable",
-        ErrorKind::DataLoss => "data_loss",
-        ErrorKind::Unauthenticated => "unauthenticated",
-    }
-}
-
-fn transport_label(kind: TransportErrorKind) -> &'static str {
-    match kind {
-        TransportErrorKind::Resolve => "transport_resolve",
-        TransportErrorKind::Connect => "transport_connect",
-        TransportErrorKind::Tls => "transport_tls",
-        TransportErrorKind::Closed => "transport_closed",
-        TransportErrorKind::Protocol => "transport_protocol",
-        TransportErrorKind::Timeout => "transport_timeout",
-        TransportErrorKind::Cancelled => "transport_cancelled",
-        TransportErrorKind::LimitExceeded => "transport_limit_exceeded",
-        TransportErrorKind::Busy => "transport_busy",
-        TransportErrorKind::Unsupported => "transport_unsupported",
-        TransportErrorKind::Refused => "transport_refused",
-        TransportErrorKind::Carrier => "transport_carrier",
-        _ => OTHER,
     }
 }
 
@@ -419,12 +345,6 @@ fn label(name: &'static str, value: &'static str) -> Label {
     Label::from_static_parts(name, value)
 }
 
-fn known_reason(reason: &str) -> &'static str {
-    let falling_back = FallbackReason::ALL.iter().map(|reason| reason.name());
-    let mut known = falling_back.chain(REASONS.iter().copied());
-    known.find(|known| *known == reason).unwrap_or(OTHER)
-}
-
 impl Observer for Metrics {
     fn ended(&self, call: &Observed) {
         self.call(&call.into());
@@ -549,24 +469,6 @@ mod tests {
         let counted =
             r#"comity_fallbacks_total{operation="other",binding="other",reason="other"} 1000"#;
         assert!(text.lines().any(|line| line == counted), "{text}");
-    }
-
-    #[test]
-    fn every_kind_of_error_has_an_outcome_of_its_own() {
-        let mut outcomes: BTreeSet<&str> = ErrorKind::ALL.into_iter().map(kind_label).collect();
-        for kind in [TransportErrorKind::Resolve, TransportErrorKind::Carrier] {
-            outcomes.insert(transport_label(kind));
-        }
-        assert_eq!(outcomes.len(), ErrorKind::ALL.len() + 2);
-    }
-
-    #[test]
-    fn every_reason_that_is_given_is_known() {
-        for reason in FallbackReason::ALL {
-            assert_eq!(known_reason(reason.name()), reason.name());
-        }
-        assert_eq!(known_reason("signature"), "signature");
-        assert_eq!(known_reason("what a peer wrote"), OTHER);
     }
 
     #[test]

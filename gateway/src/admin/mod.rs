@@ -16,11 +16,27 @@
 //! | destinations on one page | [`DESTINATIONS_PER_PAGE`] |
 //! | waiting for the homeserver's answer to "are you there" | [`READY_TIMEOUT`], asked once a second at most |
 //!
-//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `html` escapes, `metrics` counts, `answer` finds the page; here is the server.
+//! | metric | labels |
+//! | --- | --- |
+//! | `comity_calls_total` | direction, operation, binding, outcome |
+//! | `comity_call_seconds` (histogram, to the reply's head) | direction, operation, binding |
+//! | `comity_content_bytes_total` | direction, operation, binding, part: `request`, `reply` |
+//! | `comity_invoke_calls_total`, `comity_coalesced_calls_total` | direction, operation |
+//! | `comity_fallbacks_total` | operation, binding: the one that failed, reason |
+//! | `comity_authentication_failures_total`, `comity_unverified_deliveries_total` | operation, binding, reason |
+//! | `comity_refused_calls_total` | direction, reason |
+//! | `comity_wire_bytes_total` | port, way: `received`, `sent` |
+//! | `comity_destinations` (gauge) | binding in use |
+//! | `comity_build_info`, `comity_start_time_seconds` (gauges) | version; none |
+//!
+//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `html` escapes, `figures` are numbers for people, `metrics` counts, `labels` are
+//! what it counts by, `answer` finds the page; here is the server.
 
 mod answer;
 mod destinations;
+mod figures;
 mod html;
+mod labels;
 mod metrics;
 mod page;
 mod status;
@@ -32,7 +48,8 @@ use tokio::net::ToSocketAddrs;
 
 use answer::Pages;
 pub use destinations::destination_rows;
-pub use metrics::{Direction, EndedCall, Metrics, OTHER, outcome};
+pub use labels::OTHER;
+pub use metrics::{Direction, EndedCall, Metrics};
 pub use page::DESTINATIONS_PER_PAGE;
 pub use status::{
     BackoffRow, BindingRow, Check, DestinationRow, Latency, Status, StatusSource, Totals,

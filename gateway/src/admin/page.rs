@@ -1,13 +1,14 @@
 //! The page at `/`: what a person wants to know of the gateway, without scripts.
 
 use std::{
-    fmt::{self, Display, Formatter, Write},
-    time::{Duration, SystemTime},
+    fmt::{self, Write},
+    time::SystemTime,
 };
 
 use super::{
     BackoffRow, BindingRow, Check, DestinationRow, Latency, Status, Totals,
-    html::{Count, Escaped},
+    figures::{Count, Span, TimeOfDay, Took},
+    html::Escaped,
 };
 
 /// Most destinations on one page; the others are on the next.
@@ -176,7 +177,7 @@ impl Page<'_> {
             ("Fallbacks", "to another binding", totals.fallbacks, true),
             (
                 "Refused",
-                "signature wrong",
+                "wrong signature or destination",
                 totals.authentication_failures,
                 true,
             ),
@@ -365,51 +366,10 @@ fn cells(row: &BindingRow, state: State<'_>, out: &mut String) -> fmt::Result {
     }
 }
 
-/// `3 d 4 h`, `4 h 10 min`, `2 min 5 s`, `7 s`.
-struct Span(Duration);
-
-impl Display for Span {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // Rounded up: what is left of a backoff is never 0 s.
-        let seconds = self.0.as_secs() + u64::from(self.0.subsec_nanos() > 0);
-        let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-        match seconds {
-            0..60 => write!(f, "{seconds} s"),
-            60..3600 => write!(f, "{minutes} min {} s", seconds % 60),
-            3600..86_400 => write!(f, "{hours} h {} min", minutes % 60),
-            _ => write!(f, "{days} d {} h", hours % 24),
-        }
-    }
-}
-
-/// `0.4 ms`, `35 ms`, `1.2 s`.
-struct Took(Duration);
-
-impl Display for Took {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let milliseconds = self.0.as_secs_f64() * 1e3;
-        match milliseconds {
-            ..9.95 => write!(f, "{milliseconds:.1} ms"),
-            ..999.5 => write!(f, "{milliseconds:.0} ms"),
-            _ => write!(f, "{:.1} s", milliseconds / 1e3),
-        }
-    }
-}
-
-/// `12:05:09`, UTC.
-struct TimeOfDay(SystemTime);
-
-impl Display for TimeOfDay {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let since = self.0.duration_since(SystemTime::UNIX_EPOCH);
-        let seconds = since.unwrap_or_default().as_secs() % 86_400;
-        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-        write!(f, "{hours:02}:{minutes:02}:{:02}", seconds % 60)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const FIRST: View = View {
@@ -543,21 +503,5 @@ mod tests {
         assert_eq!(View::of("refresh=off&page=7"), paused);
         assert!(!written(named([]), paused).contains("http-equiv"));
         assert!(written(named([]), FIRST).contains("http-equiv=\"refresh\""));
-    }
-
-    #[test]
-    fn times_are_rounded_for_a_person() {
-        let span = |seconds| Span(Duration::from_secs(seconds)).to_string();
-        assert_eq!(span(59), "59 s");
-        assert_eq!(span(3_600 + 61), "1 h 1 min");
-        assert_eq!(span(3 * 86_400 + 7_200), "3 d 2 h");
-        assert_eq!(Span(Duration::from_millis(1)).to_string(), "1 s");
-        let took = |micros| Took(Duration::from_micros(micros)).to_string();
-        assert_eq!(took(40), "0.0 ms");
-        assert_eq!(took(9_940), "9.9 ms");
-        assert_eq!(took(9_960), "10 ms");
-        assert_eq!(took(999_600), "1.0 s");
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 + 3_600 + 62);
-        assert_eq!(TimeOfDay(time).to_string(), "01:01:02");
     }
 }
