@@ -14,6 +14,7 @@
 //! | `egress` | the secret, targets in absolute form, whose calls are passed on |
 //! | `open_paths` | what of the homeserver peers may reach |
 //! | `verification` | what of a peer's call is proven before it is delivered |
+//! | `budget` | how much of peers' requests is held at once |
 //! | `coalesce` | the same call twice at a time is made once |
 //! | `deadlines` | how long an answer is waited for, for each operation |
 //! | `head`, `traces`, `operations` | HEAD; W3C trace context; requests that are not of their row's type |
@@ -38,18 +39,20 @@
 //! | connections accepted at once, at each listener | 10,000 | `limits.connections` |
 //! | calls in flight, in each direction; waiting for a turn | 10,000; 5 s | `limits.calls` |
 //! | calls with effects that go on when their caller has gone, in each direction | 10,000 | `limits.calls` |
+//! | what peers' requests may take in memory, beyond 64 KiB of each; what finds no room waits 30 s | 512 MiB | `limits.request_mib` |
 //! | connecting to a peer, TLS included | 3 s | – |
 //! | a connection over HTTP/2 that is silent is pinged; the answer | 10 s; 5 s | – |
 //! | a reply's head; a pause in a reply | 15 s to 11 min, by operation; 75 s | – |
 //! | a transaction waits for the one before it, to the same destination | 60 s | – |
 //! | calls in flight when the gateway is to stop | 30 s | `limits.drain_seconds` |
 //!
-//! Requests are held whole, up to the limit of their operation (16 MiB at most); replies that are streams pass in pieces, and no faster than they are read. Sizes are those of
+//! Requests are held whole, up to the limit of their operation (16 MiB at most), those of the homeserver beside that bound; replies that are streams pass in pieces, and no faster than they are read. Sizes are those of
 //! [`SizeLimits`](comity_core::call::SizeLimits), listeners' and pools' limits those of `comity-net`.
 
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod budget;
 mod coalesce;
 mod config;
 mod deadlines;

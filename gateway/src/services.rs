@@ -16,12 +16,13 @@ use comity_core::{
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, OnInvoke, is_grpc};
 use comity_http::{HttpServer, HttpServerOptions, request::PeerHeaders};
-use comity_net::Dispatch;
+use comity_net::{Dispatch, HttpService};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
     Config,
     admin::{Direction, Metrics},
+    budget::Budget,
     coalesce::Coalesce,
     deadlines::Deadlines,
     egress::{Egress, OwnOrigin},
@@ -123,9 +124,12 @@ pub(crate) fn inbound(
         }));
     let grpc = GrpcServer::new(operations(), Codecs::federation(), service, options);
     let switch = shared.grpc.clone();
-    Dispatch::new(http.boxed()).with(
+    let room = Budget::room(config.limits.request_memory);
+    let http = HttpService::new(Budget::new(http.boxed(), room.clone()));
+    let grpc = HttpService::new(Budget::new(grpc.into_service(), room));
+    Dispatch::new(http).with(
         move |head| switch.load(Ordering::Relaxed) && is_grpc(head),
-        grpc.into_service(),
+        grpc,
     )
 }
 

@@ -1,4 +1,4 @@
-//! A DNS server that knows one thing: every name below `test` is this machine.
+//! A DNS server that knows one thing: every name below `test` is this machine. `two.test` has an address beside it where nobody is.
 
 use std::net::SocketAddr;
 
@@ -29,19 +29,23 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
     let kind = u16::from_be_bytes(query.get(labels_end..labels_end + 2)?.try_into().ok()?);
     let name = query[HEADER..labels_end].to_ascii_lowercase();
     let known = name.ends_with(b"\x04test\0") && kind != SRV;
-    let answers = u16::from(known && kind == A);
+    let mut addresses = vec![[127, 0, 0, 1]];
+    if name == b"\x03two\x04test\0" {
+        addresses.push([127, 0, 0, 2]);
+    }
+    addresses.retain(|_| known && kind == A);
     let code = if known { 0 } else { 3 };
 
     let mut text = query[..2].to_vec();
     // A response, recursion asked for and available.
     text.extend([0x81, 0x80 | code, 0, 1]);
-    text.extend(answers.to_be_bytes());
+    text.extend((addresses.len() as u16).to_be_bytes());
     text.extend([0, 0, 0, 0]);
     text.extend(query.get(HEADER..labels_end + 4)?);
-    if answers == 1 {
+    for address in addresses {
         // The question's name, A, IN, 60 s, four bytes.
         text.extend([0xc0, HEADER as u8, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-        text.extend([127, 0, 0, 1]);
+        text.extend(address);
     }
     Some(text)
 }

@@ -24,7 +24,7 @@ async fn a_good_server_is_told_step_by_step() {
         "step 1",
         &host,
         "ok, TLSv1.3, h2",
-        "certificate for 127.0.0.1, hs2.test",
+        "certificate for 127.0.0.1, hs2.test, two.test",
         "by The Test's Authority",
         "runs       Test\\u001b[31m 1.2\\u000awrong: all",
         "key      ed25519:peer",
@@ -213,4 +213,28 @@ async fn who_says_nothing_is_given_up_and_what_was_found_is_shown() {
         let ran = run(&[command, &allowed[..]].concat()).await.expect(3);
         assert!(ran.stderr.contains("--timeout SECONDS"), "{}", ran.stderr);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_where_nobody_is_is_odd_as_long_as_another_answers() {
+    let peer = Peer::with(Wanted {
+        name: Some("two.test"),
+        well_known: Some(r#"{"m.server":"two.test:PORT"}"#),
+        ..Wanted::default()
+    })
+    .await;
+    let port = peer.address.port().to_string();
+    let words = ["resolve", "two.test", "--well-known-port", &port, "--json"];
+    let json = peer.run(&words).await.expect(0).json();
+    let probes = json["addresses"].as_array().unwrap();
+    assert_eq!(probes.len(), 2, "{json}");
+    let of = |address: &str| {
+        let is_it = |probe: &&serde_json::Value| probe["address"] == format!("{address}:{port}");
+        probes.iter().find(is_it).unwrap()
+    };
+    assert_eq!(of("127.0.0.1")["fault"], json!(null));
+    assert!(of("127.0.0.2")["fault"].is_string(), "{json}");
+    let warning = json["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("127.0.0.2"), "{warning}");
+    assert_eq!(json["faults"], json!([]));
 }

@@ -64,7 +64,7 @@ impl Default for Wanted {
         Self {
             name: None,
             well_known: None,
-            certificate: vec!["127.0.0.1", "hs2.test"],
+            certificate: vec!["127.0.0.1", "hs2.test", "two.test"],
             expired: false,
             offers: vec![],
             grpc: true,

@@ -277,7 +277,21 @@ fn limits(table: &tables::Limits) -> Checked<Limits> {
         }
         Some(value) => Duration::from_secs(*value.get_ref()),
     };
+    let request_memory = match &table.request_mib {
+        None => default.request_memory,
+        // One request of the largest operations has to fit.
+        Some(value) => match usize::try_from(*value.get_ref()) {
+            Ok(mib @ 16..=1_048_576) => mib << 20,
+            _ => {
+                return Err(fault(
+                    value,
+                    "the memory for requests is from 16 to 1048576 MiB",
+                ));
+            }
+        },
+    };
     Ok(Limits {
+        request_memory,
         connections: count(&table.connections, default.connections)?,
         calls: count(&table.calls, default.calls)?,
         drain,

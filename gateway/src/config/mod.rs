@@ -243,6 +243,8 @@ pub struct Limits {
     pub connections: usize,
     /// Calls in flight, in either direction.
     pub calls: usize,
+    /// What peers' requests may take in memory, beyond 64 KiB of each, in bytes.
+    pub request_memory: usize,
     /// Time for calls in flight to finish when the gateway is told to stop.
     pub drain: Duration,
 }
@@ -252,6 +254,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             calls: 10_000,
+            request_memory: 512 << 20,
             drain: Duration::from_secs(30),
         }
     }

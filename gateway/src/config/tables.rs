@@ -106,5 +106,6 @@ pub(super) struct Admin {
 pub(super) struct Limits {
     pub(super) connections: Option<Spanned<u64>>,
     pub(super) calls: Option<Spanned<u64>>,
+    pub(super) request_mib: Option<Spanned<u64>>,
     pub(super) drain_seconds: Option<Spanned<u64>>,
 }
