@@ -22,6 +22,7 @@
 //! | dialling in all | as these allow | [`Connector::with_total_timeout`] |
 //! | addresses tried for one route | 16 | – |
 //! | lead of an address over the next one (RFC 8305) | 250 ms | [`Connector::with_attempt_delay`] |
+//! | a dialled connection whose peer acknowledges nothing (TCP) | 15 s | [`Connector::with_silence_timeout`] |
 //! | exchanges at once with one origin | 256 | [`PoolOptions::max_in_flight`] |
 //! | silence of an HTTP/2 connection with exchanges before a ping; until its answer | 10 s; 5 s | [`PoolOptions::ping_interval`], [`PoolOptions::ping_timeout`] |
 //! | the same of an accepted connection | 30 s; 20 s | – |
@@ -44,6 +45,7 @@ mod listener;
 mod pool;
 mod proxies;
 mod range;
+mod silence;
 mod socket;
 mod stream;
 mod tls;
