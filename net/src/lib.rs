@@ -13,7 +13,7 @@
 //! | HTTP/2 windows: stream, connection, frame | 1 MiB, 16 MiB, 128 KiB | – |
 //! | HTTP/2 streams that a peer may open on one connection | 200 | [`ListenerOptions::max_concurrent_streams`] |
 //! | connections accepted at once | 4,096 | [`ListenerOptions::max_connections`] |
-//! | when as many are open: a connection without a request that makes room for another | idle for 1 s | – |
+//! | when as many are open, or as many files as the process may open ([`raise_descriptor_limit`]): a connection without a request that makes room for another | idle for 1 s | – |
 //! | TLS handshake; request head | 10 s; 10 s | [`ListenerOptions::handshake_timeout`], [`ListenerOptions::header_timeout`] |
 //! | accepted connection without a request | 120 s | [`ListenerOptions::idle_timeout`] |
 //! | a reply of which the peer reads nothing | 60 s | [`ListenerOptions::write_timeout`] |
@@ -38,6 +38,7 @@ pub mod body;
 mod connect;
 mod connect_unix;
 mod delivery;
+mod descriptors;
 mod guard;
 mod happy_eyeballs;
 mod info;
@@ -54,6 +55,7 @@ mod url;
 pub use body::{Body, BoxError};
 pub use connect::{Connected, Connector};
 pub use delivery::{delivery_of, transport_error};
+pub use descriptors::raise_descriptor_limit;
 pub use guard::AddressGuard;
 pub use info::{ConnectionInfo, ExportError, TlsInfo};
 pub use listener::{
