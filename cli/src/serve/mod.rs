@@ -76,6 +76,9 @@ impl FromStr for Peer {
 
 pub(crate) fn main(options: &Options) -> ExitCode {
     log_to_stderr();
+    if let Err(error) = comity_net::raise_descriptor_limit() {
+        tracing::warn!(%error, "the limit on open files cannot be raised");
+    }
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -15,6 +15,7 @@ mod pool;
 mod reading;
 mod reload;
 mod setting;
+mod silence;
 mod tls;
 mod unix;
 mod wire;
