@@ -9,6 +9,7 @@ mod crossing;
 mod discovering;
 mod egress;
 mod falling_back;
+mod hostile;
 mod inbound;
 mod lifecycle;
 mod seen;
