@@ -11,7 +11,7 @@ use std::{
 use comity_core::{
     CallService,
     auth::KeySource,
-    layers::{Flow, Hops, Observe, Observer, Permits, Side},
+    layers::{Flow, Hops, Observe, Observer, Permits, RunToEnd, Side},
     transport::{Transport, TransportService},
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, OnInvoke, is_grpc};
@@ -60,11 +60,8 @@ pub(crate) fn egress(config: &Config, calls: Arc<dyn Transport>, shared: &Shared
         .layer(OwnTraces::outbound(shared.peers.clone()))
         .layer(Permits::layer(Side::Client, config.limits.calls, TURN))
         .layer(Heads::layer())
-        .layer(Coalesce::layer(
-            config.limits.calls,
-            Direction::Outbound,
-            metrics.clone(),
-        ))
+        .layer(RunToEnd::layer(config.limits.calls))
+        .layer(Coalesce::layer(Direction::Outbound, metrics.clone()))
         .layer(Deadlines::layer())
         .layer(Flow::layer(LANE));
     let service: CallService =
@@ -105,11 +102,8 @@ pub(crate) fn inbound(
         ))
         .layer(OwnTraces::inbound(shared.peers.clone()))
         .layer(Heads::layer())
-        .layer(Coalesce::layer(
-            config.limits.calls,
-            Direction::Inbound,
-            metrics.clone(),
-        ))
+        .layer(RunToEnd::layer(config.limits.calls))
+        .layer(Coalesce::layer(Direction::Inbound, metrics.clone()))
         .layer(Deadlines::layer());
     let homeserver = TransportService::new(delivery);
     let service: CallService = BoxCloneSyncService::new(layers.service(homeserver));
