@@ -122,13 +122,7 @@ impl Gateway {
             metrics: metrics.clone(),
             grpc: Arc::new(AtomicBool::new(config.bindings.grpc)),
         };
-        let outbound = Outbound::new(
-            &config,
-            shared.peers.clone(),
-            &metrics,
-            of_outbound,
-            key_store,
-        )?;
+        let outbound = Outbound::new(&config, &metrics, of_outbound, key_store)?;
         let egress = services::egress(&config, Arc::new(outbound.select.clone()), &shared);
         let keys = Arc::new(outbound.keys.clone());
         let delivery = delivery(&config, of_delivery);

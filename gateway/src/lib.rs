@@ -18,7 +18,7 @@
 //! | `coalesce` | the same call twice at a time is made once |
 //! | `deadlines` | how long an answer is waited for, for each operation |
 //! | `head`, `traces`, `operations` | HEAD; W3C trace context; requests that are not of their row's type |
-//! | `outbound`, `places`, `homeserver` | the clients: of peers, where those are, and of the homeserver |
+//! | `outbound`, `homeserver` | the clients: of peers, and of the homeserver |
 //! | `admin`, `status` | the operator's pages and metrics |
 //!
 //! # Who may do what
@@ -63,7 +63,6 @@ mod homeserver;
 mod open_paths;
 mod operations;
 mod outbound;
-mod places;
 mod secret;
 mod services;
 mod status;
