@@ -20,7 +20,7 @@ use crate::{
     config::{Discovery, Peer, PeerBinding},
 };
 
-/// How long connecting to a peer may take, TLS included. A homeserver's own deadlines leave time for another binding then.
+/// How long connecting to a peer may take, TLS included; finding it stands before that: see [`DNS`]. A homeserver's own deadlines leave time for another binding then.
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// How long one question to DNS, and one `.well-known` document, may take. A name takes no more than one document and one answer about its services before connecting begins, or fails: less

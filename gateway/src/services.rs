@@ -23,6 +23,7 @@ use crate::{
     Config,
     admin::{Direction, Metrics},
     budget::Budget,
+    circles::Circles,
     coalesce::Coalesce,
     deadlines::Deadlines,
     egress::{Egress, OwnOrigin},
@@ -56,6 +57,11 @@ pub(crate) fn egress(config: &Config, calls: Arc<dyn Transport>, shared: &Shared
     let layers = ServiceBuilder::new()
         .layer(Observe::layer(Side::Client, observer.clone()))
         .layer(OwnOrigin::layer(name.clone(), metrics.clone()))
+        .layer(Circles::layer(
+            name.clone(),
+            Direction::Outbound,
+            metrics.clone(),
+        ))
         .layer(Hops::layer(name.clone()))
         .layer(OwnTraces::outbound(shared.peers.clone()))
         .layer(Permits::layer(Side::Client, config.limits.calls, TURN))
@@ -90,6 +96,11 @@ pub(crate) fn inbound(
         .layer(Observe::layer(Side::Server, observer))
         .layer(OnlyOpen::layer(
             config.homeserver.paths.clone(),
+            metrics.clone(),
+        ))
+        .layer(Circles::layer(
+            name.clone(),
+            Direction::Inbound,
             metrics.clone(),
         ))
         .layer(Hops::layer(name.clone()))

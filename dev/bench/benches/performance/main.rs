@@ -132,7 +132,7 @@ fn measure(only: Vec<&str>) {
     );
     report.note("An event is checked from its canonical text; its signature alone is one ed25519 verification of the text that was signed. ruma is \
          `ruma-signatures` on a tree read from the same text. The tonic with one field does not look at it; \
-         what is signed has to be checked, so the second row beside it is the fair one. A gateway pair is not measured yet.");
+         what is signed has to be checked, so the second row beside it is the fair one.");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
     std::fs::write(path, report.write(cores, pinned)).expect("the results can be written");
     step("done; see dev/bench/RESULTS.md");
