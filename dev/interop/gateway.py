@@ -36,6 +36,7 @@ class Gateway:
         # Where its homeserver takes federation requests, and where the gateway looks for it: a test may put something between.
         self.inbound_port = free_port()
         self.homeserver_port = self.inbound_port
+        self.environment = {}
         self.unix = None
         self.inherited = []
         self.secret = "loopback-test-only"
@@ -56,6 +57,10 @@ class Gateway:
             listener.bind(("127.0.0.1", port))
             listener.listen(128)
             self.inherited.append(listener)
+
+    def that_logs_everything(self):
+        """Its log has whatever any library of its has to say, HTTP/2 frames included."""
+        self.environment = {"RUST_LOG": "trace"}
 
     def federation(self):
         """What the homeserver's configuration needs: the two YAML blocks of docs/gateway.md."""
@@ -128,7 +133,7 @@ listen = "127.0.0.1:{self.admin_port}"
             f"gateway of {self.label}",
             command,
             self.folder / "gateway.log",
-            env=self.lab.environment,
+            env={**self.lab.environment, **self.environment},
             pass_fds=numbers,
         )
         # Not /ready: that has to wait for the homeserver, which is started next.

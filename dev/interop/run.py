@@ -42,9 +42,14 @@ PARTS = [
             evidence.every_signature_was_checked_and_none_was_wrong,
         ]
         + recipe.ALL
+        + [strangers.no_log_of_a_gateway_holds_a_credential]
         + operators.ALL,
     ),
-    ("gateways that find one another by name, and gRPC breaks", topologies.found_by_name, broken_grpc.ALL + restarts.ALL),
+    (
+        "gateways that find one another by name, and gRPC breaks",
+        topologies.found_by_name,
+        broken_grpc.ALL + restarts.ALL + [strangers.no_log_of_a_gateway_holds_a_credential],
+    ),
     (
         "one Synapse behind a gateway, the other without",
         topologies.one_behind_a_gateway,
@@ -53,7 +58,11 @@ PARTS = [
         + outages.ALL
         + strangers.ALL,
     ),
-    ("a gateway behind nginx", topologies.behind_nginx, behind_nginx.ALL),
+    (
+        "a gateway behind nginx",
+        topologies.behind_nginx,
+        behind_nginx.ALL + [strangers.no_log_of_a_gateway_holds_a_credential],
+    ),
     ("our example homeserver and a Synapse", example_homeserver.topology, example_homeserver.ALL),
 ]
 

@@ -66,7 +66,7 @@ def found_by_name(lab):
                 server,
                 more=f'\n[discovery]\ndns = ["127.0.0.1:{dns.port}"]\nwell_known_port = {well_known.port}\n',
                 between=lambda target: on.enter(contextlib.closing(Middleman(target))),
-                sockets=Gateway.by_inherited_sockets,
+                also=Gateway.by_inherited_sockets,
             )
         yield on.pair(*servers)
 
@@ -76,20 +76,20 @@ def one_behind_a_gateway(lab):
     """hs1 behind a gateway, by Unix sockets, and hs2 without; neither has been told anything of the other."""
     with stage(lab, "mixed") as on:
         servers = [on.synapse(label) for label in ("hs1", "hs2")]
-        on.start_behind_gateway(servers[0], sockets=Gateway.by_unix_sockets)
+        on.start_behind_gateway(servers[0], also=Gateway.by_unix_sockets)
         on.start_directly(servers[1])
         yield on.pair(*servers)
 
 
 @contextlib.contextmanager
 def behind_nginx(lab):
-    """hs1's gateway has nginx before it, which has the certificate; hs2's gateway calls it by gRPC and by HTTPS."""
+    """hs1's gateway has nginx before it, which has the certificate; hs2's gateway calls it by gRPC. Both log all that there is to log."""
     with stage(lab, "nginx") as on:
         servers = [on.synapse(label) for label in ("hs1", "hs2")]
         front = on.enter(Nginx(lab, on.folder / "proxy", servers[0].port, free_port()))
         listen = 'tls = false\ntrusted_proxies = ["127.0.0.1/32"]'
-        on.start_behind_gateway(servers[0], listen=listen, port=front.backend)
-        on.start_behind_gateway(servers[1], {servers[0].server_name: {"binding": "grpc"}})
+        on.start_behind_gateway(servers[0], listen=listen, port=front.backend, also=Gateway.that_logs_everything)
+        on.start_behind_gateway(servers[1], {servers[0].server_name: {"binding": "grpc"}}, also=Gateway.that_logs_everything)
         yield on.pair(*servers)
 
 
@@ -121,11 +121,11 @@ class Stage:
     def start_directly(self, server):
         server.start(direct(server.port, *self.lab.authority.certify(server.label)))
 
-    def start_behind_gateway(self, server, peers=None, more="", listen=None, port=None, between=None, sockets=None):
+    def start_behind_gateway(self, server, peers=None, more="", listen=None, port=None, between=None, also=None):
         gateway = Gateway(self.lab, server.label, server.server_name, server.folder, port or server.port)
         self.at_end(gateway.close)
-        if sockets:
-            sockets(gateway)
+        if also:
+            also(gateway)
         if between:
             server.beside = between(gateway.inbound_port)
             gateway.homeserver_port = server.beside.port

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// What the homeserver shows its gateway.
-const SECRET: &str = "a secret of the bench";
+const SECRET: &str = "a-secret-of-the-bench";
 
 /// Alternating rounds, and calls in each, one after the other.
 const ROUNDS: usize = 41;
