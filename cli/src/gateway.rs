@@ -13,6 +13,8 @@ use comity_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::failure::chain;
+
 /// What `comity gateway` is told.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -61,7 +63,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", in_one_line(&*error));
+            eprintln!("{}", chain(&*error));
             ExitCode::from(REFUSED)
         }
     }
@@ -93,13 +95,11 @@ async fn run(
         interrupt: signal(SignalKind::interrupt())?,
     };
     let name = config.server_name.clone();
-    let gateway = match &config.key_store {
-        None => Gateway::start(config, inherited).await?,
-        Some(path) => {
-            let keys = Store::open(path)?.keys();
-            Gateway::start_with_keys(config, inherited, keys).await?
-        }
+    let keys = match &config.key_store {
+        None => None,
+        Some(path) => Some(Store::open(path)?.keys()),
     };
+    let gateway = Gateway::start(config, inherited, keys).await?;
     let (from, to) = (gateway.egress_address(), gateway.inbound_address());
     tracing::info!(server = %name, homeserver = %from, peers = %to, "the gateway is ready");
     while signals.next().await == Asked::Reload {
@@ -123,7 +123,7 @@ fn reload(gateway: &Gateway, file: &Path) {
             "the configuration was read again; these settings wait for a restart"
         ),
         Err(error) => {
-            let reason = in_one_line(&*error);
+            let reason = chain(&*error);
             tracing::error!(
                 reason,
                 "the old configuration stays: the new one is refused"
@@ -156,15 +156,4 @@ impl Signals {
     async fn stop(&mut self) {
         while self.next().await == Asked::Reload {}
     }
-}
-
-/// An error and its causes.
-fn in_one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
 }

@@ -225,8 +225,11 @@ impl Resolve for Discovery {
         destination: &ServerName,
         to: &ConnectTo,
     ) -> Result<Route, TransportError> {
-        // `Host` and the certificate's name may be delegated, and are not `to`'s to change.
-        let (server, _, _) = self.delegated(destination, &mut Notes::off()).await?;
+        let server = match to.server() {
+            Some(server) => server.clone(),
+            // `Host` and the certificate's name may be delegated, and are not `to`'s to change.
+            None => self.delegated(destination, &mut Notes::off()).await?.0,
+        };
         let addresses = match to.address() {
             Some(address) => vec![address],
             None => {

@@ -38,7 +38,7 @@
 //! | one question to DNS | 5 s, 8 aliases, 256 records | [`DiscoveryOptions::dns_timeout`] |
 //! | answers kept, and for how long | 50,000; their TTL, 24 h at most | [`DiscoveryOptions::dns_capacity`], [`DiscoveryOptions::dns_max_ttl`] |
 //! | an answer beyond its TTL, while no server answers | 24 h | [`DiscoveryOptions::dns_stale`] |
-//! | no such name; no answer | 1 h at most; 5 s to 5 min | – |
+//! | no such name; no answer | 1 h at most; 5 s, doubling up to 5 min | –; [`DiscoveryOptions::dns_max_error_age`] |
 //! | targets of a service, addresses of a name | 8, 16 | – |
 //! | a document: time, bytes, redirections | 10 s, 50 KiB, 5 | [`DiscoveryOptions::well_known_timeout`] and its neighbours |
 //! | documents kept, and for how long | 20,000; 5 min to 48 h by its headers, 24 h without | [`DiscoveryOptions::well_known_capacity`], [`DiscoveryOptions::well_known_age`] |

@@ -22,6 +22,8 @@ pub struct DiscoveryOptions {
     pub dns: Dns,
     /// Longest time for one question, its aliases and repetitions included: 5 s unless set.
     pub dns_timeout: Duration,
+    /// Longest time until a question that no server answered is asked again: 5 min unless set. It begins with 5 s and doubles (RFC 9520 §3.2).
+    pub dns_max_error_age: Duration,
     /// Most answers that are kept: 50,000 unless set.
     pub dns_capacity: u64,
     /// Longest time that an answer is kept, whatever its TTL: 24 h unless set.
@@ -66,6 +68,7 @@ impl Default for DiscoveryOptions {
         Self {
             dns: Dns::System,
             dns_timeout: Duration::from_secs(5),
+            dns_max_error_age: Duration::from_secs(5 * MINUTE),
             dns_capacity: 50_000,
             dns_max_ttl: Duration::from_secs(24 * HOUR),
             dns_stale: Duration::from_secs(24 * HOUR),

@@ -13,10 +13,9 @@ use std::{
     },
 };
 
-use bytes::Bytes;
 use comity_core::{
     Boxed, ServerName,
-    call::{Call, Idempotency, Message, Reply, ReplyShape},
+    call::{Call, Message, Reply, ReplyShape},
     endpoint::Content,
     error::{CallError, Delivery, TransportError, TransportErrorKind},
     json::Object,
@@ -26,7 +25,7 @@ use futures_util::{
     FutureExt,
     future::{Shared, WeakShared},
 };
-use tokio::sync::Semaphore;
+use sha2::{Digest, Sha256};
 
 use crate::admin::{Direction, Metrics};
 
@@ -36,35 +35,34 @@ struct Key {
     destination: Option<ServerName>,
     method: String,
     target: String,
-    /// None of no body, which is signed otherwise than an empty object.
-    content: Option<Bytes>,
+    /// SHA-256 of the content, for equal content cannot be made up; none of no body, which is signed otherwise than an empty object. Not the content: it would be hashed and compared
+    /// under the lock, and kept for as long as the call.
+    content: Option<[u8; 32]>,
     credentials: Vec<String>,
 }
 
-type Answer = Result<Object, CallError>;
-type Flight = Shared<Boxed<'static, Answer>>;
+/// What came, and by which binding.
+type Landed = (Result<Object, CallError>, &'static str);
+type Flight = Shared<Boxed<'static, Landed>>;
 
 /// The calls in flight, each with a number of its own.
-type InFlight = HashMap<Key, (u64, WeakShared<Boxed<'static, Answer>>)>;
+type InFlight = HashMap<Key, (u64, WeakShared<Boxed<'static, Landed>>)>;
 type Flights = Mutex<InFlight>;
 
 /// Has a call wait for the same one in flight. Only calls that may be repeated, because two claims of a one-time key are two claims; and only whose reply is one message.
+/// Behind [`RunToEnd`](comity_core::layers::RunToEnd), which has a call with effects stay in flight when its caller has gone.
 pub(crate) struct Coalesce {
     flights: Arc<Flights>,
     next: AtomicU64,
-    /// Calls with effects that go on although their caller has gone.
-    tasks: Arc<Semaphore>,
     direction: Direction,
     metrics: Metrics,
 }
 
 impl Coalesce {
-    /// At most `tasks` calls with effects are brought to their end when their callers have gone; what is over is dropped with its caller.
-    pub(crate) fn layer(tasks: usize, direction: Direction, metrics: Metrics) -> AroundLayer<Self> {
+    pub(crate) fn layer(direction: Direction, metrics: Metrics) -> AroundLayer<Self> {
         around(Self {
             flights: Arc::default(),
             next: AtomicU64::new(0),
-            tasks: Arc::new(Semaphore::new(tasks)),
             direction,
             metrics,
         })
@@ -74,7 +72,7 @@ impl Coalesce {
     fn join(
         &self,
         key: Key,
-        begin: impl FnOnce(Landing) -> Boxed<'static, Answer>,
+        begin: impl FnOnce(Landing) -> Boxed<'static, Landed>,
     ) -> (Flight, bool) {
         let mut flights = lock(&self.flights);
         if let Some((_, flight)) = flights.get(&key)
@@ -108,37 +106,35 @@ impl Around for Coalesce {
             return inner.call(call).await;
         }
         let key = key_of(&mut call)?;
-        let safe = spec.idempotency == Idempotency::Safe;
+        let noted = call.context().noted_binding();
         let (flight, first) = self.join(key, |landing| {
             Box::pin(async move {
                 let _landing = landing;
-                match inner.call(call).await? {
-                    Reply::Message(mut message) => Ok(message.content().clone()),
-                    _ => Err(TransportError::new(
-                        TransportErrorKind::Protocol,
-                        Delivery::MaybeProcessed,
-                        "the reply is not the one message that the operation has",
-                    )
-                    .into()),
-                }
+                let noted = call.context().noted_binding();
+                let content = message(inner.call(call).await);
+                (content, noted.name())
             })
         });
-        match first {
-            false => self.metrics.coalesced(self.direction, spec.name),
-            // Whoever asks again finds it in flight, not begun anew beside what the homeserver is still at.
-            true if !safe => {
-                if let Ok(permit) = Arc::clone(&self.tasks).try_acquire_owned() {
-                    let flight = flight.clone();
-                    tokio::spawn(async move {
-                        let _ = flight.await;
-                        drop(permit);
-                    });
-                }
-            }
-            true => {}
+        if !first {
+            self.metrics.coalesced(self.direction, spec.name);
         }
-        let content = flight.await?;
-        Ok(Reply::Message(Message::from_content(content)))
+        let (content, binding) = flight.await;
+        if !first {
+            noted.set(binding);
+        }
+        Ok(Reply::Message(Message::from_content(content?)))
+    }
+}
+
+fn message(reply: Result<Reply, CallError>) -> Result<Object, CallError> {
+    match reply? {
+        Reply::Message(mut message) => Ok(message.content().clone()),
+        _ => Err(TransportError::new(
+            TransportErrorKind::Protocol,
+            Delivery::MaybeProcessed,
+            "the reply is not the one message that the operation has",
+        )
+        .into()),
     }
 }
 
@@ -163,7 +159,7 @@ fn key_of(call: &mut Call) -> Result<Key, CallError> {
     let form = call.make_form()?;
     let content = match form.content() {
         Content::Absent => None,
-        content => Some(content.bytes()),
+        content => Some(Sha256::digest(content.bytes()).into()),
     };
     let (method, target) = (form.method().to_owned(), form.target().to_owned());
     let context = call.context();

@@ -6,12 +6,11 @@ use comity_core::{
     Boxed, ServerName,
     auth::XMatrixCredentials,
     call::{Authentication, Call, Reply},
-    endpoint::{WireBody, write_error},
     error::{CallError, FederationError},
     layers::{Around, AroundLayer, Inner, around},
 };
 use comity_http::{Addressed, HttpServer};
-use comity_net::{Body, HttpService, body};
+use comity_net::{Body, HttpService};
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, Uri,
     header::{CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION},
@@ -129,12 +128,7 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 }
 
 fn refusal(error: &FederationError) -> Response<Body> {
-    let reply = write_error(error);
-    let content = match reply.body {
-        WireBody::Whole(bytes) => body::full(bytes),
-        WireBody::Stream(_) => body::empty(),
-    };
-    let mut response = comity_http::reply::to_response(reply.head, content);
+    let mut response = comity_http::reply::error_response(error);
     if response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
         let scheme = HeaderValue::from_static("Bearer");
         response.headers_mut().insert(PROXY_AUTHENTICATE, scheme);

@@ -42,7 +42,7 @@ pub struct Gateway {
     outbound: Outbound,
     tls: Option<ServerTls>,
     shared: Shared,
-    config: RwLock<Config>,
+    config: Config,
 }
 
 /// A listener's task.
@@ -75,42 +75,23 @@ impl StartError {
 
 impl Gateway {
     /// Starts a gateway: both its listeners are bound when it returns. `inherited` are the sockets that a service manager passed
-    /// ([`comity_net::inherited`]): each is taken over by the listener whose address it has. Within a runtime of tokio.
+    /// ([`comity_net::inherited`]): each is taken over by the listener whose address it has. `key_store` is what [`Config::key_store`] names, opened: peers' keys are looked for there
+    /// first, so that a restart asks nobody for them. Within a runtime of tokio.
     ///
     /// # Errors
     /// A listener cannot be bound, an inherited socket is none of the configuration's, there is nobody to ask for names, or a certificate or
-    /// trust store cannot be used. A store for keys is configured: see [`start_with_keys`](Self::start_with_keys).
+    /// trust store cannot be used; or the configuration names a store for keys, and none is given.
     pub async fn start(
-        config: Config,
-        inherited: Vec<InheritedSocket>,
-    ) -> Result<Self, StartError> {
-        match &config.key_store {
-            None => Self::start_all(config, inherited, None).await,
-            Some(path) => Err(StartError::new(
-                "peers' keys are to be kept over a restart, and nobody has opened the store",
-                format!("`keys.store` is {}", path.display()),
-            )),
-        }
-    }
-
-    /// As [`start`](Self::start), with the store that [`Config::key_store`] names, opened: peers' keys are looked for there first, so that a restart asks nobody for
-    /// them.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub async fn start_with_keys(
-        config: Config,
-        inherited: Vec<InheritedSocket>,
-        key_store: Arc<dyn KeyStore>,
-    ) -> Result<Self, StartError> {
-        Self::start_all(config, inherited, Some(key_store)).await
-    }
-
-    async fn start_all(
         config: Config,
         mut inherited: Vec<InheritedSocket>,
         key_store: Option<Arc<dyn KeyStore>>,
     ) -> Result<Self, StartError> {
+        if let (Some(path), None) = (&config.key_store, &key_store) {
+            return Err(StartError::new(
+                "peers' keys are to be kept over a restart, and nobody has opened the store",
+                format!("`keys.store` is {}", path.display()),
+            ));
+        }
         let ports = ["egress", "inbound", "peers", "homeserver"];
         let [of_egress, of_inbound, of_outbound, of_delivery] = ports.map(|_| Counters::default());
         let counters = [&of_egress, &of_inbound, &of_outbound, &of_delivery];
@@ -122,13 +103,7 @@ impl Gateway {
             metrics: metrics.clone(),
             grpc: Arc::new(AtomicBool::new(config.bindings.grpc)),
         };
-        let outbound = Outbound::new(
-            &config,
-            shared.peers.clone(),
-            &metrics,
-            of_outbound,
-            key_store,
-        )?;
+        let outbound = Outbound::new(&config, &metrics, of_outbound, key_store)?;
         let egress = services::egress(&config, Arc::new(outbound.select.clone()), &shared);
         let keys = Arc::new(outbound.keys.clone());
         let delivery = delivery(&config, of_delivery);
@@ -185,7 +160,7 @@ impl Gateway {
             outbound,
             tls,
             shared,
-            config: RwLock::new(config),
+            config,
         })
     }
 
@@ -244,8 +219,7 @@ impl Gateway {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *peers = Arc::new(config.peers.clone());
-        let running = self.config.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(running.fixed_that_differ(&config))
+        Ok(self.config.fixed_that_differ(&config))
     }
 
     /// Takes no more calls, and returns when those in flight have finished, or `limits.drain_seconds` have passed.

@@ -15,10 +15,11 @@
 //! | `open_paths` | what of the homeserver peers may reach |
 //! | `verification` | what of a peer's call is proven before it is delivered |
 //! | `budget` | how much of peers' requests is held at once |
+//! | `circles` | calls that go in a circle, counted |
 //! | `coalesce` | the same call twice at a time is made once |
 //! | `deadlines` | how long an answer is waited for, for each operation |
 //! | `head`, `traces`, `operations` | HEAD; W3C trace context; requests that are not of their row's type |
-//! | `outbound`, `places`, `homeserver` | the clients: of peers, where those are, and of the homeserver |
+//! | `outbound`, `homeserver` | the clients: of peers, and of the homeserver |
 //! | `admin`, `status` | the operator's pages and metrics |
 //!
 //! # Who may do what
@@ -53,6 +54,7 @@
 
 pub mod admin;
 mod budget;
+mod circles;
 mod coalesce;
 mod config;
 mod deadlines;
@@ -63,7 +65,6 @@ mod homeserver;
 mod open_paths;
 mod operations;
 mod outbound;
-mod places;
 mod secret;
 mod services;
 mod status;

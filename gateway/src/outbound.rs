@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use comity_core::{
-    Client,
+    Client, ServerName,
     auth::{KeyRing, KeyRingOptions, KeyStore},
-    transport::{Offers, Policies, Policy, Preference, Resolve, Select, SelectOptions, Transport},
+    transport::{
+        ConnectTo, Offers, Policies, Policy, Preference, Resolve, Select, SelectOptions, Transport,
+    },
 };
 use comity_discovery::{DiscoveryOptions, Dns};
 use comity_grpc::{GrpcTransport, OnInvoke};
@@ -16,12 +18,18 @@ use crate::{
     Config, StartError,
     admin::{Direction, Metrics},
     config::{Discovery, Peer, PeerBinding},
-    places::Places,
-    traces::Peers,
 };
 
-/// How long connecting to a peer may take, TLS included. A homeserver's own deadlines leave time for another binding then.
+/// How long connecting to a peer may take, TLS included; finding it stands before that: see [`DNS`]. A homeserver's own deadlines leave time for another binding then.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long one question to DNS, and one `.well-known` document, may take. A name takes no more than one document and one answer about its services before connecting begins, or fails: less
+/// than the 20 s in which a homeserver gives up a join.
+const DNS: Duration = Duration::from_secs(2);
+const WELL_KNOWN: Duration = Duration::from_secs(4);
+
+/// How long it is believed that nobody answers a question. For that long a destination cannot be called.
+const DNS_FAILURE: Duration = Duration::from_secs(10);
 
 /// After how much silence a peer's connection is pinged, and how long the answer may take: what finds a dead one, as an answer may rightly take minutes.
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
@@ -39,7 +47,6 @@ pub(crate) struct Outbound {
 impl Outbound {
     pub(crate) fn new(
         config: &Config,
-        peers: Peers,
         metrics: &Metrics,
         counters: Counters,
         key_store: Option<Arc<dyn KeyStore>>,
@@ -51,10 +58,7 @@ impl Outbound {
         let discovery =
             comity_discovery::Discovery::new(connector.clone(), discovery_options(config))
                 .map_err(|error| StartError::new("names cannot be looked up", error))?;
-        let resolve: Arc<dyn Resolve> = Arc::new(Places {
-            discovery: Arc::new(discovery.clone()),
-            peers,
-        });
+        let resolve: Arc<dyn Resolve> = Arc::new(discovery.clone());
         let pool = |protocol| {
             let options = PoolOptions {
                 max_in_flight: config.limits.calls,
@@ -114,13 +118,13 @@ impl Outbound {
 }
 
 fn policies(config: &Config) -> Policies {
-    let of_peer = |peer: &Peer| Policy {
+    let of_peer = |name: &ServerName, peer: &Peer| Policy {
         binding: match peer.binding {
             PeerBinding::Auto => Preference::Auto,
             PeerBinding::Https => Preference::Only(comity_http::BINDING.to_owned()),
             PeerBinding::Grpc => Preference::Only(comity_grpc::BINDING.to_owned()),
         },
-        connect_to: peer.target.clone(),
+        connect_to: connect_to(name, peer),
         required: peer.required,
     };
     let peers = config.peers.iter();
@@ -128,7 +132,7 @@ fn policies(config: &Config) -> Policies {
     Policies {
         default: Policy::default(),
         peers: peers
-            .map(|(name, peer)| (name.clone(), of_peer(peer)))
+            .map(|(name, peer)| (name.clone(), of_peer(name, peer)))
             .collect(),
         disabled: off.into_iter().collect(),
     }
@@ -136,17 +140,24 @@ fn policies(config: &Config) -> Policies {
 
 /// Where peers are, and nothing of how else to call them.
 fn key_policies(config: &Config) -> Policies {
-    let of_peer = |peer: &Peer| Policy {
-        connect_to: peer.target.clone(),
+    let of_peer = |name: &ServerName, peer: &Peer| Policy {
+        connect_to: connect_to(name, peer),
         ..Policy::default()
     };
     let peers = config.peers.iter();
     Policies {
         peers: peers
-            .map(|(name, peer)| (name.clone(), of_peer(peer)))
+            .map(|(name, peer)| (name.clone(), of_peer(name, peer)))
             .collect(),
         ..Policies::default()
     }
+}
+
+/// Where the operator says that a peer is, and who is there. Nobody is asked about it.
+fn connect_to(name: &ServerName, peer: &Peer) -> Option<ConnectTo> {
+    let target = peer.target.clone()?;
+    let server = peer.delegated.as_ref().unwrap_or(name);
+    Some(target.as_server(server.clone()))
 }
 
 /// The system's certificate authorities, and those that were added.
@@ -175,7 +186,29 @@ fn discovery_options(config: &Config) -> DiscoveryOptions {
             true => Dns::System,
             false => Dns::Servers(dns.clone()),
         },
+        dns_timeout: DNS,
+        dns_max_error_age: DNS_FAILURE,
+        well_known_timeout: WELL_KNOWN,
         well_known_port: *well_known_port,
         ..DiscoveryOptions::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_at_a_target_is_said_with_it() {
+        let name: ServerName = "hs2.example".parse().unwrap();
+        let mut peer = Peer::default();
+        assert_eq!(connect_to(&name, &peer), None);
+        peer.target = Some("192.0.2.1:8448".parse().unwrap());
+        let to = connect_to(&name, &peer).unwrap();
+        assert_eq!(to.server(), Some(&name));
+        let delegated: ServerName = "fed.example:443".parse().unwrap();
+        peer.delegated = Some(delegated.clone());
+        let to = connect_to(&name, &peer).unwrap();
+        assert_eq!(to.server(), Some(&delegated));
     }
 }

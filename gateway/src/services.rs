@@ -11,7 +11,7 @@ use std::{
 use comity_core::{
     CallService,
     auth::KeySource,
-    layers::{Flow, Hops, Observe, Observer, Permits, Side},
+    layers::{Flow, Hops, Observe, Observer, Permits, RunToEnd, Side},
     transport::{Transport, TransportService},
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, OnInvoke, is_grpc};
@@ -23,6 +23,7 @@ use crate::{
     Config,
     admin::{Direction, Metrics},
     budget::Budget,
+    circles::Circles,
     coalesce::Coalesce,
     deadlines::Deadlines,
     egress::{Egress, OwnOrigin},
@@ -56,15 +57,17 @@ pub(crate) fn egress(config: &Config, calls: Arc<dyn Transport>, shared: &Shared
     let layers = ServiceBuilder::new()
         .layer(Observe::layer(Side::Client, observer.clone()))
         .layer(OwnOrigin::layer(name.clone(), metrics.clone()))
+        .layer(Circles::layer(
+            name.clone(),
+            Direction::Outbound,
+            metrics.clone(),
+        ))
         .layer(Hops::layer(name.clone()))
         .layer(OwnTraces::outbound(shared.peers.clone()))
         .layer(Permits::layer(Side::Client, config.limits.calls, TURN))
         .layer(Heads::layer())
-        .layer(Coalesce::layer(
-            config.limits.calls,
-            Direction::Outbound,
-            metrics.clone(),
-        ))
+        .layer(RunToEnd::layer(config.limits.calls))
+        .layer(Coalesce::layer(Direction::Outbound, metrics.clone()))
         .layer(Deadlines::layer())
         .layer(Flow::layer(LANE));
     let service: CallService =
@@ -93,6 +96,11 @@ pub(crate) fn inbound(
     let layers = ServiceBuilder::new()
         .layer(Observe::layer(Side::Server, observer))
         .layer(open.clone().layer())
+        .layer(Circles::layer(
+            name.clone(),
+            Direction::Inbound,
+            metrics.clone(),
+        ))
         .layer(Hops::layer(name.clone()))
         .layer(Permits::layer(Side::Server, config.limits.calls, TURN))
         .layer(Verification::layer(
@@ -104,11 +112,8 @@ pub(crate) fn inbound(
         ))
         .layer(OwnTraces::inbound(shared.peers.clone()))
         .layer(Heads::layer())
-        .layer(Coalesce::layer(
-            config.limits.calls,
-            Direction::Inbound,
-            metrics.clone(),
-        ))
+        .layer(RunToEnd::layer(config.limits.calls))
+        .layer(Coalesce::layer(Direction::Inbound, metrics.clone()))
         .layer(Deadlines::layer());
     let homeserver = TransportService::new(delivery);
     let service: CallService = BoxCloneSyncService::new(layers.service(homeserver));

@@ -19,6 +19,7 @@ use comity_core::{
 use futures_util::StreamExt;
 
 use super::{mascot, measure::Done};
+use crate::failure::chain;
 
 /// A member that no version of the API knows, to see that it arrives.
 pub(crate) const UNKNOWN_MEMBER: &str = "org.example.comity.demo";
@@ -115,12 +116,5 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(got: T, wanted: &T) -> Result
 
 /// An error with its causes.
 pub(crate) fn show(error: impl Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    chain(&error)
 }

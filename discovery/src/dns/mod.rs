@@ -19,8 +19,8 @@ use crate::{
 pub(crate) use srv::{Service, random};
 use wire::{Found, Told, Wire};
 
-/// Least and greatest time until a question is asked again that no server answered; it doubles in between (RFC 9520 §3.2).
-const FAILURE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// First time until a question is asked again that no server answered; it doubles with each failure (RFC 9520 §3.2).
+const FAILURE: Duration = Duration::from_secs(5);
 
 /// Longest time that the absence of a name is believed, whatever its SOA record says (RFC 2308 §5).
 const MAX_NEGATIVE: Duration = Duration::from_secs(3600);
@@ -222,7 +222,6 @@ impl Inner {
         tracing::debug!(name = &*question.name, kind = ?question.kind, why, "no answer from DNS");
         let now = self.now();
         let failures = before.map_or(0, |known| known.failures);
-        let (least, most) = FAILURE;
         match before {
             Some(known)
                 if now < known.serves_until && !matches!(known.answer, Answer::Failed(_)) =>
@@ -243,7 +242,9 @@ impl Inner {
                 alias: None,
                 ttl: 0,
                 at: now,
-                until: now.saturating_add(ms(least * 2_u32.pow(failures.min(8))).min(ms(most))),
+                until: now.saturating_add(ms(
+                    (FAILURE * 2_u32.pow(failures.min(8))).min(self.options.dns_max_error_age)
+                )),
                 stale: None,
                 serves_until: now,
                 failures: failures.saturating_add(1),

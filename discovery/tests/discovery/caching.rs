@@ -129,6 +129,21 @@ async fn a_failure_is_kept_for_longer_each_time() {
 }
 
 #[tokio::test]
+async fn a_failure_is_kept_no_longer_than_set() {
+    let world = world_with(60).await;
+    world.dns.say_to_all(Some(Say::ServFail));
+    let options = DiscoveryOptions {
+        dns_max_error_age: Duration::from_secs(8),
+        ..world.options()
+    };
+    let discovery = Discovery::new(world.connector(), options).unwrap();
+    assert!(resolve(&discovery, "a.test:1").await.is_err());
+    for pause in [5, 8, 8] {
+        assert_eq!(until_asked_again(&world, &discovery).await, pause);
+    }
+}
+
+#[tokio::test]
 async fn an_old_answer_serves_for_a_day_while_no_server_answers() {
     let world = world_with(60).await;
     world

@@ -2,7 +2,7 @@
 
 use comity_core::{
     error::{Delivery, TransportErrorKind},
-    transport::Resolve,
+    transport::{ConnectTo, Resolve},
 };
 use hickory_proto::rr::RecordType;
 
@@ -242,6 +242,20 @@ async fn connecting_elsewhere_changes_addresses_and_nothing_else() {
         .resolve_at(&name("b.test:7"), &"none.test:2".parse().unwrap())
         .await;
     assert!(missing.unwrap_err().message().contains("none.test"));
+}
+
+#[tokio::test]
+async fn who_is_said_to_be_there_is_not_asked_about() {
+    let world = delegating("D.test").await;
+    let discovery = world.discovery();
+    for server in ["a.test", "Fed.test:443"] {
+        let to: ConnectTo = "192.0.2.8:2".parse().unwrap();
+        let found = discovery.resolve_at(&name("a.test"), &to.as_server(name(server)));
+        let host = server.split(':').next().unwrap().to_lowercase();
+        assert_eq!(found.await.unwrap(), route(server, &host, &["192.0.2.8:2"]));
+    }
+    assert_eq!(world.dns.asked_in_all(), 0);
+    assert_eq!(world.web.arrived().len(), 0);
 }
 
 #[tokio::test]

@@ -234,13 +234,6 @@ impl Page<'_> {
             }
             out.push_str("</table>\n</div>\n");
         }
-        if self.status.forgotten > 0 {
-            let count = Count(self.status.forgotten);
-            writeln!(
-                out,
-                "<p>{count} more were called, of which nothing is kept any more.</p>"
-            )?;
-        }
         if pages > 1 {
             self.pager(page, pages, out)?;
         }

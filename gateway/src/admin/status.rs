@@ -26,8 +26,6 @@ pub struct Status {
     pub draining: bool,
     /// Every destination that is known, in any order.
     pub destinations: Vec<DestinationRow>,
-    /// Destinations of which nothing is kept any more, since there were too many.
-    pub forgotten: u64,
 }
 
 /// One thing without which no call can be served.
@@ -124,7 +122,7 @@ pub struct Totals {
 }
 
 impl DestinationRow {
-    /// Whether a person should look at it: the binding in use fails, or another one is backed off.
+    /// Whether a person should look at it: a binding is backed off, so that its calls go by another, or fail.
     pub(super) fn needs_attention(&self) -> bool {
         self.bindings.iter().any(|row| row.backoff.is_some())
     }

@@ -53,7 +53,6 @@ impl StatusSource for Fixture {
             uptime: Duration::from_secs(3 * 86_400 + 4 * 3_600),
             draining: self.draining,
             destinations,
-            forgotten: 0,
         }
     }
 

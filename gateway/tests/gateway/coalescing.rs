@@ -66,6 +66,10 @@ async fn a_call_in_flight_is_shared() {
     for got in answers {
         assert_eq!((got.status, &got.body[..]), (200, &b"{\"number\":0}"[..]));
     }
+    // Each by the binding that the one went by.
+    let metrics = pair.one.metrics().await;
+    let counted = r#"direction="outbound",operation="GetEvent",binding="grpc/1",outcome="ok"} 20"#;
+    assert!(metrics.contains(counted), "{metrics}");
     // Nothing is kept: the next one is made.
     let next = pair.one.calls(HS2, "GET", EVENT, None);
     let check = async {
@@ -148,6 +152,37 @@ async fn a_call_with_effects_goes_on_when_its_caller_has_gone() {
     };
     let (got, ()) = tokio::join!(again, check);
     assert_eq!(got.body, "{\"number\":0}");
+}
+
+#[tokio::test]
+async fn claims_and_what_no_row_knows_end_although_their_caller_has_gone() {
+    let pair = Pair::start("https").await;
+    let (open, ended) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+    let (open_too, ended_too) = (open.clone(), ended.clone());
+    pair.two.homeserver.answers(move |_| {
+        let (open, ended) = (open_too.clone(), ended_too.clone());
+        async move {
+            // Dropped here, if the gateway lets its call go.
+            open.notified().await;
+            ended.fetch_add(1, Ordering::SeqCst);
+            json(200, r#"{"one_time_keys":{}}"#)
+        }
+    });
+    let other = "/_matrix/federation/unstable/org.example/do";
+    for target in [CLAIM, other] {
+        let call = pair.one.calls(HS2, "POST", target, Some(CLAIMS));
+        let gone = tokio::time::timeout(Duration::from_millis(300), call);
+        assert!(gone.await.is_err());
+    }
+    sleep(Duration::from_millis(200)).await;
+    open.notify_waiters();
+    for _ in 0..100 {
+        if ended.load(Ordering::SeqCst) == 2 {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} of 2 came to their end", ended.load(Ordering::SeqCst));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Peers of which nothing is configured: found by their names, called by what they offer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use comity_core::{
     auth::{KeyDocument, now_ms},
@@ -8,7 +8,7 @@ use comity_core::{
 };
 use tokio::time::sleep;
 
-use crate::setting::{Authority, HS1, Outgoing, Settings, Side, json};
+use crate::setting::{Authority, HS1, HS2, Outgoing, Settings, Side, json, peer};
 
 const EVENT: &str = "/_matrix/federation/v1/event/%24x";
 
@@ -145,30 +145,57 @@ async fn a_name_that_leads_nowhere_is_said_so() {
 }
 
 #[tokio::test]
+async fn silent_dns_costs_less_than_a_homeserver_waits_and_nothing_of_a_peer_with_a_target() {
+    let authority = Authority::new();
+    // It takes every question, and answers none.
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let dns = format!("dns = [\"{}\"]", silent.local_addr().unwrap());
+    let settings = Settings::default()
+        .without("discovery")
+        .with("discovery", dns);
+    let one = Side::start(HS1, 1, &authority, settings).await;
+    let two = Side::start(HS2, 2, &authority, Settings::default()).await;
+    one.knows(&[(HS2, peer("https", &two))]);
+    two.knows(&[(HS1, peer("https", &one))]);
+    let begun = Instant::now();
+    let join = "/_matrix/federation/v1/make_join/!r:quiet.example/@u:hs1.example";
+    let lost = async {
+        let got = one.calls("quiet.example", "GET", join, None).await;
+        (got, begun.elapsed())
+    };
+    let known = async {
+        assert_eq!(calls(&one, HS2).await, 200);
+        begun.elapsed()
+    };
+    let ((got, took), other) = tokio::join!(lost, known);
+    assert!(matches!(got.status, 502 | 504), "{got:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(other < Duration::from_secs(2), "{other:?}");
+    // It is asked again soon, and not for every call.
+    let begun = Instant::now();
+    assert_eq!(calls(&one, "quiet.example").await, 502);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn a_name_as_target_is_looked_up() {
     let authority = Authority::new();
     let one = Side::start(HS1, 1, &authority, Settings::default()).await;
-    let two = Side::start(crate::setting::HS2, 2, &authority, Settings::default()).await;
+    let two = Side::start(HS2, 2, &authority, Settings::default()).await;
     let port = two.gateway.inbound_addr().unwrap().port();
     // Nobody answers for names here: then nothing is sent.
-    one.knows(&[(
-        crate::setting::HS2,
-        format!("target = \"fed.example:{port}\""),
-    )]);
-    let call = tokio::time::timeout(
-        Duration::from_secs(25),
-        one.calls(crate::setting::HS2, "GET", EVENT, None),
-    );
+    one.knows(&[(HS2, format!("target = \"fed.example:{port}\""))]);
+    let call = tokio::time::timeout(Duration::from_secs(25), one.calls(HS2, "GET", EVENT, None));
     assert_eq!(call.await.unwrap().status, 502);
     // What it delegates to has the certificate.
     let (chain, key) = authority.certificate("fed.hs2.example");
     two.try_certificate(&chain, &key).unwrap();
     let target = format!("target = \"127.0.0.1:{port}\"\nbinding = \"https\"");
-    one.knows(&[(crate::setting::HS2, target.clone())]);
-    assert_eq!(calls(&one, crate::setting::HS2).await, 502);
+    one.knows(&[(HS2, target.clone())]);
+    assert_eq!(calls(&one, HS2).await, 502);
     one.knows(&[(
-        crate::setting::HS2,
+        HS2,
         format!("{target}\ndelegated = \"fed.hs2.example:443\""),
     )]);
-    assert_eq!(calls(&one, crate::setting::HS2).await, 200);
+    assert_eq!(calls(&one, HS2).await, 200);
 }

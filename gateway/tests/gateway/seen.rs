@@ -161,6 +161,14 @@ async fn a_call_that_goes_in_a_circle_is_refused() {
     // Through the egress as well.
     let call = Outgoing::new(HS2, "GET", VERSION).with("via", "http/1 hs1.example");
     assert_eq!(pair.one.send(call).await.via().0, 508);
+    // Each is counted by whoever refused it.
+    let counted = |direction: &str, count: u32| {
+        format!("comity_refused_total{{direction=\"{direction}\",reason=\"loop\"}} {count}\n")
+    };
+    let metrics = pair.two.metrics().await;
+    assert!(metrics.contains(&counted("inbound", 3)), "{metrics}");
+    let metrics = pair.one.metrics().await;
+    assert!(metrics.contains(&counted("outbound", 1)), "{metrics}");
 }
 
 #[tokio::test]

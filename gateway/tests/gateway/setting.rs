@@ -267,7 +267,7 @@ impl Side {
     pub async fn start(name: &str, seed: u8, authority: &Authority, settings: Settings) -> Self {
         let (homeserver, config, files) =
             Self::configured(name, seed, authority, settings.clone()).await;
-        let gateway = Gateway::start(config, Vec::new()).await.unwrap();
+        let gateway = Gateway::start(config, Vec::new(), None).await.unwrap();
         Self {
             homeserver,
             gateway,

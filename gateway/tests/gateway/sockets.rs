@@ -62,7 +62,7 @@ async fn a_socket_that_was_passed_is_taken_over() {
     );
     let (homeserver, config, _files) =
         Side::configured(crate::setting::HS1, 1, &authority, settings).await;
-    let gateway = Gateway::start(config, vec![passed]).await.unwrap();
+    let gateway = Gateway::start(config, vec![passed], None).await.unwrap();
     let got = exchange(early, Outgoing::new(HS2, "GET", "/").request()).await;
     assert_eq!(got.status, 400);
     drop((gateway, homeserver));
@@ -75,7 +75,9 @@ async fn a_socket_that_nobody_asked_for_is_refused() {
     let authority = crate::setting::Authority::new();
     let (_homeserver, config, _files) =
         Side::configured(crate::setting::HS1, 1, &authority, Settings::default()).await;
-    let error = Gateway::start(config, vec![passed]).await.unwrap_err();
+    let error = Gateway::start(config, vec![passed], None)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("does not name"), "{error}");
 }
 
@@ -89,7 +91,7 @@ async fn a_store_that_nobody_opened_is_missed() {
     let (_homeserver, config, files) =
         Side::configured(crate::setting::HS1, 1, &authority, settings).await;
     assert_eq!(config.key_store, Some(files.path().join("keys.redb")));
-    let error = Gateway::start(config, Vec::new()).await.unwrap_err();
+    let error = Gateway::start(config, Vec::new(), None).await.unwrap_err();
     assert!(error.to_string().contains("nobody has opened"), "{error}");
 }
 
@@ -104,6 +106,6 @@ async fn a_port_that_is_taken_is_named() {
     );
     let (_homeserver, config, _files) =
         Side::configured(crate::setting::HS1, 1, &authority, settings).await;
-    let error = Gateway::start(config, Vec::new()).await.unwrap_err();
+    let error = Gateway::start(config, Vec::new(), None).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
 }

@@ -5,8 +5,13 @@ use std::{any::Any, fmt, net::IpAddr, sync::Arc};
 use tokio::time::Instant;
 
 use crate::{
-    ServerName, auth::Origin, call::Authentication, endpoint::EndpointForm, error::FederationError,
-    layers::Notes, transport::ConnectTo,
+    ServerName,
+    auth::Origin,
+    call::Authentication,
+    endpoint::EndpointForm,
+    error::FederationError,
+    layers::{NotedBinding, Notes},
+    transport::ConnectTo,
 };
 
 /// What travels beside a request: to whom, from whom, until when, over what.
@@ -87,6 +92,11 @@ impl CallContext {
         if let Some(notes) = &self.notes {
             notes.binding(name);
         }
+    }
+
+    /// Where it is noted which binding carries the call: for a layer that answers it with what came to another.
+    pub fn noted_binding(&self) -> NotedBinding {
+        NotedBinding::new(self.notes.clone())
     }
 
     /// Shortens the deadline to `deadline`, never lengthens it.

@@ -35,7 +35,7 @@ pub use idempotency::{
 };
 pub use limits::Limits;
 pub(crate) use observe::Notes;
-pub use observe::{FellBack, Observe, Observed, Observer, Outcome};
+pub use observe::{FellBack, NotedBinding, Observe, Observed, Observer, Outcome};
 pub use permits::Permits;
 pub use run_to_end::RunToEnd;
 pub use trace::Trace;

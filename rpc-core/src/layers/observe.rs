@@ -197,6 +197,29 @@ impl Notes {
     }
 }
 
+/// Where [`Observe`] reads which binding carried a client's call. Of a call that nobody observes, nothing is kept.
+#[derive(Clone, Debug)]
+pub struct NotedBinding(Option<Arc<Notes>>);
+
+impl NotedBinding {
+    pub(crate) fn new(notes: Option<Arc<Notes>>) -> Self {
+        Self(notes)
+    }
+
+    /// The name that was noted last; empty if none was.
+    pub fn name(&self) -> &'static str {
+        let name = self.0.as_ref().map(|notes| notes.binding.lock());
+        name.map_or("", |name| *name.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes a name.
+    pub fn set(&self, name: &'static str) {
+        if let Some(notes) = &self.0 {
+            notes.binding(name);
+        }
+    }
+}
+
 /// Tells of the call when it has ended, or when it is dropped before.
 struct Record {
     observer: Arc<dyn Observer>,

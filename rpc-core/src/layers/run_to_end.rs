@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
 
 use super::{Around, AroundLayer, Inner, around, stream};
 use crate::{
@@ -48,10 +49,11 @@ impl Around for RunToEnd {
             )
             .into());
         };
-        let task = tokio::spawn(async move {
+        let task = async move {
             let reply = inner.call(call).await?;
             stream::watch(reply, Held { _permit: permit })
-        });
+        };
+        let task = tokio::spawn(task.in_current_span());
         task.await.unwrap_or_else(|panic| {
             tracing::error!(%panic, "a handler panicked");
             Err(FederationError::internal("the receiver failed while it handled the call").into())

@@ -24,11 +24,12 @@ pub struct Route {
 /// A host and port to connect to instead of where the destination's name leads: `fed.example.org:8448`, `192.0.2.1:8448`, `[2001:db8::1]:8448`.
 ///
 /// It changes where packets go and nothing else: `Host` and the name in the certificate stay what the specification asks for, so whoever
-/// wrote it gains nothing by a wrong one.
+/// wrote it gains nothing by a wrong one. Only [`as_server`](Self::as_server), which no text says, has another certificate expected there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectTo {
     name: ServerName,
     port: u16,
+    server: Option<ServerName>,
 }
 
 impl ConnectTo {
@@ -46,6 +47,21 @@ impl ConnectTo {
     pub fn address(&self) -> Option<SocketAddr> {
         Some(SocketAddr::new(self.name.ip()?, self.port))
     }
+
+    /// Says who is there: the destination itself, or the server that it delegates to. `Host` and the certificate's name are of that server then, and nobody is asked whom the
+    /// destination delegates to. For operators, who know; never of what a peer says.
+    #[must_use]
+    pub fn as_server(self, server: ServerName) -> Self {
+        Self {
+            server: Some(server),
+            ..self
+        }
+    }
+
+    /// Who is there, if that was [said](Self::as_server).
+    pub fn server(&self) -> Option<&ServerName> {
+        self.server.as_ref()
+    }
 }
 
 impl FromStr for ConnectTo {
@@ -55,7 +71,11 @@ impl FromStr for ConnectTo {
         let name: ServerName = text.parse()?;
         let port = name.connect_port().ok().flatten();
         let port = port.ok_or_else(|| BadConnectTo::Port(text.to_owned()))?;
-        Ok(Self { name, port })
+        Ok(Self {
+            name,
+            port,
+            server: None,
+        })
     }
 }
 
@@ -86,7 +106,7 @@ pub trait Resolve: Send + Sync + Debug + 'static {
     /// The name cannot be resolved; nothing was sent.
     async fn resolve(&self, destination: &ServerName) -> Result<Route, TransportError>;
 
-    /// Resolves `destination`, but has connections made to `to`: `Host` and the certificate's name stay what they would be.
+    /// Resolves `destination`, but has connections made to `to`: `Host` and the certificate's name stay what they would be, or are of [`ConnectTo::server`].
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve). What is given here takes IP literals only.
@@ -100,7 +120,8 @@ pub trait Resolve: Send + Sync + Debug + 'static {
                 "{to} is not an IP address with a port, and names are not looked up here"
             )));
         };
-        let route = self.resolve(destination).await?;
+        let server = to.server().unwrap_or(destination);
+        let route = self.resolve(server).await?;
         Ok(Route {
             addresses: vec![address],
             ..route

@@ -289,7 +289,7 @@ fn free_port() -> u16 {
 pub(crate) async fn serve(file: &str) {
     let text = fs::read_to_string(Path::new(file)).expect("the parent wrote it");
     let config = Config::read(file, &text).expect("it is right");
-    let gateway = Gateway::start(config, Vec::new()).await;
+    let gateway = Gateway::start(config, Vec::new(), None).await;
     let _gateway = gateway.expect("its ports are free");
     println!("ready");
     std::thread::spawn(|| {
