@@ -161,6 +161,22 @@ async fn another_key_origin_operation_or_request_is_another_call() {
 }
 
 #[tokio::test]
+async fn the_same_call_to_another_name_of_this_server_is_another_call() {
+    let handler = Handler::default();
+    let service = handler.behind(Idempotency::layer(kept()));
+    let to = |own: &str| {
+        let mut call = sent("http/1", "hash-of-the-body", BODY);
+        call.context_mut().destination = Some(name(own));
+        call
+    };
+    let first = answer(&service, to("b.example")).await;
+    let second = answer(&service, to("c.example")).await;
+    assert_ne!(first, second);
+    assert_eq!(handler.runs(), 2);
+    assert_eq!(answer(&service, to("c.example")).await, second);
+}
+
+#[tokio::test]
 async fn keys_cannot_be_made_to_collide() {
     // Pieces that are one text when they are put behind one another.
     let handler = Handler::default();

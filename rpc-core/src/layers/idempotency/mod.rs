@@ -16,6 +16,7 @@ pub use store::{Answer, CallKey, IdempotencyStore, StoreFault};
 
 use super::{Around, AroundLayer, Inner, around};
 use crate::{
+    ServerName,
     auth::now_ms,
     call::{Call, Idempotency as Repetition, Message, Reply, ReplyShape},
     endpoint::{Content, EndpointForm, target::Segment},
@@ -54,7 +55,7 @@ impl std::fmt::Debug for IdempotencyOptions {
     }
 }
 
-/// Answers a repetition of a keyed call with what the call was answered, over whichever binding it comes: the same origin, operation, key and request.
+/// Answers a repetition of a keyed call with what the call was answered, over whichever binding it comes: the same origin, destination, operation, key and request.
 ///
 /// - Replies that are messages are kept, in an [`IdempotencyStore`]. Errors are not, and a reply that streams is made anew.
 /// - A repetition that comes while the call is in progress waits for it, and gets its error as well.
@@ -181,7 +182,8 @@ impl Around for Idempotency {
         let Some(key) = key_of(&mut call)? else {
             return inner.call(call).await;
         };
-        let digest = digest(call.make_form()?);
+        let destination = call.context().destination.clone();
+        let digest = digest(destination.as_ref(), call.make_form()?);
         let lane = (key, digest);
         let place = Place::in_line(&self.in_progress, &lane);
         let mut turn = place.turn.lock().await;
@@ -239,14 +241,16 @@ fn key_of(call: &mut Call) -> Result<Option<CallKey>, CallError> {
     }))
 }
 
-/// What has to be equal for two calls to be one: the parameters as they mean, and the content as it is signed.
-fn digest(form: &EndpointForm) -> [u8; 32] {
+/// What has to be equal for two calls to be one: who is called, the parameters as they mean, and the content as it is signed. One who sends to two names of
+/// this server may well take the same key for both.
+fn digest(destination: Option<&ServerName>, form: &EndpointForm) -> [u8; 32] {
     let mut hash = Sha256::new();
     // Each piece with its length before it, so that no two lists of pieces are one text.
     let mut piece = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     };
+    piece(destination.map_or("", ServerName::as_str).as_bytes());
     let parts = form.parts();
     piece(&(parts.path.len() as u64).to_be_bytes());
     for parameter in &parts.path {
