@@ -185,12 +185,21 @@ impl Select {
                 &shared.options,
             );
             if plan.needs_sources {
-                let ended = destination.look_up.wait();
-                match deadline {
-                    Some(deadline) => timeout_at(deadline, ended).await.unwrap_or_default(),
-                    None => ended.await,
-                }
+                let ended = offers::needed(
+                    destination,
+                    &shared.sources,
+                    &shared.look_ups,
+                    &shared.options,
+                );
+                let in_time = match deadline {
+                    Some(deadline) => timeout_at(deadline, ended).await.is_ok(),
+                    None => {
+                        ended.await;
+                        true
+                    }
+                };
                 plan = shared.plan(destination, &self.policies());
+                plan.had_no_turn = !in_time && !destination.look_up.is_running();
             }
         }
         plan
@@ -231,7 +240,7 @@ impl Transport for Select {
         let plan = self.plan(&destination, call.context().deadline).await;
         let Some((first, attempt, next)) = shared.begin(&destination, &plan, &call) else {
             call.context().note_binding("");
-            return Err(plan.refusal(&name).into());
+            return Err(plan.refusal(&name, &shared.options).into());
         };
         let Some(next) = next else {
             let result = shared.attempt(&first, attempt, call, None).await?;

@@ -66,7 +66,7 @@ pub struct SelectOptions {
     pub reserve: Duration,
     /// How long one look-up of a destination's bindings may take. No call waits for it, but one that a policy forbids the baseline.
     pub look_up: Duration,
-    /// Most look-ups at once. A call that finds no room for one goes by the baseline, and a later one tries again.
+    /// Most look-ups at once. A call that finds no room for one goes by the baseline, and a later one tries again; one that a policy forbids the baseline waits for room until its deadline.
     pub look_ups: usize,
     /// The longest that an offer counts without being looked up again.
     pub longest_offer: Duration,

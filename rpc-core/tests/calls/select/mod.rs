@@ -4,6 +4,7 @@ mod choice;
 mod events;
 mod falling_back;
 mod laws;
+mod looking_up;
 pub mod wires;
 
 use std::sync::Arc;
