@@ -55,7 +55,8 @@ pub enum Preference {
 /// How the choice behaves.
 #[derive(Clone)]
 pub struct SelectOptions {
-    /// Most destinations that are remembered. What is known of the one that was used least recently is forgotten first.
+    /// Most destinations that are remembered, of those that have answered; an eighth as many of those that have not. What is known of the one that was used least
+    /// recently is forgotten first.
     pub capacity: u64,
     /// How long a binding that failed is left alone, the first time. It doubles with each failure in a row.
     pub backoff: Duration,

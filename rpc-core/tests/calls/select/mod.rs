@@ -5,6 +5,7 @@ mod events;
 mod falling_back;
 mod laws;
 mod looking_up;
+mod remembered;
 pub mod wires;
 
 use std::sync::Arc;
