@@ -344,6 +344,7 @@ async fn made_up_names_after_a_restart_shut_out_nobody_whom_the_store_knows() {
     let store = Holds(StoredKeys {
         document: s.document(DAY),
         fetched_at: s.clock.now(),
+        direct: true,
     });
     let limits = KeyRingOptions {
         waiting: 5,

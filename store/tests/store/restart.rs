@@ -79,6 +79,7 @@ async fn a_notary_gives_the_last_document_of_a_server_that_is_gone_after_a_resta
         let stored = StoredKeys {
             document: said.clone(),
             fetched_at: now_ms() - 30 * 86_400_000,
+            direct: true,
         };
         let store = Store::open(&path).unwrap();
         store.keys().save(&a, stored).await.unwrap();
@@ -124,6 +125,7 @@ async fn what_is_in_the_store_is_checked_again() {
         let stored = StoredKeys {
             document: bad.clone(),
             fetched_at: now_ms(),
+            direct: true,
         };
         keys.save(&a, stored).await.unwrap();
         let servers = Servers::default();
@@ -145,6 +147,7 @@ async fn a_document_that_was_stored_ahead_of_time_counts_from_now() {
     let stored = StoredKeys {
         document: document(&a),
         fetched_at: i64::MAX,
+        direct: true,
     };
     store.keys().save(&a, stored).await.unwrap();
     let ring = ring(&Servers::default(), store.keys());

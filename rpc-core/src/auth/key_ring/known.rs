@@ -16,6 +16,8 @@ const MAX_REASON: usize = 300;
 pub(super) struct Known {
     /// The last good document.
     pub(super) document: Option<FetchedKeys>,
+    /// Whether the server itself gave that document, and not a notary.
+    pub(super) direct: bool,
     /// Why the last fetch brought nothing, if it did not.
     failure: Option<String>,
     /// How many fetches in a row brought no document that counts.
@@ -34,10 +36,11 @@ pub(super) struct Found {
 
 impl Known {
     /// A document that was kept by a store.
-    pub(super) fn stored(document: FetchedKeys) -> Self {
+    pub(super) fn stored(document: FetchedKeys, direct: bool) -> Self {
         Self {
             asked_at: document.at,
             document: Some(document),
+            direct,
             failure: None,
             failures: 0,
         }
@@ -51,27 +54,28 @@ impl Known {
     /// What is known after a fetch.
     pub(super) fn after(before: Option<&Self>, fetched: Result<Found, String>, now: i64) -> Self {
         let known = before.and_then(|before| before.document.clone());
-        let (document, failure) = match (fetched, known) {
+        let was_direct = before.is_some_and(|before| before.direct);
+        let (document, direct, failure) = match (fetched, known) {
             (Ok(found), known) => {
-                let direct = found.direct;
                 let new = FetchedKeys {
                     keys: found.keys.into(),
                     at: now,
                 };
                 match known {
-                    Some(known) if !replaces(&new, direct, &known, now) => (
-                        Some(known),
-                        Some("the document that was fetched is older than the known one".into()),
-                    ),
-                    _ => (Some(new), None),
+                    Some(known) if !replaces((&new, found.direct), (&known, was_direct), now) => {
+                        let why = "the document that was fetched does not take the known one's place: it is older, or no known key signed it";
+                        (Some(known), was_direct, Some(why.into()))
+                    }
+                    _ => (Some(new), found.direct, None),
                 }
             }
-            (Err(why), known) => (known, Some(cut(why))),
+            (Err(why), known) => (known, was_direct, Some(cut(why))),
         };
         let good = failure.is_none() && document.as_ref().is_some_and(|new| counts(new, now));
         let failures = before.map_or(0, |before| before.failures);
         Self {
             document,
+            direct,
             failure,
             failures: if good { 0 } else { failures.saturating_add(1) },
             asked_at: now,
@@ -90,6 +94,7 @@ impl Known {
                 keys: document.keys.clone(),
                 at: now,
             }),
+            direct: self.direct,
             failure: self.failure.clone(),
             failures: self.failures,
             asked_at: self.asked_at.min(now),
@@ -203,17 +208,26 @@ pub(super) fn counts(document: &FetchedKeys, now: i64) -> bool {
     valid_until(document, now) >= now
 }
 
-/// Whether a document takes the place of the one that is known. Anyone on the way can replay an old one, so mostly the later validity decides; but
-/// - a document that lists a key as former is newer than one that lists it as current;
+/// Whether a document takes the place of the one that is known; each with whether the server itself gave it. Anyone on the way can replay an old one, so
+/// mostly the later validity decides; but
+/// - a notary is believed about a known server only what a known key has signed: any other document, it could have made itself;
+/// - a document that lists a key as former is newer than one that lists it as current, but a notary's does not gainsay the server itself;
 /// - what the server itself says now counts, if it has other keys: it may have lost the old ones.
-fn replaces(new: &FetchedKeys, direct: bool, known: &FetchedKeys, now: i64) -> bool {
+fn replaces(
+    (new, direct): (&FetchedKeys, bool),
+    (known, was_direct): (&FetchedKeys, bool),
+    now: i64,
+) -> bool {
+    if !direct && !may_be_relayed(&new.keys, known, now) {
+        return false;
+    }
     let better = counts(new, now) && !counts(known, now);
     match (
         retires(&new.keys, &known.keys),
         retires(&known.keys, &new.keys),
     ) {
         (true, false) => true,
-        (false, true) => direct && better,
+        (false, true) => direct && (better || !was_direct && counts(new, now)),
         // Neither, or each the other's: the server went back to a former key.
         _ => {
             let other_keys = new.keys.verify_keys != known.keys.verify_keys;
@@ -222,6 +236,12 @@ fn replaces(new: &FetchedKeys, direct: bool, known: &FetchedKeys, now: i64) -> b
                 || (direct && other_keys && counts(new, now))
         }
     }
+}
+
+/// Whether a notary may give this document of a server of which another is known: while that one counts, one of its current keys has to have signed this one.
+/// A signature by a key that the document itself brings shows nothing, and neither does it that it lists the known keys.
+pub(super) fn may_be_relayed(new: &ServerKeys, known: &FetchedKeys, now: i64) -> bool {
+    !counts(known, now) || new.is_signed_by(&known.keys.verify_keys)
 }
 
 /// Whether `one` lists as former a key that is current in `other`.

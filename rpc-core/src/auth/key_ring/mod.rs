@@ -100,7 +100,7 @@ impl fmt::Debug for KeyRingOptions {
 ///
 /// - A document counts until it says, seven days after its fetch at most. Once half of that time is over, its next use fetches it anew, in the background.
 /// - A fetch that fails takes no known key away. Failures back off, per server.
-/// - An older document never replaces a newer one: see `docs/decisions/0016-which-key-document-counts.md`.
+/// - An older document never replaces a newer one, and a notary's never one that counts unless a known key signed it: see `docs/decisions/0016-which-key-document-counts.md`.
 /// - A fetch goes on when whoever asked for it stops waiting.
 /// - It is an [`Offers`](crate::transport::Offers): the bindings in a signed document, for a day at most.
 ///
@@ -306,7 +306,7 @@ impl KeyRing {
             Some(known) if known.document.is_some() => &self.turns.known,
             _ => &self.turns.strangers,
         };
-        let fetched = self.fetch(server, need, turns).await;
+        let fetched = self.fetch(server, before.as_deref(), need, turns).await;
         if let Err(why) = &fetched {
             tracing::debug!(%server, why, "key document not fetched");
         }
