@@ -24,6 +24,7 @@
 //! | lead of an address over the next one (RFC 8305) | 250 ms | [`Connector::with_attempt_delay`] |
 //! | a dialled connection whose peer acknowledges nothing (TCP) | 15 s | [`Connector::with_silence_timeout`] |
 //! | exchanges at once with one origin | 256 | [`PoolOptions::max_in_flight`] |
+//! | HTTP/2 connections with one origin: another is dialled when the peer has no stream left | 8 | [`PoolOptions::max_http2`] |
 //! | silence of an HTTP/2 connection with exchanges before a ping; until its answer | 10 s; 5 s | [`PoolOptions::ping_interval`], [`PoolOptions::ping_timeout`] |
 //! | the same of an accepted connection | 30 s; 20 s | – |
 //! | idle HTTP/1.1 connections kept for one origin, and how long | 16, 60 s | [`PoolOptions::max_idle`], [`PoolOptions::idle_timeout`] |

@@ -16,6 +16,7 @@ mod reading;
 mod reload;
 mod setting;
 mod silence;
+mod streams;
 mod tls;
 mod unix;
 mod wire;
