@@ -55,6 +55,7 @@ mod dns;
 mod error;
 mod explain;
 mod flights;
+mod kept;
 mod options;
 mod place;
 mod well_known;
