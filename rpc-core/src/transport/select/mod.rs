@@ -154,7 +154,7 @@ impl Select {
         let (policies, shared) = (self.policies(), &self.shared);
         let all = shared.destinations.iter().chain(shared.strangers.iter());
         // One that answered lately is in both.
-        let all: BTreeMap<_, _> = all.map(|(name, it)| (name, it)).collect();
+        let all: BTreeMap<_, _> = all.collect();
         let all = all.values();
         all.map(|destination| shared.status(destination, &policies))
             .collect()
