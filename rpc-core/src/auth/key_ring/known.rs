@@ -23,6 +23,8 @@ pub(super) struct Known {
     pub(super) direct: bool,
     /// When it was last found to be still right: fetched, or confirmed by what the server itself says.
     right_at: i64,
+    /// Whether the last fetch got a document, of notaries only.
+    relayed: bool,
     /// Why the last fetch brought nothing, if it did not.
     failure: Option<String>,
     /// How many fetches in a row brought no document that counts.
@@ -47,6 +49,7 @@ impl Known {
             right_at: document.at,
             document: Some(document),
             direct,
+            relayed: false,
             failure: None,
             failures: 0,
         }
@@ -61,6 +64,7 @@ impl Known {
     pub(super) fn after(before: Option<&Self>, fetched: Result<Found, String>, now: i64) -> Self {
         let known = before.and_then(|before| before.document.clone());
         let was_direct = before.is_some_and(|before| before.direct);
+        let relayed = matches!(&fetched, Ok(found) if !found.direct);
         let mut right_at = before.map_or(now, |before| before.right_at);
         let (document, direct, failure) = match (fetched, known) {
             (Ok(found), known) => {
@@ -91,6 +95,7 @@ impl Known {
             document,
             direct,
             right_at,
+            relayed,
             failure,
             failures: if good { 0 } else { failures.saturating_add(1) },
             asked_at: now,
@@ -109,6 +114,7 @@ impl Known {
             }),
             direct: self.direct,
             right_at: self.right_at.min(now),
+            relayed: self.relayed,
             failure: self.failure.clone(),
             failures: self.failures,
             asked_at: self.asked_at.min(now),
@@ -158,6 +164,16 @@ impl Known {
         since >= wait.as_millis()
     }
 
+    /// Whether somebody may be asked for something else than the last fetch was for: notaries give what they are asked for, or have kept.
+    pub(super) fn may_ask_otherwise(&self, options: &KeyRingOptions, now: i64) -> bool {
+        self.relayed || self.may_ask(options, now)
+    }
+
+    /// Nobody is asked again at once, whatever for.
+    pub(super) fn settle(&mut self) {
+        self.relayed = false;
+    }
+
     /// About how much memory it takes, in bytes.
     pub(super) fn weight(&self) -> u32 {
         let document = self.document.as_ref().map_or(0, |document| {
@@ -196,6 +212,14 @@ pub(in crate::auth) enum Age {
 }
 
 impl Need {
+    /// Whether what meets this need meets the other one.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.keys.is_superset(&other.keys)
+            && (self.current || !other.current)
+            && self.valid_until >= other.valid_until
+            && (self.age == other.age || other.age == Age::Valid)
+    }
+
     pub(super) fn met_by(&self, known: &Known, now: i64) -> bool {
         let Some(document) = &known.document else {
             return false;
