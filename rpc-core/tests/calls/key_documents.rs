@@ -435,3 +435,72 @@ async fn what_a_document_does_not_say_is_not_known() {
     assert!(offered.offers.is_empty());
     assert_eq!(ring.offered(&name("down.example")).await, None);
 }
+
+#[tokio::test]
+async fn a_server_that_shortens_its_validity_keeps_its_bindings() {
+    let s = Setting::new();
+    let with = |binding: &str, lasting: i64| {
+        let list = format!(r#"[{{"binding":"{binding}"}}]"#);
+        let list = Value::parse(list.into(), 1000).unwrap();
+        KeyDocument::new(name("a.example"), s.clock.now() + lasting)
+            .with_member(BINDINGS_MEMBER, list)
+            .sign(&[&s.key])
+            .unwrap()
+    };
+    s.origin.say(with("grpc/1", 7 * DAY));
+    let ring = KeyRing::new(s.network.client(), options(&s.clock));
+    let a = name("a.example");
+    for _ in 0..200 {
+        let offered = ring.offered(&a).await.expect("bindings");
+        assert!(offered.until <= s.clock.now() + DAY);
+        key_1(&ring).await.unwrap();
+        // Nothing failed, so a key that is not there is not there.
+        let unknown = ring.request_key(&a, &id("ed25519:x")).await;
+        assert_eq!(unknown, Err(KeyFault::Unknown));
+        s.clock.pass(HOUR);
+        s.origin.say(with("grpc/1", DAY));
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_confirmed_is_not_renewed_all_the_time() {
+    let s = Setting::new();
+    s.origin.say(s.document(7 * DAY));
+    let ring = KeyRing::new(s.network.client(), options(&s.clock));
+    key_1(&ring).await.unwrap();
+    s.clock.pass(4 * DAY);
+    for _ in 0..24 * 6 {
+        s.origin.say(s.document(HOUR));
+        key_1(&ring).await.unwrap();
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        s.clock.pass(600_000);
+    }
+    assert_eq!(
+        s.network.calls("a.example"),
+        2,
+        "a day of uses every ten minutes"
+    );
+}
+
+#[tokio::test]
+async fn a_replay_with_other_bindings_confirms_nothing() {
+    let s = Setting::new();
+    let with = |binding: &str, lasting: i64| {
+        let list = format!(r#"[{{"binding":"{binding}"}}]"#);
+        let list = Value::parse(list.into(), 1000).unwrap();
+        KeyDocument::new(name("a.example"), s.clock.now() + lasting)
+            .with_member(BINDINGS_MEMBER, list)
+            .sign(&[&s.key])
+            .unwrap()
+    };
+    let ring = KeyRing::new(s.network.client(), options(&s.clock));
+    let a = name("a.example");
+    s.origin.say(with("grpc/1", 7 * DAY));
+    ring.offered(&a).await.unwrap();
+    s.origin.say(with("grpc/2", 2 * DAY));
+    s.clock.pass(DAY);
+    assert_eq!(ring.offered(&a).await, None, "neither of the two");
+    key_1(&ring).await.unwrap();
+}

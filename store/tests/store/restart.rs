@@ -57,7 +57,13 @@ async fn after_a_restart_a_hundred_known_servers_are_not_asked() {
         assert_eq!(servers.asked(), 100);
         written(&store).await;
     }
-    let store = Store::open(&path).unwrap();
+    // The last fetch may still be about to let go of it.
+    let store = loop {
+        match Store::open(&path) {
+            Err(error) if error.is_in_use() => tokio::task::yield_now().await,
+            opened => break opened.unwrap(),
+        }
+    };
     servers.down.store(true, Ordering::SeqCst);
     let ring = ring(&servers, store.keys());
     a_hundred(&ring).await;
