@@ -30,7 +30,7 @@ use crate::{
     open_paths::OnlyOpen,
     operations::operations,
     traces::{OwnTraces, Peers},
-    verification::Verification,
+    verification::{Screen, Verification},
 };
 
 /// How long a call waits for its turn when as many as may be are in flight.
@@ -97,7 +97,7 @@ pub(crate) fn inbound(
         .layer(Permits::layer(Side::Server, config.limits.calls, TURN))
         .layer(Verification::layer(
             name.clone(),
-            keys,
+            keys.clone(),
             config.listen.danger_deliver_unverified,
             config.limits.calls,
             metrics.clone(),
@@ -114,7 +114,7 @@ pub(crate) fn inbound(
     let service: CallService = BoxCloneSyncService::new(layers.service(homeserver));
 
     let open = Arc::new(open);
-    let http = HttpServer::with_options(operations(), service.clone(), http_options(config))
+    let mut http = HttpServer::with_options(operations(), service.clone(), http_options(config))
         .with_admission(open.clone());
     let told = metrics.clone();
     let options = GrpcServerOptions::default()
@@ -123,8 +123,14 @@ pub(crate) fn inbound(
         .with_on_invoke(OnInvoke::new(move |spec| {
             told.invoked(Direction::Inbound, spec.name);
         }));
-    let grpc =
+    let mut grpc =
         GrpcServer::new(operations(), Codecs::federation(), service, options).with_admission(open);
+    // Where bad proofs are delivered all the same, none is refused for its looks.
+    if !config.listen.danger_deliver_unverified {
+        let screen = Arc::new(Screen::new(name.clone(), keys, metrics.clone()));
+        http = http.with_screen(screen.clone());
+        grpc = grpc.with_screen(screen);
+    }
     let switch = shared.grpc.clone();
     let room = Budget::room(config.limits.request_memory);
     let http = HttpService::new(Budget::new(http.boxed(), room.clone()));

@@ -205,7 +205,7 @@ impl GrpcServer {
     fn screened(&self, op: Op, context: &CallContext) -> Result<(), FederationError> {
         match &self.shared.screen {
             Some(screen) if op.spec().authentication == Authentication::Server => {
-                screen.screen(context)
+                screen.screen(op, context)
             }
             _ => Ok(()),
         }

@@ -54,6 +54,31 @@ async fn a_closed_path_is_unknown_whatever_comes_with_it() {
     assert_eq!(pair.two.homeserver.take_seen().len(), 0);
 }
 
+/// All but the last byte of the body is what a stranger would have the gateway hold.
+#[tokio::test]
+async fn who_can_prove_nothing_has_no_body_read() {
+    let pair = Pair::start("grpc").await;
+    let stranger = Stranger::to(&pair.two, &pair.authority);
+    let elsewhere = pair.one.homeserver.sign("hs3.example", "POST", EVENT, None);
+    for (credential, status, reason) in [
+        ("Bearer x", "401", "missing"),
+        ("X-Matrix nonsense", "400", "malformed"),
+        (&*elsewhere, "401", "destination"),
+    ] {
+        let request = format!(
+            "PUT /_matrix/federation/v1/send/1 HTTP/1.1\r\nHost: hs2.example\r\nAuthorization: {credential}\r\nContent-Length: 16000000\r\n\r\n{{"
+        );
+        let answer = answered(&stranger, request.as_bytes()).await;
+        let (got, body) = told(&answer);
+        assert_eq!(got, status, "{credential}: {answer}");
+        assert!(body.contains("\"M_UNAUTHORIZED\""), "{answer}");
+        let metrics = pair.two.metrics().await;
+        let line =
+            format!("operation=\"SendTransaction\",binding=\"http/1\",reason=\"{reason}\"}} 1");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
 /// A bare 404 or 405 would have Synapse take a destination for down.
 #[tokio::test]
 async fn what_is_of_grpc_s_type_but_no_post_is_answered_as_http_is() {
