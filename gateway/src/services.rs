@@ -11,6 +11,7 @@ use std::{
 use comity_core::{
     CallService,
     auth::KeySource,
+    endpoint::federation_error,
     layers::{Flow, Hops, Observe, Observer, Permits, Side},
     transport::{Transport, TransportService},
 };
@@ -22,7 +23,7 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use crate::{
     Config,
     admin::{Direction, Metrics},
-    budget::Budget,
+    budget::{Budget, Room, unread_replies},
     coalesce::Coalesce,
     deadlines::Deadlines,
     egress::{Egress, OwnOrigin},
@@ -32,6 +33,9 @@ use crate::{
     traces::{OwnTraces, Peers},
     verification::{Screen, Verification},
 };
+
+/// The setting of how many calls may be in flight.
+const CALLS: &str = "limits.calls";
 
 /// How long a call waits for its turn when as many as may be are in flight.
 const TURN: Duration = Duration::from_secs(5);
@@ -58,7 +62,12 @@ pub(crate) fn egress(config: &Config, calls: Arc<dyn Transport>, shared: &Shared
         .layer(OwnOrigin::layer(name.clone(), metrics.clone()))
         .layer(Hops::layer(name.clone()))
         .layer(OwnTraces::outbound(shared.peers.clone()))
-        .layer(Permits::layer(Side::Client, config.limits.calls, TURN))
+        .layer(Permits::named(
+            Side::Client,
+            config.limits.calls,
+            TURN,
+            CALLS,
+        ))
         .layer(Heads::layer())
         .layer(Coalesce::layer(
             config.limits.calls,
@@ -94,7 +103,12 @@ pub(crate) fn inbound(
         .layer(Observe::layer(Side::Server, observer))
         .layer(open.clone().layer())
         .layer(Hops::layer(name.clone()))
-        .layer(Permits::layer(Side::Server, config.limits.calls, TURN))
+        .layer(Permits::named(
+            Side::Server,
+            config.limits.calls,
+            TURN,
+            CALLS,
+        ))
         .layer(Verification::layer(
             name.clone(),
             keys.clone(),
@@ -132,9 +146,17 @@ pub(crate) fn inbound(
         grpc = grpc.with_screen(screen);
     }
     let switch = shared.grpc.clone();
-    let room = Budget::room(config.limits.request_memory);
-    let http = HttpService::new(Budget::new(http.boxed(), room.clone()));
-    let grpc = HttpService::new(Budget::new(grpc.into_service(), room));
+    let room = Room::new(config.limits.request_memory);
+    let own_name = name.clone();
+    let refusal = move || federation_error(unread_replies().spoken_by(own_name.as_str()));
+    let http = Budget::new(http.boxed(), room.clone(), {
+        let refusal = refusal.clone();
+        move || comity_http::reply::error_response(&refusal())
+    });
+    let grpc = Budget::new(grpc.into_service(), room, move || {
+        comity_grpc::error_response(&refusal())
+    });
+    let (http, grpc) = (HttpService::new(http), HttpService::new(grpc));
     Dispatch::new(http).with(
         move |head| switch.load(Ordering::Relaxed) && is_grpc(head),
         grpc,
