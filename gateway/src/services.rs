@@ -11,6 +11,7 @@ use std::{
 use comity_core::{
     CallService,
     auth::KeySource,
+    endpoint::federation_error,
     layers::{Flow, Hops, Observe, Observer, Permits, RunToEnd, Side},
     transport::{Transport, TransportService},
 };
@@ -22,7 +23,7 @@ use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use crate::{
     Config,
     admin::{Direction, Metrics},
-    budget::Budget,
+    budget::{Budget, Room, unread_replies},
     circles::Circles,
     coalesce::Coalesce,
     deadlines::Deadlines,
@@ -31,8 +32,11 @@ use crate::{
     open_paths::OnlyOpen,
     operations::operations,
     traces::{OwnTraces, Peers},
-    verification::Verification,
+    verification::{Screen, Verification},
 };
+
+/// The setting of how many calls may be in flight.
+const CALLS: &str = "limits.calls";
 
 /// How long a call waits for its turn when as many as may be are in flight.
 const TURN: Duration = Duration::from_secs(5);
@@ -64,7 +68,12 @@ pub(crate) fn egress(config: &Config, calls: Arc<dyn Transport>, shared: &Shared
         ))
         .layer(Hops::layer(name.clone()))
         .layer(OwnTraces::outbound(shared.peers.clone()))
-        .layer(Permits::layer(Side::Client, config.limits.calls, TURN))
+        .layer(Permits::named(
+            Side::Client,
+            config.limits.calls,
+            TURN,
+            CALLS,
+        ))
         .layer(Heads::layer())
         .layer(RunToEnd::layer(config.limits.calls))
         .layer(Coalesce::layer(Direction::Outbound, metrics.clone()))
@@ -102,10 +111,15 @@ pub(crate) fn inbound(
             metrics.clone(),
         ))
         .layer(Hops::layer(name.clone()))
-        .layer(Permits::layer(Side::Server, config.limits.calls, TURN))
+        .layer(Permits::named(
+            Side::Server,
+            config.limits.calls,
+            TURN,
+            CALLS,
+        ))
         .layer(Verification::layer(
             name.clone(),
-            keys,
+            keys.clone(),
             config.listen.danger_deliver_unverified,
             config.limits.calls,
             metrics.clone(),
@@ -119,7 +133,7 @@ pub(crate) fn inbound(
     let service: CallService = BoxCloneSyncService::new(layers.service(homeserver));
 
     let open = Arc::new(open);
-    let http = HttpServer::with_options(operations(), service.clone(), http_options(config))
+    let mut http = HttpServer::with_options(operations(), service.clone(), http_options(config))
         .with_admission(open.clone());
     let told = metrics.clone();
     let options = GrpcServerOptions::default()
@@ -128,12 +142,26 @@ pub(crate) fn inbound(
         .with_on_invoke(OnInvoke::new(move |spec| {
             told.invoked(Direction::Inbound, spec.name);
         }));
-    let grpc =
+    let mut grpc =
         GrpcServer::new(operations(), Codecs::federation(), service, options).with_admission(open);
+    // Where bad proofs are delivered all the same, none is refused for its looks.
+    if !config.listen.danger_deliver_unverified {
+        let screen = Arc::new(Screen::new(name.clone(), keys, metrics.clone()));
+        http = http.with_screen(screen.clone());
+        grpc = grpc.with_screen(screen);
+    }
     let switch = shared.grpc.clone();
-    let room = Budget::room(config.limits.request_memory);
-    let http = HttpService::new(Budget::new(http.boxed(), room.clone()));
-    let grpc = HttpService::new(Budget::new(grpc.into_service(), room));
+    let room = Room::new(config.limits.request_memory);
+    let own_name = name.clone();
+    let refusal = move || federation_error(unread_replies().spoken_by(own_name.as_str()));
+    let http = Budget::new(http.boxed(), room.clone(), {
+        let refusal = refusal.clone();
+        move || comity_http::reply::error_response(&refusal())
+    });
+    let grpc = Budget::new(grpc.into_service(), room, move || {
+        comity_grpc::error_response(&refusal())
+    });
+    let (http, grpc) = (HttpService::new(http), HttpService::new(grpc));
     Dispatch::new(http).with(
         move |head| switch.load(Ordering::Relaxed) && is_grpc(head),
         grpc,

@@ -16,7 +16,7 @@ use comity_core::{
         Authenticator, KeyFault, KeyId, KeySource, Origin, VerifyKey, XMatrixAuthenticator,
         XMatrixCredentials,
     },
-    call::{Authentication, Call, Reply, Unregistered},
+    call::{Authentication, Call, CallContext, Op, Reply, Unregistered},
     error::{CallError, FederationError},
     layers::{Around, AroundLayer, Inner, around},
 };
@@ -105,13 +105,50 @@ impl Verification {
             return Verdict::Open(fault, error);
         }
         // Nobody was asked for a key: it failed before.
-        let headers = call.context().credentials.iter().map(str::as_bytes);
-        let reason = match XMatrixCredentials::from_headers(headers) {
-            Err(error) if error.is_missing() => "missing",
-            Err(_) => "malformed",
-            Ok(_) => "destination",
-        };
-        Verdict::Refused(reason, error)
+        Verdict::Refused(unclaimed(call.context()), error)
+    }
+}
+
+/// Why what travels with a call cannot be a proof.
+fn unclaimed(context: &CallContext) -> &'static str {
+    let headers = context.credentials.iter().map(str::as_bytes);
+    match XMatrixCredentials::from_headers(headers) {
+        Err(error) if error.is_missing() => "missing",
+        Err(_) => "malformed",
+        Ok(_) => "destination",
+    }
+}
+
+/// What the bindings' servers ask before they read a body: refuses what [`Verification`] would refuse without a key.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    authenticator: XMatrixAuthenticator,
+    metrics: Metrics,
+}
+
+impl Screen {
+    pub(crate) fn new(own_name: ServerName, keys: Arc<dyn KeySource>, metrics: Metrics) -> Self {
+        let authenticator = XMatrixAuthenticator::new(own_name, keys);
+        Self {
+            authenticator,
+            metrics,
+        }
+    }
+}
+
+#[async_trait]
+impl Authenticator for Screen {
+    async fn authenticate(&self, call: &mut Call) -> Result<Origin, FederationError> {
+        self.authenticator.authenticate(call).await
+    }
+
+    fn screen(&self, op: Op, context: &CallContext) -> Result<(), FederationError> {
+        self.authenticator.screen(op, context).inspect_err(|error| {
+            let (operation, reason) = (op.spec().name, unclaimed(context));
+            self.metrics
+                .authentication_failed(operation, context.binding, reason);
+            tracing::info!(operation, reason, %error, "refused");
+        })
     }
 }
 

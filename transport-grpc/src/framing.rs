@@ -184,6 +184,8 @@ pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, CallError>> +
 pub(crate) struct ReplyBody {
     messages: Outgoing,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Bytes that are there already, and still to be sent.
+    whole: usize,
 }
 
 enum Outgoing {
@@ -197,6 +199,7 @@ impl ReplyBody {
     /// One message that is there already.
     pub(crate) fn one(message: Bytes) -> Body {
         Self {
+            whole: message.len(),
             messages: Outgoing::One(message),
             deadline: None,
         }
@@ -205,7 +208,13 @@ impl ReplyBody {
 
     /// Messages as they come, until the deadline.
     pub(crate) fn stream(messages: Messages, deadline: Option<Instant>) -> Body {
+        Self::stream_of(messages, 0, deadline)
+    }
+
+    /// The same, of something of which so many bytes are there already.
+    pub(crate) fn stream_of(messages: Messages, whole: usize, deadline: Option<Instant>) -> Body {
         Self {
+            whole,
             messages: Outgoing::Stream(messages),
             deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
         }
@@ -256,10 +265,21 @@ impl http_body::Body for ReplyBody {
                 None => this.trailers(&Status::ok("")),
             },
         };
+        this.whole = match frame.data_ref() {
+            Some(sent) => this.whole.saturating_sub(sent.len()),
+            None => 0,
+        };
         Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
         matches!(self.messages, Outgoing::Ended)
+    }
+
+    /// At least what is there and still to be sent, for whoever counts what is held; never exact, as trailers are still to come.
+    fn size_hint(&self) -> http_body::SizeHint {
+        let mut hint = http_body::SizeHint::new();
+        hint.set_lower(self.whole as u64);
+        hint
     }
 }

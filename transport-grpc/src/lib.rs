@@ -65,7 +65,7 @@ pub use content::{
 pub use invoked::OnInvoke;
 pub use operating::{Health, is_reflection, reflection};
 pub use parameters::{QueryReader, query_of};
-pub use server::{GrpcServer, GrpcServerOptions, is_grpc};
+pub use server::{GrpcServer, GrpcServerOptions, error_response, is_grpc};
 
 /// The binding's name and version.
 pub const BINDING: &str = "grpc/1";

@@ -8,7 +8,7 @@ use comity_core::{
     auth::Authenticator,
     call::{Authentication, Call, CallContext, Op, Reply, ReplyShape, TraceContext},
     endpoint::{
-        Admission, Content, EndpointForm, EndpointParts, federation_error, read_content,
+        Admission, Content, EndpointForm, EndpointParts, WireBody, federation_error, read_content,
         write_error, write_reply,
     },
     error::{CallError, FederationError},
@@ -205,7 +205,7 @@ impl GrpcServer {
     fn screened(&self, op: Op, context: &CallContext) -> Result<(), FederationError> {
         match &self.shared.screen {
             Some(screen) if op.spec().authentication == Authentication::Server => {
-                screen.screen(context)
+                screen.screen(op, context)
             }
             _ => Ok(()),
         }
@@ -383,7 +383,12 @@ impl GrpcServer {
             }
             Err(error) => write_error(&federation_error(shared.spoken(error.into()))),
         };
-        Ok(ReplyBody::stream(invoke::write_reply(reply), deadline))
+        let whole = match &reply.body {
+            WireBody::Whole(bytes) => bytes.len(),
+            WireBody::Stream(_) => 0,
+        };
+        let messages = invoke::write_reply(reply);
+        Ok(ReplyBody::stream_of(messages, whole, deadline))
     }
 
     fn read_invoked(
@@ -474,6 +479,11 @@ fn response(body: Body) -> Response<Body> {
         HeaderValue::from_static("application/grpc+proto"),
     );
     response
+}
+
+/// The response that an error is, as a [`GrpcServer`] would write it: for what stands before one and refuses a request itself.
+pub fn error_response(error: &FederationError) -> Response<Body> {
+    status_response(&to_status(error))
 }
 
 /// A status and no message: it stands in the head.

@@ -225,9 +225,10 @@ impl HttpServer {
     }
 
     fn screened(&self, routed: Routed) -> Result<Routed, FederationError> {
-        let needed = routed.operation().spec().authentication == Authentication::Server;
+        let op = routed.operation();
+        let needed = op.spec().authentication == Authentication::Server;
         if let (Some(authenticator), true) = (&self.screen, needed) {
-            authenticator.screen(routed.context())?;
+            authenticator.screen(op, routed.context())?;
         }
         Ok(routed)
     }

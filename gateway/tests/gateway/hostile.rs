@@ -7,7 +7,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::setting::{HS2, Pair, Settings, Stranger};
+use crate::setting::{HS2, Pair, Settings, Stranger, json};
 
 /// What is answered to these bytes, before any others are sent.
 async fn answered(stranger: &Stranger, bytes: &[u8]) -> String {
@@ -52,6 +52,31 @@ async fn a_closed_path_is_unknown_whatever_comes_with_it() {
         assert!(body.contains(&format!("\"via\":\"{HS2}\"")), "{answer}");
     }
     assert_eq!(pair.two.homeserver.take_seen().len(), 0);
+}
+
+/// All but the last byte of the body is what a stranger would have the gateway hold.
+#[tokio::test]
+async fn who_can_prove_nothing_has_no_body_read() {
+    let pair = Pair::start("grpc").await;
+    let stranger = Stranger::to(&pair.two, &pair.authority);
+    let elsewhere = pair.one.homeserver.sign("hs3.example", "POST", EVENT, None);
+    for (credential, status, reason) in [
+        ("Bearer x", "401", "missing"),
+        ("X-Matrix nonsense", "400", "malformed"),
+        (&*elsewhere, "401", "destination"),
+    ] {
+        let request = format!(
+            "PUT /_matrix/federation/v1/send/1 HTTP/1.1\r\nHost: hs2.example\r\nAuthorization: {credential}\r\nContent-Length: 16000000\r\n\r\n{{"
+        );
+        let answer = answered(&stranger, request.as_bytes()).await;
+        let (got, body) = told(&answer);
+        assert_eq!(got, status, "{credential}: {answer}");
+        assert!(body.contains("\"M_UNAUTHORIZED\""), "{answer}");
+        let metrics = pair.two.metrics().await;
+        let line =
+            format!("operation=\"SendTransaction\",binding=\"http/1\",reason=\"{reason}\"}} 1");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
 }
 
 /// A bare 404 or 405 would have Synapse take a destination for down.
@@ -135,4 +160,70 @@ async fn calls_that_wait_for_keys_leave_the_others_their_turn() {
     let line = "operation=\"GetEvent\",binding=\"http/1\",reason=\"keys_busy\"} 1";
     assert!(metrics.contains(line), "{metrics}");
     waits.abort();
+}
+
+/// Whole replies are read from the homeserver, and then a peer takes its time.
+#[tokio::test]
+async fn replies_that_nobody_reads_are_bounded_together() {
+    let two = Settings::default().with("limits", "request_mib = 16");
+    let pair = Pair::with("grpc", Settings::default(), two).await;
+    let stranger = Stranger::to(&pair.two, &pair.authority);
+    // Sockets take a part of each, and a connection the rest.
+    pair.two.homeserver.answers(|_| async {
+        let large = "x".repeat(14 << 20);
+        json(200, format!("{{\"server_keys\":[],\"x\":\"{large}\"}}"))
+    });
+    const KEYS: &str = "/_matrix/key/v2/query";
+    let ask = |number: usize| {
+        let content = format!("{{\"server_keys\":{{\"hs{number}.example\":{{}}}}}}");
+        format!(
+            "POST {KEYS} HTTP/1.1\r\nHost: hs2.example\r\nContent-Length: {}\r\n\r\n{content}",
+            content.len()
+        )
+    };
+    let mut idle = stranger.connection().await;
+    idle.write_all(ask(1).as_bytes()).await.unwrap();
+    // It has begun: the head is there.
+    let mut head = [0; 12];
+    idle.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    for number in 2..5 {
+        let answer = answered(&stranger, ask(number).as_bytes()).await;
+        let (status, body) = told(&answer);
+        let (start, _) = answer.split_at(answer.len().min(300));
+        assert_eq!(status, "429", "{start}");
+        assert!(body.contains("`limits.request_mib`"), "{body}");
+        assert!(body.contains(&format!("\"via\":\"{HS2}\"")), "{body}");
+    }
+    drop(idle);
+    let begun = Instant::now();
+    loop {
+        let answer = answered(&stranger, ask(5).as_bytes()).await;
+        if told(&answer).0 == "200" {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[tokio::test]
+async fn too_many_calls_are_told_the_setting_s_name() {
+    let two = Settings::default().with("limits", "calls = 1");
+    let pair = Pair::with("grpc", Settings::default(), two).await;
+    let stranger = Stranger::to(&pair.two, &pair.authority);
+    pair.two.homeserver.answers(|_| std::future::pending());
+    const VERSION: &str = "/_matrix/federation/v1/version";
+    let first = tokio::spawn({
+        let stranger = stranger.clone();
+        async move { stranger.http("GET", VERSION, &[], None).await }
+    });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let got = stranger.http("GET", VERSION, &[], None).await;
+    assert_eq!(got.via().0, 429);
+    assert!(
+        got.json()["error"]
+            .to_string()
+            .contains("(setting `limits.calls`)")
+    );
+    first.abort();
 }

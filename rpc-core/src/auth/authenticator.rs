@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{KeyFault, KeySource, SignedRequest, VerifyKey, XMatrix, XMatrixCredentials};
 use crate::{
     ServerName,
-    call::{Authentication, Call, CallContext, Reply},
+    call::{Authentication, Call, CallContext, Op, Reply},
     endpoint::{Content, EndpointForm},
     error::{CallError, FederationError},
     layers::{Around, AroundLayer, Inner, around},
@@ -68,8 +68,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`authenticate`](Self::authenticate), for what can be said without the content and without a key.
-    fn screen(&self, context: &CallContext) -> Result<(), FederationError> {
-        let _ = context;
+    fn screen(&self, op: Op, context: &CallContext) -> Result<(), FederationError> {
+        let _ = (op, context);
         Ok(())
     }
 }
@@ -203,7 +203,7 @@ impl Authenticator for XMatrixAuthenticator {
         Ok(Origin::proven(origin, "X-Matrix"))
     }
 
-    fn screen(&self, context: &CallContext) -> Result<(), FederationError> {
+    fn screen(&self, _: Op, context: &CallContext) -> Result<(), FederationError> {
         self.claims(context).map(drop)
     }
 }

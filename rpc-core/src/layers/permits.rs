@@ -16,24 +16,36 @@ pub struct Permits {
     side: Side,
     limit: usize,
     wait: Duration,
+    setting: &'static str,
     semaphore: Arc<Semaphore>,
 }
 
 impl Permits {
     /// At most `limit` calls at once; another waits up to `wait`.
     pub fn layer(side: Side, limit: usize, wait: Duration) -> AroundLayer<Self> {
+        Self::named(side, limit, wait, "permits")
+    }
+
+    /// The same, where `limit` comes from a setting of this name: the error says so.
+    pub fn named(
+        side: Side,
+        limit: usize,
+        wait: Duration,
+        setting: &'static str,
+    ) -> AroundLayer<Self> {
         around(Self {
             side,
             limit,
             wait,
+            setting,
             semaphore: Arc::new(Semaphore::new(limit)),
         })
     }
 
     fn refused(&self) -> CallError {
         let message = format!(
-            "{} calls are in progress, the limit on this side (setting `permits`)",
-            self.limit
+            "{} calls are in progress, the limit on this side (setting `{}`)",
+            self.limit, self.setting
         );
         match self.side {
             Side::Client => {

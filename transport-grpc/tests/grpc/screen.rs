@@ -7,7 +7,7 @@ use comity_core::{
     Operations,
     api::{Calls, GetMissingEvents, GetVersion, GetVersionReply},
     auth::{Authenticator, Origin},
-    call::{Call, CallContext, Message, Reply},
+    call::{Call, CallContext, Message, Op, Reply},
     endpoint::Admission,
     error::{CallError, FederationError},
 };
@@ -28,7 +28,7 @@ impl Authenticator for Asking {
         panic!("a binding authenticates nobody")
     }
 
-    fn screen(&self, context: &CallContext) -> Result<(), FederationError> {
+    fn screen(&self, _: Op, context: &CallContext) -> Result<(), FederationError> {
         match context.credentials.is_empty() {
             true => Err(FederationError::unauthorized("no credential")),
             false => Ok(()),
