@@ -9,6 +9,7 @@ mod crossing;
 mod discovering;
 mod egress;
 mod falling_back;
+mod homeserver;
 mod inbound;
 mod lifecycle;
 mod seen;
