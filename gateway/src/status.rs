@@ -38,7 +38,6 @@ impl StatusSource for OwnStatus {
             uptime: self.started.elapsed(),
             draining: self.draining.load(Ordering::Relaxed),
             destinations: destination_rows(self.select.destinations()),
-            ..Status::default()
         }
     }
 

@@ -263,9 +263,10 @@ async fn who_is_said_to_be_there_is_not_asked_about() {
     let discovery = world.discovery();
     for server in ["a.test", "Fed.test:443"] {
         let to: ConnectTo = "192.0.2.8:2".parse().unwrap();
-        let found = discovery.resolve_at(&name("a.test"), &to.as_server(name(server)));
+        let to = to.as_server(name(server));
+        let found = discovery.resolve_at(&name("a.test"), &to).await;
         let host = server.split(':').next().unwrap().to_lowercase();
-        assert_eq!(found.await.unwrap(), route(server, &host, &["192.0.2.8:2"]));
+        assert_eq!(found.unwrap(), route(server, &host, &["192.0.2.8:2"]));
     }
     assert_eq!(world.dns.asked_in_all(), 0);
     assert_eq!(world.web.arrived().len(), 0);

@@ -163,7 +163,7 @@ async fn a_call_that_goes_in_a_circle_is_refused() {
     assert_eq!(pair.one.send(call).await.via().0, 508);
     // Each is counted by whoever refused it.
     let counted = |direction: &str, count: u32| {
-        format!("comity_refused_total{{direction=\"{direction}\",reason=\"loop\"}} {count}\n")
+        format!("comity_refused_calls_total{{direction=\"{direction}\",reason=\"loop\"}} {count}\n")
     };
     let metrics = pair.two.metrics().await;
     assert!(metrics.contains(&counted("inbound", 3)), "{metrics}");
