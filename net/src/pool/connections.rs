@@ -162,7 +162,7 @@ impl Connections {
         options: PoolOptions,
         another: bool,
     ) -> Result<Dialled, TransportError> {
-        let dialling = {
+        let (dialling, work) = {
             let mut shared = lock(&self.shared);
             // One may have become ready, and full too, between the caller's look and this one.
             let alive = |one: &&Arc<Http2>| !one.sender.is_closed();
@@ -182,14 +182,18 @@ impl Connections {
                 .iter()
                 .find(|dialling| dialling.is_for(route))
             {
-                Some(dialling) => dialling.clone(),
+                Some(dialling) => (dialling.clone(), None),
                 None => {
-                    let dialling = Dialling::start(self, connector, route, options, another);
+                    let (dialling, work) = Dialling::new(self, connector, route, options, another);
                     shared.dialling.push(dialling.clone());
-                    dialling
+                    (dialling, Some(work))
                 }
             }
         };
+        // A task of its own: the callers may come and go.
+        if let Some(work) = work {
+            tokio::spawn(work);
+        }
         dialling.wait().await
     }
 

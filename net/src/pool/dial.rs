@@ -13,6 +13,7 @@ use http::Version;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Notify;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::PoolOptions;
@@ -124,21 +125,22 @@ pub(super) struct Dialling {
 }
 
 impl Dialling {
-    pub(super) fn start(
+    /// A dial, and the work to spawn for it. Not under a lock that the end of the work takes: a runtime that is shutting down ends it in place.
+    pub(super) fn new(
         connections: &Arc<Connections>,
         connector: &Connector,
         route: &Route,
         options: PoolOptions,
         another: bool,
-    ) -> Self {
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let addresses = route.addresses.as_slice().into();
         let (connector, route) = (connector.clone(), route.clone());
         let pending = Pending {
             connections: Arc::clone(connections),
             route,
         };
-        // A task of its own: the callers may come and go.
-        let task = tokio::spawn(async move {
+        let (tell, told) = oneshot::channel();
+        let work = async move {
             let freed = pending.connections.freed();
             let dialled = if another {
                 dial_another(&connector, &pending.route, options, freed).await
@@ -148,16 +150,19 @@ impl Dialling {
             if let Ok(dialled) = &dialled {
                 pending.connections.learn(dialled);
             }
-            dialled
-        });
-        let outcome = task.map(|joined| match joined {
+            drop(pending);
+            // Nobody waits any more, perhaps; the connection is kept all the same.
+            let _ = tell.send(dialled);
+        };
+        let outcome = told.map(|told| match told {
             Ok(dialled) => dialled.map_err(Arc::new),
             Err(error) => Err(Arc::new(ended(error))),
         });
-        Self {
+        let dialling = Self {
             addresses,
             outcome: outcome.boxed().shared(),
-        }
+        };
+        (dialling, work)
     }
 
     pub(super) fn is_for(&self, route: &Route) -> bool {
@@ -193,7 +198,7 @@ impl Drop for Pending {
 }
 
 /// The task is gone, with the runtime or by a panic.
-fn ended(error: tokio::task::JoinError) -> TransportError {
+fn ended(error: oneshot::error::RecvError) -> TransportError {
     let message = "dialling was abandoned";
     TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, message).with_source(error)
 }
