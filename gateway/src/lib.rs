@@ -41,6 +41,8 @@
 //! | calls in flight, in each direction; waiting for a turn | 10,000; 5 s | `limits.calls` |
 //! | calls with effects that go on when their caller has gone, in each direction | 10,000 | `limits.calls` |
 //! | what peers' requests may take in memory, beyond 64 KiB of each; what finds no room waits 30 s | 512 MiB | `limits.request_mib` |
+//! | the same for whole replies that peers have not read yet; what finds no room is answered 429 | 512 MiB | `limits.request_mib` |
+//! | how long a call of the table waits for its origin's keys; calls that wait for keys at once | 2 s; a quarter of the calls in flight | fixed; `limits.calls` |
 //! | connecting to a peer, TLS included | 3 s | – |
 //! | a connection over HTTP/2 that is silent is pinged; the answer | 10 s; 5 s | – |
 //! | a reply's head; a pause in a reply | 15 s to 11 min, by operation; 75 s | – |

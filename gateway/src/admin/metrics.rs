@@ -273,7 +273,7 @@ impl Metrics {
         add(&self.0.totals.authentication_failures);
     }
 
-    /// A call of another server was delivered without a check: `key_unavailable`; or against it, since the operator says so: `danger`.
+    /// A call of another server was delivered without a check: `key_unavailable`, `keys_busy`; or against it, since the operator says so: `danger`.
     pub fn unverified(&self, operation: &str, binding: &str, reason: &str) {
         self.0.because(UNVERIFIED, operation, binding, reason);
         add(&self.0.totals.unverified);

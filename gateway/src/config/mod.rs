@@ -243,7 +243,7 @@ pub struct Limits {
     pub connections: usize,
     /// Calls in flight, in either direction.
     pub calls: usize,
-    /// What peers' requests may take in memory, beyond 64 KiB of each, in bytes.
+    /// What peers' requests may take in memory, beyond 64 KiB of each, in bytes; and as much again whole replies that they have not read yet.
     pub request_memory: usize,
     /// Time for calls in flight to finish when the gateway is told to stop.
     pub drain: Duration,
