@@ -46,6 +46,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    raise_descriptor_limit(&config);
     // Before there are other threads: it takes variables out of the environment.
     let inherited = match comity_net::inherited() {
         Ok(inherited) => inherited,
@@ -65,6 +66,20 @@ pub(crate) fn main(options: &Options) -> ExitCode {
             eprintln!("{}", chain(&*error));
             ExitCode::from(REFUSED)
         }
+    }
+}
+
+/// Connections and calls, both ways, have a socket each. Fewer descriptors than that are no reason not to start.
+fn raise_descriptor_limit(config: &Config) {
+    let needed = 2 * (config.limits.connections + config.limits.calls) as u64;
+    match comity_net::raise_descriptor_limit() {
+        Ok(Some(limit)) if limit < needed => tracing::warn!(
+            limit,
+            needed,
+            "the system lets the gateway open fewer files than limits.connections and limits.calls may need; LimitNOFILE= of systemd or `ulimit -Hn` sets it"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit on open files cannot be raised"),
     }
 }
 

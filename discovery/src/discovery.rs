@@ -1,6 +1,6 @@
 //! The six steps (SS "Resolving server names").
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use comity_core::{
@@ -26,6 +26,10 @@ const SERVICES: [(&str, &str, &str); 2] = [
     ("_matrix-fed._tcp", "4", "3.3"),
     ("_matrix._tcp", "5", "3.4"),
 ];
+
+/// Most addresses of one target that come before the next target's. A connector tries so many of a route, and a target whose addresses all are dead must not
+/// keep it from the others.
+const OF_ONE_TARGET: usize = 4;
 
 /// Longest time that a hint to bindings counts.
 const MAX_HINT_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -136,7 +140,7 @@ impl Discovery {
         self.addresses(number, name, FEDERATION_PORT, notes).await
     }
 
-    /// The addresses of a service's targets, those of the first target first.
+    /// The addresses of a service's targets: the first few of each in the targets' order, then the others of each.
     async fn targets(
         &self,
         number: &'static str,
@@ -150,25 +154,27 @@ impl Discovery {
             )));
         }
         let known = targets.iter().map(|to| self.names.addresses(&to.target));
-        let mut addresses = Vec::new();
+        let (mut addresses, mut others) = (Vec::new(), Vec::new());
         let mut failure = None;
         for (to, known) in targets.iter().zip(join_all(known).await) {
             let known = known?;
             notes.addresses(number, &to.target, to.port, &known, true);
             match with_port(&to.target, to.port, &known) {
-                Ok(found) => {
-                    let new: Vec<_> = found
-                        .into_iter()
-                        .filter(|address| !addresses.contains(address))
-                        .collect();
-                    addresses.extend(new);
+                Ok(mut found) => {
+                    others.extend(found.split_off(found.len().min(OF_ONE_TARGET)));
+                    addresses.extend(found);
                 }
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
         match failure {
             Some(error) if addresses.is_empty() => Err(error),
-            _ => Ok(addresses),
+            _ => {
+                addresses.extend(others);
+                let mut seen = HashSet::new();
+                addresses.retain(|address| seen.insert(*address));
+                Ok(addresses)
+            }
         }
     }
 

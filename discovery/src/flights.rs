@@ -13,7 +13,7 @@ use futures_util::{
     future::{BoxFuture, Shared},
 };
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{Semaphore, SemaphorePermit, oneshot},
     time::timeout,
 };
 
@@ -83,18 +83,25 @@ where
             key: key.clone(),
         };
         let what = self.limits.what;
+        let (told, ended) = oneshot::channel();
+        // The task is lost with the runtime, or by a panic.
+        let flight = ended.map(move |ended| ended.unwrap_or_else(|_| Err(lost(what))));
+        let flight = flight.boxed().shared();
+        under_way.insert(key.clone(), flight.clone());
+        drop(under_way);
+        // Unlocked: a runtime that shuts down drops the task here and now, and its landing locks.
         let work = work(Turns {
             turns: Arc::clone(&self.turns),
             limits: self.limits,
         });
-        let task = tokio::spawn(async move {
-            let _landing = landing;
-            work.await
+        tokio::spawn(async move {
+            let landed = {
+                let _landing = landing;
+                work.await
+            };
+            // Whoever asks after this was told begins another flight.
+            let _ = told.send(landed);
         });
-        // The task is lost with the runtime, or by a panic.
-        let flight = task.map(move |ended| ended.unwrap_or_else(|_| Err(lost(what))));
-        let flight = flight.boxed().shared();
-        under_way.insert(key.clone(), flight.clone());
         Ok(flight)
     }
 }
@@ -207,6 +214,38 @@ mod tests {
             .await
             .unwrap();
         assert!(flights.join(&3, |_| async { Ok(()) }).is_ok());
+    }
+
+    #[test]
+    fn a_runtime_that_shuts_down_holds_nobody_up() {
+        struct JoinsAtItsEnd(Arc<Flights<u8, ()>>, std::sync::mpsc::Sender<bool>);
+        impl Drop for JoinsAtItsEnd {
+            fn drop(&mut self) {
+                let flight = self.0.join(&1, |_| std::future::pending());
+                let _ = self.1.send(flight.is_ok_and(|it| {
+                    let ended = it.now_or_never();
+                    ended.is_some_and(|ended| ended.is_err())
+                }));
+            }
+        }
+        let flights = Arc::new(flights(2, 2));
+        let (told, ended) = std::sync::mpsc::channel();
+        let joins = JoinsAtItsEnd(Arc::clone(&flights), told);
+        // On a thread of its own, so that a deadlock fails the test and does not hang it.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.spawn(async move {
+                let _joins = joins;
+                std::future::pending::<()>().await;
+            });
+            runtime.block_on(tokio::task::yield_now());
+            drop(runtime);
+        });
+        let is_lost = ended.recv_timeout(Duration::from_secs(10));
+        assert_eq!(is_lost, Ok(true), "it hangs");
+        assert!(lock(&flights.under_way).is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,12 +36,12 @@
 //! | what | default | setting |
 //! | --- | --- | --- |
 //! | one question to DNS | 5 s, 8 aliases, 256 records | [`DiscoveryOptions::dns_timeout`] |
-//! | answers kept, and for how long | 50,000; their TTL, 24 h at most | [`DiscoveryOptions::dns_capacity`], [`DiscoveryOptions::dns_max_ttl`] |
+//! | answers kept, and for how long | 50,000 and as many KiB; their TTL, 24 h at most | [`DiscoveryOptions::dns_capacity`], [`DiscoveryOptions::dns_max_ttl`] |
 //! | an answer beyond its TTL, while no server answers | 24 h | [`DiscoveryOptions::dns_stale`] |
 //! | no such name; no answer | 1 h at most; 5 s, doubling up to 5 min | –; [`DiscoveryOptions::dns_max_error_age`] |
-//! | targets of a service, addresses of a name | 8, 16 | – |
+//! | targets of a service, addresses of a name | 8, 16; 4 of each target come before the others | – |
 //! | a document: time, bytes, redirections | 10 s, 50 KiB, 5 | [`DiscoveryOptions::well_known_timeout`] and its neighbours |
-//! | documents kept, and for how long | 20,000; 5 min to 48 h by its headers, 24 h without | [`DiscoveryOptions::well_known_capacity`], [`DiscoveryOptions::well_known_age`] |
+//! | documents kept, and for how long | 20,000 and as many KiB; 5 min to 48 h by its headers, 24 h without | [`DiscoveryOptions::well_known_capacity`], [`DiscoveryOptions::well_known_age`] |
 //! | a document that could not be had | 5 min, doubling up to 1 h; 2 min if there was one | [`DiscoveryOptions::well_known_max_error_age`] |
 //! | the hint to bindings in a document | 4 KiB, 16 entries, 24 h | – |
 //! | questions, and documents, asked for at once | 256 each; more wait | [`DiscoveryOptions::dns_at_once`], [`DiscoveryOptions::well_known_at_once`] |
@@ -55,6 +55,7 @@ mod dns;
 mod error;
 mod explain;
 mod flights;
+mod kept;
 mod options;
 mod place;
 mod well_known;

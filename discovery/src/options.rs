@@ -24,7 +24,7 @@ pub struct DiscoveryOptions {
     pub dns_timeout: Duration,
     /// Longest time until a question that no server answered is asked again: 5 min unless set. It begins with 5 s and doubles (RFC 9520 §3.2).
     pub dns_max_error_age: Duration,
-    /// Most answers that are kept: 50,000 unless set.
+    /// Most answers that are kept, and most KiB of them: 50,000 unless set.
     pub dns_capacity: u64,
     /// Longest time that an answer is kept, whatever its TTL: 24 h unless set.
     pub dns_max_ttl: Duration,
@@ -38,7 +38,7 @@ pub struct DiscoveryOptions {
     pub well_known_max_bytes: usize,
     /// Most redirections on the way to it: 5 unless set.
     pub well_known_redirects: usize,
-    /// Most servers whose document, or its absence, is kept: 20,000 unless set.
+    /// Most servers whose document, or its absence, is kept, and most KiB of that: 20,000 unless set.
     pub well_known_capacity: u64,
     /// How long a document is kept that does not say: 24 h unless set, give or take a tenth.
     pub well_known_age: Duration,

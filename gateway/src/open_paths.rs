@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use comity_core::{
     call::{Call, Reply},
-    endpoint::split_target,
+    endpoint::{Admission, split_target},
     error::{CallError, FederationError},
     layers::{Around, AroundLayer, Inner, around},
 };
@@ -15,16 +15,32 @@ use crate::{
 };
 
 /// Answers calls of targets that are not open with 404 `M_UNRECOGNIZED`, whatever binding they came over.
-#[derive(Debug)]
+///
+/// The bindings' servers ask before they read a body. What names its target nowhere but in its message, as `Invoke` may, is stopped by the layer.
+#[derive(Clone, Debug)]
 pub(crate) struct OnlyOpen {
     paths: OpenPaths,
     metrics: Metrics,
 }
 
 impl OnlyOpen {
-    pub(crate) fn layer(open: Vec<PathPrefix>, metrics: Metrics) -> AroundLayer<Self> {
+    pub(crate) fn new(open: Vec<PathPrefix>, metrics: Metrics) -> Self {
         let paths = OpenPaths(open);
-        around(Self { paths, metrics })
+        Self { paths, metrics }
+    }
+
+    pub(crate) fn layer(self) -> AroundLayer<Self> {
+        around(self)
+    }
+}
+
+impl Admission for OnlyOpen {
+    fn admit(&self, target: &str) -> Result<(), FederationError> {
+        if self.paths.permit(target) {
+            return Ok(());
+        }
+        self.metrics.refused(Direction::Inbound, "closed_path");
+        Err(FederationError::unrecognized())
     }
 }
 
@@ -34,10 +50,7 @@ impl Around for OnlyOpen {
         mut call: Call,
         mut inner: S,
     ) -> Result<Reply, CallError> {
-        if !self.paths.permit(call.make_form()?.target()) {
-            self.metrics.refused(Direction::Inbound, "closed_path");
-            return Err(FederationError::unrecognized().into());
-        }
+        self.admit(call.make_form()?.target())?;
         inner.call(call).await
     }
 }
@@ -50,7 +63,7 @@ impl OpenPaths {
     /// Whether a target as it arrived, escapes and all, may be passed on.
     ///
     /// The segments are compared unescaped, as the homeserver will. Nothing that some reader on the way could take for another path passes: an empty segment, `.` or
-    /// `..`, plain or escaped, once or twice, alone or between escaped slashes.
+    /// `..`, plain or escaped, once or twice, alone, between escaped slashes or before parameters (`..;`, RFC 3986 section 3.3, which some servers cut off).
     fn permit(&self, target: &str) -> bool {
         let (path, _) = split_target(target);
         let Some(rest) = path.strip_prefix('/') else {
@@ -88,10 +101,11 @@ fn plain(raw: &str) -> Option<Cow<'_, str>> {
     let misread = |text: &str| {
         text.is_empty()
             || text
-                .split(['/', '\\'])
+                .split(['/', '\\', ';'])
                 .any(|piece| matches!(piece, "." | ".."))
+            || text.contains('\0')
     };
-    match misread(&once) || misread(&twice) || once.contains('\0') {
+    match misread(&once) || misread(&twice) {
         true => None,
         false => Some(once),
     }
@@ -139,6 +153,7 @@ mod tests {
             "/_matrix/federation/v1/user/devices/%40a%2F..b%3Ax",
             "/%5Fmatrix/%66ederation/v1/x",
             "/_matrix/federation/v1/media/download/%25",
+            "/_matrix/federation/v1/event/%24x;y..",
         ] {
             assert!(open(target), "{target}");
         }
@@ -183,6 +198,12 @@ mod tests {
             "/_matrix/federation/v1/%zz",
             "/_matrix/federation/v1/%ff",
             "/_matrix/federation/v1/x%00",
+            "/_matrix/federation/v1/x%2500",
+            "/_matrix/federation/..;/client/v3/login",
+            "/_matrix/federation/..;x=y/client/v3/login",
+            "/_matrix/federation/.;/v1/version",
+            "/_matrix/federation/v1/%2e%2e%3bx",
+            "/_matrix/federation/v1/..%253b/x",
             "/_matrix/federation/v1/%2F..",
         ] {
             assert!(!open(target), "{target}");

@@ -92,12 +92,10 @@ pub(crate) fn inbound(
     let name = &config.server_name;
     let metrics = &shared.metrics;
     let observer: Arc<dyn Observer> = Arc::new(metrics.clone());
+    let open = OnlyOpen::new(config.homeserver.paths.clone(), metrics.clone());
     let layers = ServiceBuilder::new()
         .layer(Observe::layer(Side::Server, observer))
-        .layer(OnlyOpen::layer(
-            config.homeserver.paths.clone(),
-            metrics.clone(),
-        ))
+        .layer(open.clone().layer())
         .layer(Circles::layer(
             name.clone(),
             Direction::Inbound,
@@ -109,6 +107,7 @@ pub(crate) fn inbound(
             name.clone(),
             keys,
             config.listen.danger_deliver_unverified,
+            config.limits.calls,
             metrics.clone(),
         ))
         .layer(OwnTraces::inbound(shared.peers.clone()))
@@ -119,7 +118,9 @@ pub(crate) fn inbound(
     let homeserver = TransportService::new(delivery);
     let service: CallService = BoxCloneSyncService::new(layers.service(homeserver));
 
-    let http = HttpServer::with_options(operations(), service.clone(), http_options(config));
+    let open = Arc::new(open);
+    let http = HttpServer::with_options(operations(), service.clone(), http_options(config))
+        .with_admission(open.clone());
     let told = metrics.clone();
     let options = GrpcServerOptions::default()
         .with_trace()
@@ -127,7 +128,8 @@ pub(crate) fn inbound(
         .with_on_invoke(OnInvoke::new(move |spec| {
             told.invoked(Direction::Inbound, spec.name);
         }));
-    let grpc = GrpcServer::new(operations(), Codecs::federation(), service, options);
+    let grpc =
+        GrpcServer::new(operations(), Codecs::federation(), service, options).with_admission(open);
     let switch = shared.grpc.clone();
     let room = Budget::room(config.limits.request_memory);
     let http = HttpService::new(Budget::new(http.boxed(), room.clone()));

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -20,7 +21,22 @@ use comity_core::{
     layers::{Around, AroundLayer, Inner, around},
 };
 
+use futures_util::FutureExt;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
 use crate::admin::Metrics;
+
+/// How long a call of the table waits for its origin's keys. Synapse gives a query 10 s in all, so it has to reach the homeserver well before.
+const KEYS_WAIT: Duration = Duration::from_secs(2);
+
+/// Of so many calls at once, one may wait for keys: so made-up origins leave the others their turn.
+const CALLS_PER_WAITING: usize = 4;
+
+/// The fault of a call that may not wait for keys, since as many as may are waiting.
+const BUSY: &str = "keys_busy";
 
 /// Refuses what is proven wrong. Where no key can be had, a call of the table passes unverified, and is counted: the homeserver verifies again, and knows keys that the
 /// gateway does not. Nothing vouches for what a call that no row knows would do there, so that needs a proof here.
@@ -29,6 +45,8 @@ pub(crate) struct Verification {
     keys: Arc<dyn KeySource>,
     danger_deliver_unverified: bool,
     metrics: Metrics,
+    /// For the calls that wait for keys.
+    waiting: Arc<Semaphore>,
 }
 
 enum Verdict {
@@ -40,10 +58,12 @@ enum Verdict {
 }
 
 impl Verification {
+    /// Of `calls` at once, the setting `limits.calls`, a part may wait for keys.
     pub(crate) fn layer(
         own_name: ServerName,
         keys: Arc<dyn KeySource>,
         danger_deliver_unverified: bool,
+        calls: usize,
         metrics: Metrics,
     ) -> AroundLayer<Self> {
         around(Self {
@@ -51,12 +71,16 @@ impl Verification {
             keys,
             danger_deliver_unverified,
             metrics,
+            waiting: Arc::new(Semaphore::new((calls / CALLS_PER_WAITING).max(1))),
         })
     }
 
-    async fn judge(&self, call: &mut Call) -> Verdict {
+    /// Asks for keys until `until`; without it as long as the source takes.
+    async fn judge(&self, call: &mut Call, until: Option<Instant>) -> Verdict {
         let keys = Arc::new(Watched {
             keys: Arc::clone(&self.keys),
+            waiting: Arc::clone(&self.waiting),
+            until,
             given: AtomicBool::new(false),
             fault: Mutex::default(),
         });
@@ -69,6 +93,15 @@ impl Verification {
             return Verdict::Refused("signature", error);
         }
         if let Some(fault) = keys.fault() {
+            let error = match fault {
+                BUSY => FederationError::limit_exceeded(
+                    format!(
+                        "as many calls wait for keys as may: one in {CALLS_PER_WAITING} of those in progress (setting `limits.calls`)"
+                    ),
+                    Some(KEYS_WAIT),
+                ),
+                _ => error,
+            };
             return Verdict::Open(fault, error);
         }
         // Nobody was asked for a key: it failed before.
@@ -98,7 +131,10 @@ impl Around for Verification {
                     FederationError::unauthorized(message),
                 ))
             }
-            (_, Authentication::Server) => Some(self.judge(&mut call).await),
+            (_, Authentication::Server) => {
+                let until = registered.then(|| Instant::now() + KEYS_WAIT);
+                Some(self.judge(&mut call, until).await)
+            }
             (_, Authentication::None | Authentication::AccessToken) => None,
         };
         match verdict {
@@ -126,15 +162,42 @@ impl Around for Verification {
     }
 }
 
-/// A source of keys that remembers whether it had one, and why not.
+/// A source of keys that remembers whether it had one, and why not. Who stops waiting for it leaves its fetch under way.
 #[derive(Debug)]
 struct Watched {
     keys: Arc<dyn KeySource>,
+    waiting: Arc<Semaphore>,
+    until: Option<Instant>,
     given: AtomicBool,
     fault: Mutex<Option<&'static str>>,
 }
 
 impl Watched {
+    /// The key if it is at hand; if not, it is waited for as long as this call may.
+    async fn key(
+        &self,
+        server: &ServerName,
+        key: &KeyId,
+    ) -> Result<Result<VerifyKey, KeyFault>, &'static str> {
+        let mut asked = self.keys.request_key(server, key);
+        if let Some(had) = (&mut asked).now_or_never() {
+            return Ok(had);
+        }
+        let _permit: OwnedSemaphorePermit = Arc::clone(&self.waiting)
+            .try_acquire_owned()
+            .map_err(|_| BUSY)?;
+        match self.until {
+            None => Ok(asked.await),
+            Some(until) => timeout_at(until, asked)
+                .await
+                .map_err(|_| "key_unavailable"),
+        }
+    }
+
+    fn fail(&self, reason: &'static str) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
     fn fault(&self) -> Option<&'static str> {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,16 +206,22 @@ impl Watched {
 #[async_trait]
 impl KeySource for Watched {
     async fn request_key(&self, server: &ServerName, key: &KeyId) -> Result<VerifyKey, KeyFault> {
-        let had = self.keys.request_key(server, key).await;
+        let had = match self.key(server, key).await {
+            Ok(had) => had,
+            Err(reason) => {
+                self.fail(reason);
+                let why = "this call could not wait for it any longer";
+                return Err(KeyFault::Unreachable(why.to_owned()));
+            }
+        };
         match &had {
             Ok(_) => self.given.store(true, Ordering::Relaxed),
             Err(fault) => {
-                let reason = match fault {
+                self.fail(match fault {
                     KeyFault::Unknown => "key_unknown",
                     KeyFault::Expired => "key_expired",
                     KeyFault::Unreachable(_) => "key_unavailable",
-                };
-                *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+                });
             }
         }
         had

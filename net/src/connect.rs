@@ -15,6 +15,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use crate::connect_unix::UnixPath;
 use crate::happy_eyeballs::first_to_connect;
+use crate::silence;
 use crate::stream::Metered;
 use crate::{AddressGuard, ClientTls, ConnectionInfo, Counters, Protocol, Stream};
 
@@ -30,6 +31,7 @@ pub struct Connector {
     tls_timeout: Duration,
     total_timeout: Option<Duration>,
     attempt_delay: Duration,
+    silence_timeout: Duration,
     counters: Option<Counters>,
     unix: Option<UnixPath>,
 }
@@ -62,6 +64,7 @@ impl Connector {
             tls_timeout: Duration::from_secs(10),
             total_timeout: None,
             attempt_delay: Duration::from_millis(250),
+            silence_timeout: Duration::from_secs(15),
             counters: None,
             unix: None,
         }
@@ -102,6 +105,14 @@ impl Connector {
     /// The lead that each address of a route has over the next one (RFC 8305 §5, "Connection Attempt Delay").
     pub fn with_attempt_delay(mut self, lead: Duration) -> Self {
         self.attempt_delay = lead;
+        self
+    }
+
+    /// How long the peer's TCP may acknowledge nothing: neither what was sent nor, where nothing is under way, a probe. The connection is given up then, in whole seconds and
+    /// one at least; [`Delivery::MaybeProcessed`] is what becomes of an exchange. A peer that takes its time over an answer acknowledges all the while, and is not cut off; one that
+    /// leaves a request's bytes in its buffers for so long is (RFC 5482, tcp(7): `TCP_USER_TIMEOUT`). Unix sockets have no such peers.
+    pub fn with_silence_timeout(mut self, limit: Duration) -> Self {
+        self.silence_timeout = limit;
         self
     }
 
@@ -255,6 +266,7 @@ impl Connector {
             })?
             .map_err(|error| connect_failed(address, error))?;
         tcp.set_nodelay(true)
+            .and_then(|()| silence::limit(&tcp, self.silence_timeout))
             .map_err(|error| connect_failed(address, error))?;
         Ok(tcp)
     }
@@ -312,4 +324,40 @@ fn connect_failed(address: SocketAddr, error: std::io::Error) -> TransportError 
 
 fn not_sent(kind: TransportErrorKind, message: String) -> TransportError {
     TransportError::new(kind, Delivery::NotSent, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn dialled(connector: Connector) -> TcpStream {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        connector.tcp(listener.local_addr().unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_dialled_socket_gives_a_silent_peer_up() {
+        let default = Connector::danger_without_tls();
+        let set = default
+            .clone()
+            .with_silence_timeout(Duration::from_secs(60));
+        let least = default.clone().with_silence_timeout(Duration::ZERO);
+        for (connector, limit, probe) in [(default, 15, 5), (set, 60, 20), (least, 1, 1)] {
+            let tcp = dialled(connector).await;
+            let socket = SockRef::from(&tcp);
+            assert!(socket.keepalive().unwrap());
+            let probe = Duration::from_secs(probe);
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), probe);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), probe);
+            assert_eq!(socket.tcp_keepalive_retries().unwrap(), 2);
+            #[cfg(target_os = "linux")]
+            assert_eq!(
+                socket.tcp_user_timeout().unwrap(),
+                Some(Duration::from_secs(limit))
+            );
+        }
+    }
 }

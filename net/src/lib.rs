@@ -13,7 +13,7 @@
 //! | HTTP/2 windows: stream, connection, frame | 1 MiB, 16 MiB, 128 KiB | – |
 //! | HTTP/2 streams that a peer may open on one connection | 200 | [`ListenerOptions::max_concurrent_streams`] |
 //! | connections accepted at once | 4,096 | [`ListenerOptions::max_connections`] |
-//! | when as many are open: a connection without a request that makes room for another | idle for 1 s | – |
+//! | when as many are open, or as many files as the process may open ([`raise_descriptor_limit`]): a connection without a request that makes room for another | idle for 1 s | – |
 //! | TLS handshake; request head | 10 s; 10 s | [`ListenerOptions::handshake_timeout`], [`ListenerOptions::header_timeout`] |
 //! | accepted connection without a request | 120 s | [`ListenerOptions::idle_timeout`] |
 //! | a reply of which the peer reads nothing | 60 s | [`ListenerOptions::write_timeout`] |
@@ -22,7 +22,9 @@
 //! | dialling in all | as these allow | [`Connector::with_total_timeout`] |
 //! | addresses tried for one route | 16 | – |
 //! | lead of an address over the next one (RFC 8305) | 250 ms | [`Connector::with_attempt_delay`] |
+//! | a dialled connection whose peer acknowledges nothing (TCP) | 15 s | [`Connector::with_silence_timeout`] |
 //! | exchanges at once with one origin | 256 | [`PoolOptions::max_in_flight`] |
+//! | HTTP/2 connections with one origin: another is dialled when the peer has no stream left | 8 | [`PoolOptions::max_http2`] |
 //! | silence of an HTTP/2 connection with exchanges before a ping; until its answer | 10 s; 5 s | [`PoolOptions::ping_interval`], [`PoolOptions::ping_timeout`] |
 //! | the same of an accepted connection | 30 s; 20 s | – |
 //! | idle HTTP/1.1 connections kept for one origin, and how long | 16, 60 s | [`PoolOptions::max_idle`], [`PoolOptions::idle_timeout`] |
@@ -37,6 +39,7 @@ pub mod body;
 mod connect;
 mod connect_unix;
 mod delivery;
+mod descriptors;
 mod guard;
 mod happy_eyeballs;
 mod info;
@@ -44,6 +47,7 @@ mod listener;
 mod pool;
 mod proxies;
 mod range;
+mod silence;
 mod socket;
 mod stream;
 mod tls;
@@ -52,6 +56,7 @@ mod url;
 pub use body::{Body, BoxError};
 pub use connect::{Connected, Connector};
 pub use delivery::{delivery_of, transport_error};
+pub use descriptors::raise_descriptor_limit;
 pub use guard::AddressGuard;
 pub use info::{ConnectionInfo, ExportError, TlsInfo};
 pub use listener::{

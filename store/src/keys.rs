@@ -10,8 +10,8 @@ use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
 
 use crate::{Store, StoreError};
 
-/// By server: when the document was fetched, and its text.
-const DOCUMENTS: TableDefinition<'_, &str, (i64, &[u8])> = TableDefinition::new("keys");
+/// By server: when the document was fetched, whether the server itself gave it, and its text.
+const DOCUMENTS: TableDefinition<'_, &str, (i64, bool, &[u8])> = TableDefinition::new("keys");
 
 /// Servers by when their documents were fetched.
 const BY_AGE: TableDefinition<'_, (i64, &str), ()> = TableDefinition::new("keys_by_age");
@@ -69,10 +69,11 @@ impl KeyStore for KeyTable {
             let documents = transaction.open_table(DOCUMENTS)?;
             let found = documents.get(server.as_str())?;
             Ok(found.map(|record| {
-                let (fetched_at, document) = record.value();
+                let (fetched_at, direct, document) = record.value();
                 StoredKeys {
                     document: Bytes::copy_from_slice(document),
                     fetched_at,
+                    direct,
                 }
             }))
         });
@@ -106,9 +107,9 @@ fn save(
     };
     let (mut count, mut bytes) = (total(DOCUMENT_COUNT)?, total(BYTE_COUNT)?);
 
-    let new = (keys.fetched_at, &keys.document[..]);
+    let new = (keys.fetched_at, keys.direct, &keys.document[..]);
     if let Some(old) = documents.insert(server, new)? {
-        let (fetched_at, document) = old.value();
+        let (fetched_at, _, document) = old.value();
         by_age.remove((fetched_at, server))?;
         count = count.saturating_sub(1);
         bytes = bytes.saturating_sub(document.len() as u64);
@@ -123,7 +124,7 @@ fn save(
         };
         let (_, server) = oldest.value();
         if let Some(old) = documents.remove(server)? {
-            let (_, document) = old.value();
+            let (_, _, document) = old.value();
             count = count.saturating_sub(1);
             bytes = bytes.saturating_sub(document.len() as u64);
         }

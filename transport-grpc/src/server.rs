@@ -8,8 +8,8 @@ use comity_core::{
     auth::Authenticator,
     call::{Authentication, Call, CallContext, Op, Reply, ReplyShape, TraceContext},
     endpoint::{
-        Content, EndpointForm, EndpointParts, federation_error, read_content, write_error,
-        write_reply,
+        Admission, Content, EndpointForm, EndpointParts, federation_error, read_content,
+        write_error, write_reply,
     },
     error::{CallError, FederationError},
 };
@@ -47,11 +47,13 @@ pub struct GrpcServer {
     service: CallService,
 }
 
+#[derive(Clone)]
 struct Shared {
     operations: Operations,
     codecs: Codecs,
     options: GrpcServerOptions,
     screen: Option<Arc<dyn Authenticator>>,
+    admission: Option<Arc<dyn Admission>>,
 }
 
 /// Settings of a [`GrpcServer`].
@@ -109,9 +111,9 @@ impl GrpcServerOptions {
     }
 }
 
-/// Whether a request is gRPC's: a predicate for `comity_net::Dispatch`.
+/// Whether a request is gRPC's: a predicate for `comity_net::Dispatch`. gRPC has no method but POST; another request of its type is for the HTTP server to refuse.
 pub fn is_grpc(head: &Parts) -> bool {
-    is_grpc_type(&head.headers)
+    head.method == Method::POST && is_grpc_type(&head.headers)
 }
 
 /// Why a request gets no reply.
@@ -161,6 +163,7 @@ impl GrpcServer {
                 codecs,
                 options,
                 screen: None,
+                admission: None,
             }),
             service,
         }
@@ -169,27 +172,25 @@ impl GrpcServer {
     /// Asks an authenticator, the one that verifies behind this server, before the message of a call that needs a proof is read. It authenticates nobody: the service
     /// still has to. `Invoke` without method and target in its metadata is refused then, as nothing else says before the message whether a proof is needed.
     #[must_use]
-    pub fn with_screen(self, authenticator: Arc<dyn Authenticator>) -> Self {
-        let Shared {
-            operations,
-            codecs,
-            options,
-            ..
-        } = &*self.shared;
-        Self {
-            shared: Arc::new(Shared {
-                operations: operations.clone(),
-                codecs: codecs.clone(),
-                options: options.clone(),
-                screen: Some(authenticator),
-            }),
-            service: self.service,
-        }
+    pub fn with_screen(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        Arc::make_mut(&mut self.shared).screen = Some(authenticator);
+        self
+    }
+
+    /// Asks about the target that a call's metadata names before its message is read. A call whose metadata names none is not asked about: the service has to look
+    /// again.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Arc<dyn Admission>) -> Self {
+        Arc::make_mut(&mut self.shared).admission = Some(admission);
+        self
     }
 
     /// What the metadata says, and the connection it came on.
     fn context(&self, head: &Parts) -> Result<(CallContext, Option<Signed>), FederationError> {
         let (mut context, signed) = metadata::read(&head.headers)?;
+        if let (Some(admission), Some(signed)) = (&self.shared.admission, &signed) {
+            admission.admit(&signed.target)?;
+        }
         if !self.shared.options.trace {
             context.trace = TraceContext::default();
         }
@@ -217,11 +218,11 @@ impl GrpcServer {
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        if !is_grpc(&head) {
-            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-        }
         if head.method != Method::POST {
             return plain(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        if !is_grpc(&head) {
+            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         }
         let shared = Arc::clone(&self.shared);
         let mut response = match self.reply(&head, body).await {

@@ -7,12 +7,14 @@ use comity_core::{
     Boxed, CallService, Operations, ServerName,
     auth::Authenticator,
     call::{Authentication, Call, Reply, SizeLimits, Unregistered},
-    endpoint::{WireBody, WireReply, federation_error, write_error, write_reply},
+    endpoint::{Admission, WireBody, WireReply, federation_error, write_error, write_reply},
     error::{CallError, FederationError},
 };
 use comity_net::{Body, HttpService, body};
 use futures_util::TryStreamExt;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
+};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tower::{Service, ServiceExt};
@@ -56,6 +58,7 @@ pub struct HttpServer {
     service: CallService,
     options: HttpServerOptions,
     screen: Option<Arc<dyn Authenticator>>,
+    admission: Option<Arc<dyn Admission>>,
 }
 
 impl HttpServer {
@@ -75,6 +78,7 @@ impl HttpServer {
             service,
             options,
             screen: None,
+            admission: None,
         }
     }
 
@@ -83,6 +87,13 @@ impl HttpServer {
     #[must_use]
     pub fn with_screen(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
         self.screen = Some(authenticator);
+        self
+    }
+
+    /// Asks about a request's target before anything else of it is looked at, its body above all.
+    #[must_use]
+    pub fn with_admission(mut self, admission: Arc<dyn Admission>) -> Self {
+        self.admission = Some(admission);
         self
     }
 
@@ -188,7 +199,9 @@ impl HttpServer {
 
     async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {
         let (head, mut body) = request.into_parts();
-        let routed = route(&self.operations, &head, &self.options.peer)
+        let routed = self
+            .admitted(&head)
+            .and_then(|()| route(&self.operations, &head, &self.options.peer))
             .map(|routed| routed.arrived_with(&head.extensions))
             .and_then(|routed| self.screened(routed));
         let read = match routed {
@@ -202,6 +215,13 @@ impl HttpServer {
             tokio::spawn(discard(body));
         }
         read
+    }
+
+    fn admitted(&self, head: &Parts) -> Result<(), FederationError> {
+        match &self.admission {
+            Some(admission) => admission.admit(target_of(&head.uri)),
+            None => Ok(()),
+        }
     }
 
     fn screened(&self, routed: Routed) -> Result<Routed, FederationError> {

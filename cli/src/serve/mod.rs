@@ -12,6 +12,7 @@ use std::{error::Error, fs, io, net::SocketAddr, path::PathBuf, process::ExitCod
 use clap::Args;
 use comity_core::{ServerName, transport::ConnectTo};
 use comity_homeserver::Storage;
+use comity_net::ListenerOptions;
 
 use crate::{failure::chain, printable::Printable};
 use stack::Stack;
@@ -76,6 +77,16 @@ impl FromStr for Peer {
 
 pub(crate) fn main(options: &Options) -> ExitCode {
     log_to_stderr();
+    let needed = ListenerOptions::default().max_connections as u64;
+    match comity_net::raise_descriptor_limit() {
+        Ok(Some(limit)) if limit < needed => tracing::warn!(
+            limit,
+            needed,
+            "the system lets the server open fewer files than it takes connections; `ulimit -Hn` sets it"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit on open files cannot be raised"),
+    }
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

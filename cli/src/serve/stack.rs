@@ -33,6 +33,9 @@ use super::{Options, read};
 /// How long a call waits for its turn, on either side.
 const WAIT: Duration = Duration::from_secs(10);
 
+/// How long connecting to another server may take, every address of it and TLS included: a call waits for it that cannot be repeated.
+const CONNECT: Duration = Duration::from_secs(3);
+
 /// Calls that are served at once, and as many that run to their end although their caller has gone.
 const AT_ONCE: usize = 256;
 
@@ -132,7 +135,7 @@ impl Network {
                 .allow(range)
                 .map_err(|error| format!("--allow-address {range}: {error}"))?;
         }
-        let connector = Connector::new(trust(options)?).with_guard(guard);
+        let connector = connector(trust(options)?, guard);
         let discovery = Discovery::new(connector.clone(), DiscoveryOptions::default())?;
         let peers = options.peer.iter();
         let routes = Arc::new(Peers {
@@ -167,6 +170,12 @@ impl Network {
             SelectOptions::default(),
         )
     }
+}
+
+fn connector(tls: ClientTls, guard: AddressGuard) -> Connector {
+    Connector::new(tls)
+        .with_total_timeout(CONNECT)
+        .with_guard(guard)
 }
 
 /// The system's certificate authorities, and those of the operator's files.
@@ -269,4 +278,28 @@ fn dispatch(service: CallService) -> Dispatch {
         GrpcServerOptions::default(),
     );
     Dispatch::new(HttpServer::new(operations, service).boxed()).with(is_grpc, grpc.into_service())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, time::Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connecting_ends_although_no_address_answers() {
+        // Connections come about, and nothing is said over them.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let guard = AddressGuard::default().allow("127.0.0.0/8").unwrap();
+        let connector = connector(ClientTls::danger_accept_any_certificate(), guard);
+        let route = Route {
+            addresses: vec![silent.local_addr().unwrap(); 2],
+            host: "a.example".to_owned(),
+            certificate_name: "a.example".to_owned(),
+        };
+        let begun = Instant::now();
+        let connected = connector.connect(&route, Protocol::Http1).await;
+        assert!(connected.is_err());
+        assert!(begun.elapsed() < CONNECT * 2, "{:?}", begun.elapsed());
+    }
 }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use crate::{
     DiscoveryError, DiscoveryOptions,
     flights::{Flights, Limits, Turns},
+    kept,
     options::{counts, ms},
 };
 pub(crate) use srv::{Service, random};
@@ -65,6 +66,24 @@ pub(crate) struct Known {
     failures: u32,
 }
 
+impl Known {
+    /// What it takes in memory, roughly.
+    fn bytes(&self) -> usize {
+        let texts = [self.alias.as_ref(), self.stale.as_ref()];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let answer = match &self.answer {
+            Answer::Addresses(addresses) => size_of_val(&**addresses),
+            Answer::Services(services) => {
+                let targets: usize = services.iter().map(|service| service.target.len()).sum();
+                size_of_val(&**services) + targets
+            }
+            Answer::Absent(_) => 0,
+            Answer::Failed(why) => why.len(),
+        };
+        size_of::<Self>() + texts + answer
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     Addresses(Arc<[IpAddr]>),
@@ -107,7 +126,9 @@ impl Names {
     pub(crate) fn new(options: &DiscoveryOptions) -> Result<Self, DiscoveryError> {
         Ok(Self(Arc::new(Inner {
             wire: Wire::new(options)?,
-            known: Cache::new(options.dns_capacity),
+            known: kept::cache(options.dns_capacity, |question, known| {
+                question.name.len() + known.bytes()
+            }),
             flights: Flights::new(Limits {
                 what: "questions to DNS",
                 waiting: options.max_lookups,

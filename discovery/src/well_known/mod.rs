@@ -18,6 +18,7 @@ use crate::{
     DiscoveryOptions,
     dns::Names,
     flights::{Flight, Flights, Limits, Turns},
+    kept,
     options::{counts, ms},
 };
 pub(crate) use document::Document;
@@ -54,6 +55,24 @@ pub(crate) struct Known {
     failures: u32,
 }
 
+impl Known {
+    /// What it takes in memory, roughly.
+    fn bytes(&self) -> usize {
+        let hops: usize = self.hops.iter().map(String::len).sum();
+        let found = match &self.found {
+            Err(fault) => fault.why.len(),
+            Ok(document) => {
+                let offers = document.offers.iter().map(|offer| {
+                    let to = offer.connect_to.as_ref().map_or(0, |to| to.host().len());
+                    size_of_val(offer) + offer.binding.len() + to
+                });
+                document.server.as_str().len() + offers.sum::<usize>()
+            }
+        };
+        size_of::<Self>() + hops + found
+    }
+}
+
 /// Documents by host name. Clones share them.
 #[derive(Clone)]
 pub(crate) struct WellKnown(Arc<Inner>);
@@ -69,7 +88,9 @@ impl WellKnown {
     pub(crate) fn new(names: Names, connector: Connector, options: &DiscoveryOptions) -> Self {
         Self(Arc::new(Inner {
             fetch: Fetch::new(names, connector, options.clone()),
-            known: Cache::new(options.well_known_capacity),
+            known: kept::cache(options.well_known_capacity, |host, known| {
+                host.len() + known.bytes()
+            }),
             flights: Flights::new(Limits {
                 what: ".well-known documents",
                 waiting: options.max_lookups,
@@ -109,7 +130,9 @@ impl WellKnown {
     ) -> Result<Flight<Arc<Known>>, TransportError> {
         self.0.flights.join(key, |turns| {
             let inner = Arc::clone(&self.0);
-            let (host, key) = (host.clone(), Arc::clone(key));
+            let key = Arc::clone(key);
+            // The answer is for all who write the name in whatever letters, so the first who asks has no say in them.
+            let host = key.parse().unwrap_or_else(|_| host.clone());
             async move { inner.look(&host, key, before, &turns).await }
         })
     }

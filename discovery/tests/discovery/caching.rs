@@ -276,6 +276,29 @@ async fn no_more_answers_are_kept_than_the_capacity() {
 }
 
 #[tokio::test]
+async fn no_more_documents_are_kept_than_the_capacity() {
+    let names: Vec<String> = (0..30).map(|n| format!("n{n}.test")).collect();
+    let hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+    let world = World::new(&hosts).await;
+    let options = DiscoveryOptions {
+        well_known_capacity: 5,
+        ..world.options()
+    };
+    let discovery = Discovery::new(world.connector(), options).unwrap();
+    for host in &hosts {
+        world.dns.host(host, &["127.0.0.1"]);
+        world.web.delegates(host, "192.0.2.1:1", &[]);
+    }
+    for _ in 0..2 {
+        for host in &hosts {
+            resolve(&discovery, host).await.unwrap();
+        }
+    }
+    let asked = world.web.arrived().len();
+    assert!((50..=60).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
 async fn what_was_learned_before_the_clock_was_set_back_is_asked_for_again() {
     let world = world_with(3600).await;
     let discovery = world.discovery();

@@ -62,6 +62,21 @@ async fn targets_are_tried_by_priority_and_each_with_its_addresses_by_turns() {
 }
 
 #[tokio::test]
+async fn a_target_of_many_addresses_leaves_room_for_the_next() {
+    let world = bare().await;
+    let many: Vec<String> = (1..=16).map(|n| format!("192.0.2.{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    world.dns.host("many.test", &many);
+    world.dns.host("next.test", &["198.51.100.1"]);
+    world
+        .dns
+        .srv(FED, &[(1, 0, 1, "many.test"), (2, 0, 2, "next.test")]);
+    let found = resolve(&world.discovery(), "a.test").await.unwrap();
+    let expected: Vec<u16> = [1; 4].into_iter().chain([2]).chain([1; 12]).collect();
+    assert_eq!(ports(&found), expected);
+}
+
+#[tokio::test]
 async fn weights_decide_once_for_the_life_of_an_answer() {
     let world = bare().await;
     world.dns.host("t.test", &["192.0.2.1"]);

@@ -51,6 +51,19 @@ async fn step_1_an_ip_literal_is_connected_to_and_nothing_is_asked() {
 }
 
 #[tokio::test]
+async fn in_which_letters_the_first_asker_writes_a_name_changes_nothing_for_the_next() {
+    let world = World::new(&["a.test"]).await;
+    world.dns.host("a.test", &["127.0.0.1"]);
+    world.web.delegates("a.test", "d.test:1", &[]);
+    world.dns.host("d.test", &["192.0.2.7"]);
+    let discovery = world.discovery();
+    for server in ["A.Test", "a.test"] {
+        let found = resolve(&discovery, server).await.unwrap();
+        assert_eq!(found, route("d.test:1", "d.test", &["192.0.2.7:1"]));
+    }
+}
+
+#[tokio::test]
 async fn step_2_an_explicit_port_asks_for_addresses_alone() {
     let world = World::new(&["a.test"]).await;
     world.dns.host("a.test", &["192.0.2.1", "2001:db8::1"]);
@@ -200,15 +213,15 @@ async fn steps_4_5_and_6_without_a_document() {
 }
 
 #[tokio::test]
-async fn the_document_is_asked_for_by_the_name_as_written_and_looked_up_in_lower_case() {
+async fn the_document_is_asked_for_in_lower_case_however_the_name_is_written() {
     let world = World::new(&["a.test"]).await;
     world.dns.host("a.test", &["127.0.0.1"]);
-    world.web.delegates("A.Test", "d.test:1", &[]);
+    world.web.delegates("a.test", "d.test:1", &[]);
     world.dns.host("d.test", &["192.0.2.7"]);
     let route = resolve(&world.discovery(), "A.Test").await.unwrap();
     assert_eq!(route.host, "d.test:1");
     let arrived = &world.web.arrived()[0];
-    assert_eq!(arrived.host, "A.Test");
+    assert_eq!(arrived.host, "a.test");
     assert_eq!(arrived.target, "/.well-known/matrix/server");
     assert_eq!(arrived.sni.as_deref(), Some("a.test"));
 }

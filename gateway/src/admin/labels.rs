@@ -21,6 +21,7 @@ const REASONS: &[&str] = &[
     "key_expired",
     "key_unavailable",
     "key_unknown",
+    "keys_busy",
     "loop",
     "malformed",
     "missing",

@@ -10,6 +10,7 @@ mod discovering;
 mod egress;
 mod falling_back;
 mod homeserver;
+mod hostile;
 mod inbound;
 mod lifecycle;
 mod seen;

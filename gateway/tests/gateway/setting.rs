@@ -17,7 +17,10 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 pub use crate::homeserver::{Homeserver, json};
 
@@ -318,7 +321,7 @@ impl Got {
 /// One HTTP/1.1 exchange over a connection of its own.
 pub async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> Got
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let io = TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
@@ -421,6 +424,12 @@ impl Stranger {
             .await
             .unwrap();
         exchange(connected.stream, call.request()).await
+    }
+
+    /// A connection for HTTP/1.1, on which nothing was said.
+    pub async fn connection(&self) -> impl AsyncRead + AsyncWrite + Send + Unpin + 'static {
+        let connected = self.connector.connect(&self.route, Protocol::Http1).await;
+        connected.unwrap().stream
     }
 
     /// A client of gRPC.

@@ -97,6 +97,11 @@ impl Server {
         }
     }
 
+    /// Has an idle connection go, if there is one: the process has no descriptor left.
+    pub(super) fn make_room(&self) -> bool {
+        self.crowd.make_room()
+    }
+
     /// Serves one connection to its end, or until the listener is stopping and the requests in flight are done.
     pub(super) async fn serve(
         &self,

@@ -33,8 +33,8 @@ impl Crowd {
     }
 
     /// Asks the connection that has been without a request for longest to go; one that has one never goes. Without this, whoever opens as many connections as may be and
-    /// says nothing would keep everybody else out.
-    pub(super) fn make_room(&self) {
+    /// says nothing would keep everybody else out. Whether there is one that goes.
+    pub(super) fn make_room(&self) -> bool {
         let members = self.lock();
         let idle = members.activities.values();
         let idle = idle.filter_map(|activity| Some((activity.idle_since()?, activity)));
@@ -47,7 +47,9 @@ impl Crowd {
                 "full: an idle connection makes room"
             );
             activity.dismiss();
+            return true;
         }
+        false
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {

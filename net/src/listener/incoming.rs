@@ -9,10 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use listenfd::ListenFd;
+use rustix::io::Errno;
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::Address;
 use crate::socket::Socket;
+
+/// Between two attempts to accept, at first: an idle connection needs no more to go.
+const SHORT_PAUSE: Duration = Duration::from_millis(5);
 
 /// A bound socket.
 #[derive(Debug)]
@@ -64,15 +68,21 @@ impl Incoming {
         }
     }
 
-    /// The next connection. Errors of accepting are of the moment (no descriptor is left, the peer is gone already): it is tried again, after a pause that grows.
-    pub(super) async fn accept(&self) -> (Socket, Address) {
-        let mut pause = Duration::from_millis(5);
+    /// The next connection. Errors of accepting are of the moment (no descriptor is left, the peer is gone already): it is tried again, after a pause that grows. Where it is
+    /// descriptors that are missing, `make_room` is to free one, and says whether it will.
+    pub(super) async fn accept(&self, make_room: impl Fn() -> bool) -> (Socket, Address) {
+        let mut pause = SHORT_PAUSE;
         loop {
             match self.try_accept().await {
                 Ok(accepted) => return accepted,
                 Err(error) if is_of_the_peer(&error) => continue,
                 Err(error) => {
-                    tracing::warn!(%error, ?pause, "cannot accept a connection");
+                    if is_of_descriptors(&error) && make_room() {
+                        tracing::debug!(%error, "an idle connection makes room");
+                        pause = SHORT_PAUSE;
+                    } else {
+                        tracing::warn!(%error, ?pause, "cannot accept a connection");
+                    }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
@@ -92,6 +102,14 @@ impl Incoming {
             }
         })
     }
+}
+
+/// This process, or the whole system, has as many files open as it may.
+fn is_of_descriptors(error: &io::Error) -> bool {
+    let full = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error
+        .raw_os_error()
+        .is_some_and(|code| full.contains(&code))
 }
 
 fn is_of_the_peer(error: &io::Error) -> bool {

@@ -193,7 +193,7 @@ impl Listener {
             let (stream, peer) = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                accepted = incoming.accept() => accepted,
+                accepted = incoming.accept(|| server.make_room()) => accepted,
             };
             while let Some(ended) = tasks.try_join_next() {
                 report(ended);

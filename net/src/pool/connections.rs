@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use comity_core::error::TransportError;
 use comity_core::transport::Route;
-use hyper::client::conn::{http1, http2};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use hyper::client::conn::http1;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::dial::{self, Dialled, Dialling};
+use super::http2::{Http2, SharedLease, Streams};
 use super::{PoolOptions, RequestBody};
 use crate::{Address, ConnectionInfo, Connector, Protocol};
 
@@ -24,6 +25,8 @@ pub(super) struct Connections {
     shared: Mutex<Multiplexed>,
     speaks_http1: AtomicBool,
     exchanges: Arc<Semaphore>,
+    freed: Arc<Notify>,
+    max_http2: usize,
     max_idle: usize,
     idle_timeout: Duration,
 }
@@ -42,31 +45,6 @@ pub(super) struct Http1 {
     pub(super) used: Instant,
 }
 
-/// An HTTP/2 connection. Each exchange holds a reference.
-#[derive(Debug)]
-pub(super) struct Http2 {
-    pub(super) sender: http2::SendRequest<RequestBody>,
-    pub(super) info: Arc<ConnectionInfo>,
-    used: Mutex<Instant>,
-}
-
-impl Http2 {
-    pub(super) fn new(
-        sender: http2::SendRequest<RequestBody>,
-        info: Arc<ConnectionInfo>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            sender,
-            info,
-            used: Mutex::new(Instant::now()),
-        })
-    }
-
-    pub(super) fn touch(&self) {
-        *lock(&self.used) = Instant::now();
-    }
-}
-
 impl Connections {
     pub(super) fn new(options: &PoolOptions) -> Arc<Self> {
         Arc::new(Self {
@@ -74,6 +52,8 @@ impl Connections {
             shared: Mutex::default(),
             speaks_http1: AtomicBool::new(options.protocol == Protocol::Http1),
             exchanges: Arc::new(Semaphore::new(options.max_in_flight)),
+            freed: Arc::default(),
+            max_http2: options.max_http2,
             max_idle: options.max_idle,
             idle_timeout: options.idle_timeout,
         })
@@ -85,14 +65,43 @@ impl Connections {
         permit.expect("the semaphore is never closed")
     }
 
-    /// A connection of HTTP/2 for this route.
-    pub(super) fn http2(&self, route: &Route) -> Option<Arc<Http2>> {
+    /// A stream of HTTP/2 for this route: of the first connection that has one, so that those behind it come to rest and are closed.
+    pub(super) fn http2(&self, route: &Route) -> Shared {
         let mut shared = lock(&self.shared);
         shared
             .ready
             .retain(|connection| !connection.sender.is_closed());
-        let found = shared.ready.iter().find(|one| leads_to(route, &one.info))?;
-        Some(Arc::clone(found))
+        let mut full = false;
+        for connection in shared.leading_to(route) {
+            match connection.stream() {
+                Streams::One(lease) => return Shared::Stream(lease),
+                Streams::Unknown => return Shared::Settling(Arc::clone(connection)),
+                Streams::None => full = true,
+            }
+        }
+        if full { Shared::Full } else { Shared::None }
+    }
+
+    /// The HTTP/2 connection for this route with the fewest exchanges; this one waits until the peer has a stream for it.
+    pub(super) fn queue(&self, route: &Route) -> Option<SharedLease> {
+        let shared = lock(&self.shared);
+        let least = shared.leading_to(route).min_by_key(|one| one.load())?;
+        tracing::debug!(
+            host = route.host,
+            exchanges = least.load(),
+            "no stream is left on any HTTP/2 connection: waiting for one"
+        );
+        Some(least.queue())
+    }
+
+    /// Whether there may be one more HTTP/2 connection.
+    pub(super) fn may_grow(&self) -> bool {
+        lock(&self.shared).ready.len() < self.max_http2
+    }
+
+    /// Hears when an exchange over HTTP/2 ends.
+    pub(super) fn freed(&self) -> &Arc<Notify> {
+        &self.freed
     }
 
     /// The idle connection of HTTP/1.1 for this route that was used last.
@@ -139,26 +148,33 @@ impl Connections {
         route: &Route,
         options: PoolOptions,
     ) -> Result<Dialled, TransportError> {
-        let dialled = dial::dial(connector, route, options).await?;
+        let dialled = dial::dial(connector, route, options, &self.freed).await?;
         self.learn(&dialled);
         Ok(dialled)
     }
 
-    /// Dials once for all callers that ask meanwhile. The dial goes on if this caller gives up.
+    /// Dials once for all callers that ask meanwhile. The dial goes on if this caller gives up. What it gives may be a connection that there was, unless `another` is wanted
+    /// and there may be one.
     pub(super) async fn dial_shared(
         self: &Arc<Self>,
         connector: &Connector,
         route: &Route,
         options: PoolOptions,
+        another: bool,
     ) -> Result<Dialled, TransportError> {
         let dialling = {
             let mut shared = lock(&self.shared);
-            // It may have become ready between the caller's look and this one.
-            let ready = shared
-                .ready
-                .iter()
-                .find(|one| !one.sender.is_closed() && leads_to(route, &one.info));
-            if let Some(ready) = ready {
+            // One may have become ready, and full too, between the caller's look and this one.
+            let alive = |one: &&Arc<Http2>| !one.sender.is_closed();
+            let ready = shared.leading_to(route).find(alive);
+            let room = shared
+                .leading_to(route)
+                .filter(alive)
+                .any(|one| one.has_room());
+            let enough = !another || room || shared.ready.len() >= self.max_http2;
+            if let Some(ready) = ready
+                && enough
+            {
                 return Ok(Dialled::Http2(Arc::clone(ready)));
             }
             match shared
@@ -168,7 +184,7 @@ impl Connections {
             {
                 Some(dialling) => dialling.clone(),
                 None => {
-                    let dialling = Dialling::start(self, connector, route, options);
+                    let dialling = Dialling::start(self, connector, route, options, another);
                     shared.dialling.push(dialling.clone());
                     dialling
                 }
@@ -198,8 +214,8 @@ impl Connections {
         let limit = self.idle_timeout;
         lock(&self.idle).retain(|one| !one.sender.is_closed() && one.used.elapsed() <= limit);
         lock(&self.shared).ready.retain(|one| {
-            let busy = Arc::strong_count(one) > 1;
-            !one.sender.is_closed() && (busy || lock(&one.used).elapsed() <= limit)
+            let busy = one.load() > 0;
+            !one.sender.is_closed() && (busy || one.idle_for() <= limit)
         });
     }
 
@@ -207,6 +223,24 @@ impl Connections {
         let shared = lock(&self.shared);
         lock(&self.idle).is_empty() && shared.ready.is_empty() && shared.dialling.is_empty()
     }
+}
+
+impl Multiplexed {
+    fn leading_to(&self, route: &Route) -> impl Iterator<Item = &Arc<Http2>> {
+        let ready = self.ready.iter();
+        ready.filter(|one| leads_to(route, &one.info))
+    }
+}
+
+/// What HTTP/2 has for one more exchange.
+pub(super) enum Shared {
+    Stream(SharedLease),
+    /// A connection whose peer has not said how many streams it takes.
+    Settling(Arc<Http2>),
+    /// Connections, and no stream.
+    Full,
+    /// No connection.
+    None,
 }
 
 /// Whether a connection ends where the route leads. A connector to a Unix socket has but the one.

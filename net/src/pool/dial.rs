@@ -11,11 +11,13 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use http::Version;
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::PoolOptions;
-use super::connections::{Connections, Http1, Http2};
+use super::connections::{Connections, Http1};
+use super::http2::{Http2, Tasks, UNKNOWN};
 use crate::{Connected, Connector, HEADER_LIST, http2_settings as h2};
 
 /// Most bytes of a response that hyper reads ahead of its reader, HTTP/1.1: no less than a head needs. Its own default of 400 KiB makes several such pieces of each
@@ -44,12 +46,15 @@ pub(super) async fn dial(
     connector: &Connector,
     route: &Route,
     options: PoolOptions,
+    freed: &Arc<Notify>,
 ) -> Result<Dialled, TransportError> {
     let Connected { stream, info } = connector.connect(route, options.protocol).await?;
     let io = TokioIo::new(stream);
     if info.version() == Version::HTTP_2 {
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        let tasks = Tasks::default();
+        let (sender, connection) = http2::Builder::new(tasks.clone())
             .timer(TokioTimer::new())
+            .initial_max_send_streams(UNKNOWN)
             .initial_stream_window_size(h2::STREAM_WINDOW)
             .initial_connection_window_size(h2::CONNECTION_WINDOW)
             .max_frame_size(h2::FRAME)
@@ -59,8 +64,10 @@ pub(super) async fn dial(
             .handshake(io)
             .await
             .map_err(no_http)?;
-        tokio::spawn(run(connection));
-        return Ok(Dialled::Http2(Http2::new(sender, info)));
+        let freed = Arc::clone(freed);
+        return Ok(Dialled::Http2(Http2::start(
+            sender, connection, tasks, info, freed,
+        )));
     }
     let (sender, connection) = http1::Builder::new()
         .max_header_size(HEADER_LIST)
@@ -88,6 +95,27 @@ fn no_http(error: hyper::Error) -> TransportError {
     TransportError::new(TransportErrorKind::Connect, Delivery::NotSent, message).with_source(error)
 }
 
+/// Dials beside connections that have no stream left. One that the peer only lets lie in its queue would keep exchanges that the others have a place for soon.
+async fn dial_another(
+    connector: &Connector,
+    route: &Route,
+    options: PoolOptions,
+    freed: &Arc<Notify>,
+) -> Result<Dialled, TransportError> {
+    let dialled = dial(connector, route, options, freed).await?;
+    if let Dialled::Http2(connection) = &dialled
+        && !connection.settled().await
+    {
+        let message = format!(
+            "{} does not begin HTTP/2 on one more connection",
+            route.host
+        );
+        let (kind, delivery) = (TransportErrorKind::Timeout, Delivery::NotSent);
+        return Err(TransportError::new(kind, delivery, message));
+    }
+    Ok(dialled)
+}
+
 /// A dial that many callers may wait for.
 #[derive(Clone)]
 pub(super) struct Dialling {
@@ -101,6 +129,7 @@ impl Dialling {
         connector: &Connector,
         route: &Route,
         options: PoolOptions,
+        another: bool,
     ) -> Self {
         let addresses = route.addresses.as_slice().into();
         let (connector, route) = (connector.clone(), route.clone());
@@ -110,7 +139,12 @@ impl Dialling {
         };
         // A task of its own: the callers may come and go.
         let task = tokio::spawn(async move {
-            let dialled = dial(&connector, &pending.route, options).await;
+            let freed = pending.connections.freed();
+            let dialled = if another {
+                dial_another(&connector, &pending.route, options, freed).await
+            } else {
+                dial(&connector, &pending.route, options, freed).await
+            };
             if let Ok(dialled) = &dialled {
                 pending.connections.learn(dialled);
             }

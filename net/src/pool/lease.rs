@@ -15,7 +15,8 @@ use pin_project_lite::pin_project;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::RequestBody;
-use super::connections::{Connections, Http1, Http2};
+use super::connections::{Connections, Http1};
+use super::http2::SharedLease;
 use crate::delivery::transport_error;
 use crate::{Body, BoxError, ConnectionInfo};
 
@@ -28,15 +29,6 @@ pub(super) enum Lease {
     Http2(SharedLease),
 }
 
-/// A reference to an HTTP/2 connection, which is noted as used when it goes.
-pub(super) struct SharedLease(Arc<Http2>);
-
-impl Drop for SharedLease {
-    fn drop(&mut self) {
-        self.0.touch();
-    }
-}
-
 impl Lease {
     pub(super) fn http1(connection: Http1, connections: &Arc<Connections>) -> Self {
         Lease::Http1 {
@@ -45,14 +37,14 @@ impl Lease {
         }
     }
 
-    pub(super) fn http2(connection: Arc<Http2>) -> Self {
-        Lease::Http2(SharedLease(connection))
+    pub(super) fn http2(shared: SharedLease) -> Self {
+        Lease::Http2(shared)
     }
 
     pub(super) fn info(&self) -> &Arc<ConnectionInfo> {
         match self {
             Lease::Http1 { connection, .. } => &connection.info,
-            Lease::Http2(shared) => &shared.0.info,
+            Lease::Http2(shared) => &shared.connection().info,
         }
     }
 
@@ -62,7 +54,14 @@ impl Lease {
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         match self {
             Lease::Http1 { connection, .. } => connection.sender.try_send_request(request).await,
-            Lease::Http2(shared) => shared.0.sender.clone().try_send_request(request).await,
+            Lease::Http2(shared) => {
+                shared
+                    .connection()
+                    .sender
+                    .clone()
+                    .try_send_request(request)
+                    .await
+            }
         }
     }
 

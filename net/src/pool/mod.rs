@@ -1,12 +1,14 @@
 //! Connections kept for reuse, and requests over them.
 //!
-//! `connections` keeps them, `dial` makes them, `lease` holds one for an exchange and gives it back; here is the exchange itself.
+//! `connections` keeps them, `dial` makes them, `http2` knows how many exchanges one of HTTP/2 takes, `lease` holds one for an exchange and gives it back; here is the exchange itself.
 
 mod connections;
 mod dial;
+mod http2;
 mod lease;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -20,7 +22,7 @@ use http::{HeaderValue, Request, Response, Uri, Version, header};
 use crate::body::Outgoing;
 use crate::delivery::transport_error;
 use crate::{Body, ConnectionInfo, Connector, Protocol};
-use connections::Connections;
+use connections::{Connections, Shared};
 use dial::Dialled;
 use lease::Lease;
 
@@ -34,6 +36,9 @@ pub struct PoolOptions {
     pub protocol: Protocol,
     /// Exchanges at once with one origin; more wait. At least one.
     pub max_in_flight: usize,
+    /// HTTP/2 connections with one origin. Another is dialled when the peer has no stream left on those there are; when there are as many as this, an exchange waits for a
+    /// stream. At least one.
+    pub max_http2: usize,
     /// Idle HTTP/1.1 connections that are kept for one origin; the oldest is closed.
     pub max_idle: usize,
     /// A connection without an exchange for this long is closed.
@@ -50,6 +55,7 @@ impl Default for PoolOptions {
         Self {
             protocol: Protocol::default(),
             max_in_flight: 256,
+            max_http2: 8,
             max_idle: 16,
             idle_timeout: Duration::from_secs(60),
             ping_interval: Duration::from_secs(10),
@@ -81,7 +87,8 @@ impl PoolOptions {
 /// Sends requests over connections that are kept for reuse. Clones share them.
 ///
 /// Connections belong to an origin: a `Host` and the name that the certificate was verified for. One is used for a route only if it leads to one of the
-/// route's addresses. HTTP/1.1 has a connection for each exchange at a time, HTTP/2 one for all.
+/// route's addresses. HTTP/1.1 has a connection for each exchange at a time, HTTP/2 one for as many as the peer takes on it
+/// (`SETTINGS_MAX_CONCURRENT_STREAMS`), and another for more.
 #[derive(Clone, Debug)]
 pub struct Pool {
     inner: Arc<Inner>,
@@ -108,6 +115,7 @@ impl Pool {
             connector,
             options: PoolOptions {
                 max_in_flight: options.max_in_flight.max(1),
+                max_http2: options.max_http2.max(1),
                 ..options
             },
             origins: Mutex::default(),
@@ -201,33 +209,56 @@ impl Inner {
         route: &Route,
         fresh: bool,
     ) -> Result<Lease, TransportError> {
-        if let Some(shared) = connections.http2(route) {
-            return Ok(Lease::http2(shared));
-        }
-        if !fresh && let Some(idle) = connections.idle(route).await {
-            return Ok(Lease::http1(idle, connections));
-        }
-        if connections.multiplexes(self.options.protocol) {
-            match connections
-                .dial_shared(&self.connector, route, self.options)
-                .await?
+        let most = self.options.max_http2;
+        let mut dials = 0;
+        loop {
+            let mut freed = pin!(connections.freed().notified());
+            freed.as_mut().enable();
+            let full = match connections.http2(route) {
+                Shared::Stream(shared) => return Ok(Lease::http2(shared)),
+                Shared::Settling(shared) => {
+                    shared.settled().await;
+                    continue;
+                }
+                Shared::Full => true,
+                Shared::None => false,
+            };
+            if full && (dials == most || !connections.may_grow()) {
+                match connections.queue(route) {
+                    Some(shared) => return Ok(Lease::http2(shared)),
+                    None => continue,
+                }
+            }
+            if !full
+                && !fresh
+                && let Some(idle) = connections.idle(route).await
             {
-                Dialled::Http2(shared) => return Ok(Lease::http2(shared)),
-                Dialled::Http1(single) => {
+                return Ok(Lease::http1(idle, connections));
+            }
+            let dialled = if connections.multiplexes(self.options.protocol) {
+                tokio::select! {
+                    biased;
+                    dialled = connections.dial_shared(&self.connector, route, self.options, full) => dialled,
+                    () = freed, if full => continue,
+                }
+            } else {
+                connections.dial(&self.connector, route, self.options).await
+            };
+            dials += 1;
+            match dialled {
+                // A peer that closes what it accepted is not dialled for ever: the request finds that out.
+                Ok(Dialled::Http2(shared)) if shared.sender.is_closed() || dials > most => {
+                    return Ok(Lease::http2(shared.queue()));
+                }
+                Ok(Dialled::Http2(_)) => {}
+                Ok(Dialled::Http1(single)) => {
                     if let Some(single) = single.take() {
                         return Ok(Lease::http1(single, connections));
                     }
                 }
-            }
-        }
-        match connections
-            .dial(&self.connector, route, self.options)
-            .await?
-        {
-            Dialled::Http2(shared) => Ok(Lease::http2(shared)),
-            Dialled::Http1(single) => {
-                let single = single.take().expect("nobody else knows of this connection");
-                Ok(Lease::http1(single, connections))
+                // It takes no more connections; there are those that it took.
+                Err(_) if full => dials = most,
+                Err(error) => return Err(error),
             }
         }
     }

@@ -255,7 +255,14 @@ async fn ten_thousand_calls_to_one_server_wait_for_their_turn() {
     let serving = Serving::start(ListenerOptions::default(), answering).await;
     // More at once than the server takes on one connection, and fewer.
     for max_in_flight in [64, 1_000] {
-        let pool = pool(Protocol::Http2, max_in_flight);
+        let connector =
+            Connector::danger_without_tls().with_guard(AddressGuard::default().allow_loopback());
+        let options = PoolOptions {
+            max_in_flight,
+            max_http2: 1,
+            ..PoolOptions::default().with_protocol(Protocol::Http2)
+        };
+        let pool = Pool::new(connector, options);
         let route = serving.route();
         let answers = join_all((0..MANY / 2).map(|_| ask(&pool, &route, "/"))).await;
         assert!(

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use comity_net::{ConnectionInfo, Dispatch, Drained, ListenerOptions, Protocol, body};
+use comity_net::{
+    ConnectionInfo, Dispatch, Drained, ListenerOptions, Pool, PoolOptions, Protocol, body,
+};
 use futures_util::future::join_all;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
@@ -172,7 +174,11 @@ async fn streams_beyond_the_limit_wait_at_the_client() {
         ..ListenerOptions::with_tls(authority.server())
     };
     let serving = Serving::start(options, slow()).await;
-    let pool = authority.pool(Protocol::Http2);
+    let options = PoolOptions {
+        max_http2: 1,
+        ..PoolOptions::default().with_protocol(Protocol::Http2)
+    };
+    let pool = Pool::new(authority.connector(), options);
     let route = serving.route();
     ask(&pool, &route, "/").await.unwrap();
     let began = Instant::now();

@@ -15,6 +15,8 @@ mod pool;
 mod reading;
 mod reload;
 mod setting;
+mod silence;
+mod streams;
 mod tls;
 mod unix;
 mod wire;

@@ -14,6 +14,8 @@ pub struct StoredKeys {
     pub document: Bytes,
     /// When it was fetched, in milliseconds since the Unix epoch.
     pub fetched_at: i64,
+    /// Whether the server itself gave it, over a connection to it, and not a notary.
+    pub direct: bool,
 }
 
 /// Keeps the key documents of other servers over a restart, so that it does not make a server ask all others at once.

@@ -143,6 +143,12 @@ impl ServerKeys {
         valid.then_some(()).ok_or(ServerKeysError::NotSelfSigned)
     }
 
+    /// Whether one of these keys, that were known to be the server's before, has signed the document for it.
+    pub(in crate::auth) fn is_signed_by(&self, keys: &BTreeMap<KeyId, VerifyKey>) -> bool {
+        let signed = signed_text(&self.document);
+        signed.is_ok_and(|signed| any_valid(&self.signatures, keys, &signed))
+    }
+
     /// Whether the document has this key, current or former.
     pub fn lists(&self, key_id: &KeyId) -> bool {
         self.verify_keys.contains_key(key_id) || self.old_verify_keys.contains_key(key_id)

@@ -3,11 +3,13 @@
 //! X-Matrix signs this form, so it belongs to the API; the HTTP binding sends it as it is, and other bindings use it
 //! where they have nothing of their own.
 
+mod admission;
 mod form;
 pub mod multipart;
 mod reply;
 pub mod target;
 
+pub use admission::Admission;
 pub use form::{Content, ContentKind, EndpointForm, EndpointParts, read_content};
 pub(crate) use form::{is_json, unsendable};
 pub use reply::{

@@ -65,7 +65,7 @@ impl Default for BackoffOptions {
 /// Leaves a destination alone that fails: its calls are refused unsent until its time has passed, or until it [calls](Self::arrived) by itself.
 ///
 /// What counts: a failure on the way, a 5xx, 401 or 429; of a transaction every error. A reply forgets it all. Any other error says nothing
-/// of the destination, and neither does what this side did not want to send. What an answer asks for as `Retry-After` is the least wait. Calls that fail
+/// of the destination, and neither does what this side did not want to send, or a deadline of the caller's that is shorter than the operation's clocks. What an answer asks for as `Retry-After` is the least wait. Calls that fail
 /// together count once.
 ///
 /// For servers that send on their own account. Outside of [`Clocks`](super::Clocks), so that a time that ran out is seen; a gateway has no use for it, because it attempts what its homeserver attempts.
@@ -256,15 +256,22 @@ impl Around for Backoff {
             // What becomes of a call that comes too late says nothing of the destination.
             return inner.call(call).await;
         }
+        let deadline = call.context().deadline;
         let before = self.left().get(&destination).copied();
         let mut outcome = Outcome {
             backoff: self,
             destination,
             before,
             spec,
+            begun: now,
+            deadline,
+            has_head: false,
         };
         match inner.call(call).await {
-            Ok(reply) => stream::watch(reply, outcome),
+            Ok(reply) => {
+                outcome.has_head = true;
+                stream::watch(reply, outcome)
+            }
             Err(error) => {
                 stream::Watch::ended(&mut outcome, Some(&error));
                 Err(error)
@@ -279,11 +286,36 @@ struct Outcome {
     destination: ServerName,
     before: Option<Left>,
     spec: &'static OperationSpec,
+    begun: Instant,
+    /// The caller's own.
+    deadline: Option<Instant>,
+    has_head: bool,
+}
+
+impl Outcome {
+    /// Whether time ran out that the caller had cut short: any destination may be slower than that.
+    fn is_callers_doing(&self, error: &CallError) -> bool {
+        let late =
+            matches!(error, CallError::Transport(it) if it.kind() == TransportErrorKind::Timeout);
+        let now = Instant::now();
+        let cut = self.deadline.is_some_and(|by| by <= now);
+        let clocks = &self.spec.clocks;
+        let own = match (self.has_head, clocks.total) {
+            (true, total) => total,
+            (false, Some(total)) => Some(total.min(clocks.head)),
+            (false, None) => Some(clocks.head),
+        };
+        late && cut && own.is_none_or(|own| now < self.begun + own)
+    }
 }
 
 impl stream::Watch for Outcome {
     fn ended(&mut self, error: Option<&CallError>) {
-        let verdict = error.map_or(Verdict::Works, |error| self.backoff.judge(error, self.spec));
+        let verdict = match error {
+            None => Verdict::Works,
+            Some(error) if self.is_callers_doing(error) => Verdict::Nothing,
+            Some(error) => self.backoff.judge(error, self.spec),
+        };
         let named = error.and_then(named_wait);
         self.backoff
             .record(&self.destination, self.before, verdict, named);

@@ -44,7 +44,9 @@ impl Offer {
     fn read(entry: &Value) -> Option<Self> {
         let entry = crate::json::Object::from_value(entry)?;
         let binding = entry.get("binding")?.as_str()?.into_owned();
-        let plain = !binding.is_empty() && binding.len() <= 64 && binding.is_ascii();
+        // It is written to logs and pages.
+        let plain = (1..=64).contains(&binding.len())
+            && binding.bytes().all(|byte| byte.is_ascii_graphic());
         let connect_to = match entry.get("target") {
             Some(target) => Some(target.as_str()?.parse().ok()?),
             None => None,
@@ -121,6 +123,9 @@ mod tests {
         for bad in [
             r#"{"binding":1}"#,
             r#"{"binding":""}"#,
+            r#"{"binding":"x/1 y"}"#,
+            r#"{"binding":"x/1\n"}"#,
+            r#"{"binding":"\u001b[2J"}"#,
             r#"{"binding":"x/1","target":"no port"}"#,
             r#"{"binding":"x/1","target":"a.b:0"}"#,
             r#"{"binding":"x/1","priority":"high"}"#,

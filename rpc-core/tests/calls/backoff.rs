@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use comity_core::{
     ServerName,
+    api::GetVersion,
     auth::{Sign, Verify, XMatrixAuthenticator},
-    call::{Call, Reply},
+    call::{Call, Operation, Reply},
     error::{CallError, Delivery, FederationError, TransportErrorKind as Kind},
     layers::{Backoff, BackoffOptions, Clocks, Side},
     transport::{MemoryMode, MemoryTransport, Transport, TransportService},
@@ -210,8 +211,22 @@ async fn a_time_that_ran_out_counts_and_a_caller_who_left_does_not() {
     late.context_mut().limit_deadline(Instant::now());
     stack.clone().oneshot(late).await.unwrap_err();
     assert_eq!(guarded.backoff.left_alone(&to()), None);
-    stack.oneshot(version()).await.unwrap_err();
+    // Nor one whose caller had less time than its operation has.
+    let mut short = version();
+    short
+        .context_mut()
+        .limit_deadline(Instant::now() + Duration::from_secs(2));
+    stack.clone().oneshot(short).await.unwrap_err();
+    assert_eq!(guarded.backoff.left_alone(&to()), None);
+    // One who has more is told by the operation's clock.
+    let mut long = version();
+    long.context_mut()
+        .limit_deadline(Instant::now() + 10 * GetVersion::SPEC.clocks.head);
+    stack.clone().oneshot(long).await.unwrap_err();
     assert_eq!(guarded.backoff.left_alone(&to()), Some(TEN_MINUTES));
+    tokio::time::sleep(TEN_MINUTES).await;
+    stack.oneshot(version()).await.unwrap_err();
+    assert!(guarded.backoff.left_alone(&to()) > Some(TEN_MINUTES));
 }
 
 #[tokio::test(start_paused = true)]

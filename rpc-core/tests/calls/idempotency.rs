@@ -14,7 +14,7 @@ use comity_core::{
     ServerName,
     api::*,
     auth::Origin,
-    call::{AnyRequest, Call, CallContext, Endpoint, Message, Reply, operation},
+    call::{AnyRequest, Call, CallContext, Endpoint, Message, Operation, Reply, operation},
     endpoint::{EndpointParts, read_content},
     error::{CallError, FederationError},
     json::Object,
@@ -161,6 +161,22 @@ async fn another_key_origin_operation_or_request_is_another_call() {
 }
 
 #[tokio::test]
+async fn the_same_call_to_another_name_of_this_server_is_another_call() {
+    let handler = Handler::default();
+    let service = handler.behind(Idempotency::layer(kept()));
+    let to = |own: &str| {
+        let mut call = sent("http/1", "hash-of-the-body", BODY);
+        call.context_mut().destination = Some(name(own));
+        call
+    };
+    let first = answer(&service, to("b.example")).await;
+    let second = answer(&service, to("c.example")).await;
+    assert_ne!(first, second);
+    assert_eq!(handler.runs(), 2);
+    assert_eq!(answer(&service, to("c.example")).await, second);
+}
+
+#[tokio::test]
 async fn keys_cannot_be_made_to_collide() {
     // Pieces that are one text when they are put behind one another.
     let handler = Handler::default();
@@ -235,6 +251,54 @@ async fn without_run_to_end_a_repetition_that_waits_takes_over() {
     let (first, second) = tokio::join!(tokio::time::timeout(Duration::from_secs(1), first), second);
     assert!(first.is_err());
     assert_eq!(second, r#"{"run":1}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_does_not_wait_longer_than_until_its_reply_is_due() {
+    let handler = Handler {
+        takes: Duration::MAX / 4,
+        ..Handler::default()
+    };
+    let service = handler.behind(Idempotency::layer(kept()));
+    let first = tokio::spawn(service.clone().oneshot(sent("grpc/1", "1", BODY)));
+    tokio::task::yield_now().await;
+    let clock = SendTransaction::SPEC.clocks.head;
+    for deadline in [None, Some(Duration::from_secs(3))] {
+        let begun = tokio::time::Instant::now();
+        let mut call = sent("http/1", "1", BODY);
+        if let Some(deadline) = deadline {
+            call.context_mut().limit_deadline(begun + deadline);
+        }
+        let Err(CallError::Federation(error)) = service.clone().oneshot(call).await else {
+            panic!("an answer that the first one did not get");
+        };
+        assert_eq!(error.http_status(), 504, "{error}");
+        let waited = begun.elapsed().as_secs();
+        assert_eq!(waited, deadline.unwrap_or(clock).as_secs());
+    }
+    first.abort();
+}
+
+/// The first call panics, the others are answered.
+#[tokio::test(start_paused = true)]
+async fn a_repetition_that_waits_takes_over_from_one_that_panics() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = runs.clone();
+    let handler = service_fn(move |_: Call| {
+        let run = counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(run > 0, "the first");
+            let content = Object::parse(Bytes::from_static(b"{}"), 100).unwrap();
+            Ok(Reply::Message(Message::from_content(content)))
+        }
+    });
+    let service = Idempotency::layer(kept()).layer(BoxCloneSyncService::new(handler));
+    let send = || tokio::spawn(service.clone().oneshot(sent("http/1", "1", BODY)));
+    let (first, second) = (send(), send());
+    assert!(first.await.unwrap_err().is_panic());
+    second.await.unwrap().unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,6 +389,36 @@ async fn a_store_that_fails_loses_no_call() {
             assert_eq!(handler.runs(), runs);
         }
     }
+}
+
+/// A store that never comes to an end.
+#[derive(Debug)]
+struct Hanging;
+
+#[async_trait]
+impl IdempotencyStore for Hanging {
+    async fn find(&self, _: &CallKey) -> Result<Option<Answer>, StoreFault> {
+        std::future::pending().await
+    }
+
+    async fn keep(&self, _: &CallKey, _: Answer) -> Result<(), StoreFault> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_costs_so_much_time_and_no_call() {
+    let handler = Handler::default();
+    let service = handler.behind(Idempotency::layer(Arc::new(Hanging)));
+    let begun = tokio::time::Instant::now();
+    let answered = tokio::time::timeout(
+        Duration::from_secs(60),
+        answer(&service, sent("http/1", "1", BODY)),
+    );
+    answered.await.expect("it ends");
+    // To find it, and to keep it.
+    assert_eq!(begun.elapsed(), 2 * IdempotencyOptions::default().store);
+    assert_eq!(handler.runs(), 1);
 }
 
 #[tokio::test]

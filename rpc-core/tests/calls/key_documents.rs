@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use comity_core::{
     auth::{
-        KeyDocument, KeyFault, KeyRing, KeySource, MAX_DOCUMENT_BYTES, OldVerifyKey, ServerKeys,
-        TrustedNotary,
+        FetchOrder, KeyDocument, KeyFault, KeyRing, KeySource, MAX_DOCUMENT_BYTES, OldVerifyKey,
+        ServerKeys, SigningKey, TrustedNotary,
     },
     json::Value,
     transport::{BINDINGS_MEMBER, Offers},
@@ -179,6 +179,117 @@ async fn a_server_that_lost_its_keys_is_believed_by_its_own_word_only() {
     assert!(ring.request_key(&a, &id("ed25519:2")).await.is_ok());
 }
 
+/// A document of the server that a notary made up: signed by a key of its own, with the server's key as a former one.
+fn made_up(s: &Setting, evil: &SigningKey) -> Bytes {
+    let former = OldVerifyKey {
+        key: s.key.verify_key(),
+        expired_ts: s.clock.now(),
+    };
+    KeyDocument::new(name("a.example"), s.clock.now() + 7 * DAY)
+        .with_old_key(s.key.key_id().clone(), former)
+        .sign(&[evil])
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_notary_cannot_take_over_a_server_that_is_known() {
+    let evil = signing_key("evil", 66);
+    let (a, evil_id) = (name("a.example"), id("ed25519:evil"));
+    for order in [FetchOrder::OriginFirst, FetchOrder::NotariesFirst] {
+        let s = Setting::new();
+        s.origin.say(s.document(7 * DAY));
+        let ring = s.ring(|options| options.order = order);
+        key_1(&ring).await.unwrap();
+        s.network.refuse("a.example");
+        // It lists the server's key, yet what that key signed is something else.
+        let both = KeyDocument::new(name("a.example"), s.clock.now() + 8 * DAY)
+            .sign(&[&s.key, &evil])
+            .unwrap();
+        let both = String::from_utf8(both.to_vec()).unwrap();
+        let signature = both.find(r#""a.example":{"ed25519:1":""#).unwrap() + 30;
+        let other = if both.as_bytes()[signature] == b'A' {
+            "B"
+        } else {
+            "A"
+        };
+        let both = format!("{}{other}{}", &both[..signature], &both[signature + 1..]);
+        let both = Bytes::from(both);
+        let parsed = ServerKeys::parse(both.clone()).unwrap();
+        parsed.check_self_signed(&a).unwrap();
+        let other_keys = document("a.example", &evil, s.clock.now() + 30 * DAY);
+        for lie in [made_up(&s, &evil), other_keys, both] {
+            s.relay(&[&lie]);
+            s.clock.pass(HOUR);
+            assert!(ring.request_key(&a, &evil_id).await.is_err(), "{order}");
+            key_1(&ring).await.unwrap();
+        }
+        // What the server's key has signed, a notary may give, and another one's lie does not keep it away.
+        let liar_key = signing_key("l", 8);
+        let liar = Scripted::default();
+        let lie = ServerKeys::parse(made_up(&s, &evil)).unwrap();
+        let lie = lie.notarised(&name("l.example"), &[&liar_key]).unwrap();
+        liar.relay(vec![lie.text().clone()]);
+        s.network.add("l.example", std::sync::Arc::new(liar));
+        let liar = TrustedNotary::new(name("l.example"))
+            .with_key(liar_key.key_id().clone(), liar_key.verify_key());
+        let ring = ring.with_notaries(vec![liar, TrustedNotary::new(name("n.example"))]);
+        let next = KeyDocument::new(name("a.example"), s.clock.now() + 7 * DAY - 1)
+            .sign(&[&s.key, &signing_key("2", 2)])
+            .unwrap();
+        s.relay(&[&next]);
+        s.clock.pass(HOUR);
+        ring.request_key(&a, &id("ed25519:2")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_notary_made_up_ends_as_soon_as_the_server_itself_is_asked() {
+    let evil = signing_key("evil", 66);
+    let (a, evil_id) = (name("a.example"), id("ed25519:evil"));
+    for was_known in [false, true] {
+        let s = Setting::new();
+        let ring = s.ring(|_| ());
+        if was_known {
+            key_1(&ring).await.unwrap();
+        }
+        s.network.refuse("a.example");
+        s.clock.pass(2 * DAY);
+        let own = document("n.example", &s.notary_key, s.clock.now() + DAY);
+        s.notary.say(own);
+        s.relay(&[&made_up(&s, &evil)]);
+        // Nothing that counts is known, so the notary is believed: that is what it is trusted for.
+        ring.request_key(&a, &evil_id).await.unwrap();
+        s.network.mend("a.example");
+        s.origin.say(s.document(HOUR));
+        s.clock.pass(60_000);
+        key_1(&ring).await.unwrap();
+        assert!(ring.request_key(&a, &evil_id).await.is_err());
+        // And it does not come back.
+        s.network.refuse("a.example");
+        s.clock.pass(60_000);
+        assert!(ring.request_key(&a, &evil_id).await.is_err());
+        key_1(&ring).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_rotation_that_notaries_know_is_confirmed_by_the_server_itself() {
+    let s = Setting::new();
+    let ring = s.ring(|options| options.order = FetchOrder::NotariesFirst);
+    s.relay(&[&s.document(DAY)]);
+    key_1(&ring).await.unwrap();
+    assert_eq!(s.network.calls("a.example"), 0);
+    let new = signing_key("2", 2);
+    let rotated = made_up(&s, &new);
+    s.origin.say(rotated.clone());
+    s.relay(&[&rotated]);
+    s.clock.pass(60_000);
+    let a = name("a.example");
+    ring.request_key(&a, &id("ed25519:2")).await.unwrap();
+    assert_eq!(s.network.calls("a.example"), 1);
+    assert!(key_1(&ring).await.is_err());
+}
+
 #[tokio::test]
 async fn hostile_documents_are_refused() {
     let s = Setting::new();
@@ -323,4 +434,73 @@ async fn what_a_document_does_not_say_is_not_known() {
     let offered = ring.offered(&name("a.example")).await.unwrap();
     assert!(offered.offers.is_empty());
     assert_eq!(ring.offered(&name("down.example")).await, None);
+}
+
+#[tokio::test]
+async fn a_server_that_shortens_its_validity_keeps_its_bindings() {
+    let s = Setting::new();
+    let with = |binding: &str, lasting: i64| {
+        let list = format!(r#"[{{"binding":"{binding}"}}]"#);
+        let list = Value::parse(list.into(), 1000).unwrap();
+        KeyDocument::new(name("a.example"), s.clock.now() + lasting)
+            .with_member(BINDINGS_MEMBER, list)
+            .sign(&[&s.key])
+            .unwrap()
+    };
+    s.origin.say(with("grpc/1", 7 * DAY));
+    let ring = KeyRing::new(s.network.client(), options(&s.clock));
+    let a = name("a.example");
+    for _ in 0..200 {
+        let offered = ring.offered(&a).await.expect("bindings");
+        assert!(offered.until <= s.clock.now() + DAY);
+        key_1(&ring).await.unwrap();
+        // Nothing failed, so a key that is not there is not there.
+        let unknown = ring.request_key(&a, &id("ed25519:x")).await;
+        assert_eq!(unknown, Err(KeyFault::Unknown));
+        s.clock.pass(HOUR);
+        s.origin.say(with("grpc/1", DAY));
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_confirmed_is_not_renewed_all_the_time() {
+    let s = Setting::new();
+    s.origin.say(s.document(7 * DAY));
+    let ring = KeyRing::new(s.network.client(), options(&s.clock));
+    key_1(&ring).await.unwrap();
+    s.clock.pass(4 * DAY);
+    for _ in 0..24 * 6 {
+        s.origin.say(s.document(HOUR));
+        key_1(&ring).await.unwrap();
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        s.clock.pass(600_000);
+    }
+    assert_eq!(
+        s.network.calls("a.example"),
+        2,
+        "a day of uses every ten minutes"
+    );
+}
+
+#[tokio::test]
+async fn a_replay_with_other_bindings_confirms_nothing() {
+    let s = Setting::new();
+    let with = |binding: &str, lasting: i64| {
+        let list = format!(r#"[{{"binding":"{binding}"}}]"#);
+        let list = Value::parse(list.into(), 1000).unwrap();
+        KeyDocument::new(name("a.example"), s.clock.now() + lasting)
+            .with_member(BINDINGS_MEMBER, list)
+            .sign(&[&s.key])
+            .unwrap()
+    };
+    let ring = KeyRing::new(s.network.client(), options(&s.clock));
+    let a = name("a.example");
+    s.origin.say(with("grpc/1", 7 * DAY));
+    ring.offered(&a).await.unwrap();
+    s.origin.say(with("grpc/2", 2 * DAY));
+    s.clock.pass(DAY);
+    assert_eq!(ring.offered(&a).await, None, "neither of the two");
+    key_1(&ring).await.unwrap();
 }

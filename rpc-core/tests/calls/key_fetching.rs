@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use comity_core::auth::{
-    FetchOrder, KeyRing, KeyRingOptions, KeySource, KeyStore, KeyStoreError, SigningKey,
-    StoredKeys, TrustedNotary,
+    FetchOrder, KeyDocument, KeyRing, KeyRingOptions, KeySource, KeyStore, KeyStoreError,
+    SigningKey, StoredKeys, TrustedNotary,
 };
 
 use crate::{homeserver::name, key_setting::*, network::*};
@@ -344,6 +344,7 @@ async fn made_up_names_after_a_restart_shut_out_nobody_whom_the_store_knows() {
     let store = Holds(StoredKeys {
         document: s.document(DAY),
         fetched_at: s.clock.now(),
+        direct: true,
     });
     let limits = KeyRingOptions {
         waiting: 5,
@@ -388,4 +389,53 @@ async fn a_store_that_stalls_costs_a_bounded_time() {
     key_1(&ring).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_millis(2500));
     assert_eq!(s.network.calls("a.example"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_joins_a_fetch_for_another_key_is_asked_for_his_own() {
+    let s = Setting::new();
+    s.relay(&[&s.document(HOUR)]);
+    let ring = s.ring(|options| options.order = FetchOrder::NotariesFirst);
+    key_1(&ring).await.unwrap();
+    // The server has a second key, of which the notary has not heard; somebody's use renews the first.
+    let (a, second) = (name("a.example"), signing_key("2", 2));
+    let both = KeyDocument::new(a.clone(), s.clock.now() + DAY).sign(&[&s.key, &second]);
+    s.origin.say(both.unwrap());
+    s.clock.pass(HOUR / 2 + 1);
+    s.relay(&[&s.document(HOUR)]);
+    s.network.slow("n.example", Duration::from_millis(100));
+    key_1(&ring).await.unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(s.network.calls("a.example"), 0);
+    let waiters = (0..50).map(|_| {
+        let (ring, a) = (ring.clone(), a.clone());
+        tokio::spawn(async move { ring.request_key(&a, &id("ed25519:2")).await })
+    });
+    for waiter in waiters.collect::<Vec<_>>() {
+        assert_eq!(waiter.await.unwrap().unwrap(), second.verify_key());
+    }
+    assert_eq!(s.network.calls("a.example"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_up_keys_that_join_a_fetch_make_one_more_at_most() {
+    let s = Setting::new();
+    s.relay(&[&s.document(HOUR)]);
+    s.network.refuse("a.example");
+    s.network.slow("n.example", Duration::from_millis(100));
+    let ring = s.ring(|options| options.order = FetchOrder::NotariesFirst);
+    let a = name("a.example");
+    let mut waiters = Vec::new();
+    for n in 0..100 {
+        let (ring, a) = (ring.clone(), a.clone());
+        let key = id(&format!("ed25519:x{n}"));
+        waiters.push(tokio::spawn(
+            async move { ring.request_key(&a, &key).await },
+        ));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for waiter in waiters {
+        assert!(waiter.await.unwrap().is_err());
+    }
+    assert_eq!(s.network.calls("a.example"), 2);
 }

@@ -16,6 +16,7 @@ async fn filled(path: &Path) {
         let stored = StoredKeys {
             document: document(&server),
             fetched_at: n,
+            direct: true,
         };
         keys.save(&server, stored).await.unwrap();
     }
@@ -34,6 +35,7 @@ async fn use_it(path: &Path) -> Result<(), String> {
     let stored = StoredKeys {
         document: Bytes::from_static(b"{}"),
         fetched_at: 1000,
+        direct: true,
     };
     let saved = keys.save(&name("new.example"), stored).await;
     failed.and(saved.map_err(|error| error.to_string()))

@@ -10,6 +10,7 @@ fn stored(document: &'static str, fetched_at: i64) -> StoredKeys {
     StoredKeys {
         document: Bytes::from_static(document.as_bytes()),
         fetched_at,
+        direct: true,
     }
 }
 
@@ -27,6 +28,13 @@ async fn the_last_document_of_a_server_is_kept() {
             .await
             .unwrap();
         assert_eq!(keys.load(&a).await.unwrap(), Some(stored("two", 2)));
+        let from_a_notary = StoredKeys {
+            direct: false,
+            ..stored("two", 2)
+        };
+        let b = name("b.example");
+        keys.save(&b, from_a_notary.clone()).await.unwrap();
+        assert_eq!(keys.load(&b).await.unwrap(), Some(from_a_notary));
     }
     let keys = Store::open(&path).unwrap().keys();
     assert_eq!(keys.load(&a).await.unwrap(), Some(stored("two", 2)));

@@ -8,6 +8,7 @@ use comity_core::{
     api::{Calls, GetMissingEvents, GetVersion, GetVersionReply},
     auth::{Authenticator, Origin},
     call::{Call, CallContext, Message, Reply},
+    endpoint::Admission,
     error::{CallError, FederationError},
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions};
@@ -106,5 +107,38 @@ async fn the_screen_is_not_passed_by_metadata_that_says_nothing() {
         let answer = send(&serving, "Invocation/Invoke", &metadata, garbage.clone()).await;
         let expected = Some((errcode.to_owned(), status));
         assert_eq!(detail(&answer), expected, "{metadata:?}: {answer:?}");
+    }
+}
+
+/// Opens nothing but one target.
+#[derive(Debug)]
+struct Only(&'static str);
+
+impl Admission for Only {
+    fn admit(&self, target: &str) -> Result<(), FederationError> {
+        match target == self.0 {
+            true => Ok(()),
+            false => Err(FederationError::unrecognized()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_for_a_closed_target_is_not_read() {
+    const OPEN: &str = "/_matrix/federation/v1/version";
+    let (operations, codecs) = (Operations::federation(), Codecs::federation());
+    let server = GrpcServer::new(operations, codecs, nobody(), GrpcServerOptions::default());
+    let server = server.with_admission(Arc::new(Only(OPEN)));
+    let serving = Serving::http(server.into_service()).await;
+    // Had it been read, it would have been too large.
+    let garbage = framed(&[vec![0xff; 1 << 20].into()]);
+    for (method, uri, expected) in [
+        ("Invocation/Invoke", "/_matrix/key/v2/server", 404),
+        ("Invocation/Invoke", OPEN, 413),
+    ] {
+        let uri = target(uri);
+        let metadata = [("x-matrix-method", "GET"), ("x-matrix-uri-bin", &uri)];
+        let answer = send(&serving, method, &metadata, garbage.clone()).await;
+        assert_eq!(detail(&answer).map(|it| it.1), Some(expected), "{answer:?}");
     }
 }

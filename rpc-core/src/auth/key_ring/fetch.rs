@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     KeyRing,
-    known::{Found, Known, Need, counts},
+    known::{Found, Known, Need, counts, may_be_relayed},
 };
 use crate::{
     ServerName,
@@ -39,7 +39,8 @@ const MAX_INTEGER: i64 = (1 << 53) - 1;
 
 /// A server that is trusted to say what another server's keys are, if that one cannot be asked.
 ///
-/// It could make up keys of servers that are not known yet, so trust few.
+/// It could make up keys of servers that are not known yet, or whose known document has run out; so trust few. While a document counts, it can only give
+/// one that a key of that document has signed; and what the server itself says over a connection to it always ends what a notary made up.
 #[derive(Debug, Clone)]
 pub struct TrustedNotary {
     name: ServerName,
@@ -92,6 +93,7 @@ impl KeyRing {
     pub(super) async fn fetch(
         &self,
         server: &ServerName,
+        before: Option<&Known>,
         need: &Need,
         turns: &Semaphore,
     ) -> Result<Found, String> {
@@ -106,15 +108,15 @@ impl KeyRing {
         match self.options.order {
             FetchOrder::OriginFirst => match self.ask_origin(server, turns, half).await {
                 Ok(found) => Ok(found),
-                Err(why) => match self.ask_notaries(server, need, turns, end).await {
+                Err(why) => match self.ask_notaries(server, before, need, turns, end).await {
                     Ok(found) => Ok(found),
                     Err(notaries) => Err(format!("{why}; {notaries}")),
                 },
             },
             FetchOrder::NotariesFirst => {
-                let notaries = self.ask_notaries(server, need, turns, half).await;
+                let notaries = self.ask_notaries(server, before, need, turns, half).await;
                 if let Ok(found) = &notaries
-                    && self.is_enough(found, need)
+                    && self.is_enough(before, found, need)
                 {
                     return notaries;
                 }
@@ -126,11 +128,11 @@ impl KeyRing {
         }
     }
 
-    fn is_enough(&self, found: &Found, need: &Need) -> bool {
+    fn is_enough(&self, before: Option<&Known>, found: &Found, need: &Need) -> bool {
         let now = (self.options.now)();
         let keys = found.keys.clone();
         let direct = found.direct;
-        need.met_by(&Known::after(None, Ok(Found { keys, direct }), now), now)
+        need.met_by(&Known::after(before, Ok(Found { keys, direct }), now), now)
     }
 
     async fn ask_origin(
@@ -154,10 +156,11 @@ impl KeyRing {
             .unwrap_or_else(|_| Err(format!("no answer of {server} in time")))
     }
 
-    /// Asks all notaries at once and takes the document of the longest validity.
+    /// Asks all notaries at once and takes the document of the longest validity, of those that a notary may give of this server.
     async fn ask_notaries(
         &self,
         server: &ServerName,
+        before: Option<&Known>,
         need: &Need,
         turns: &Semaphore,
         mut end: Instant,
@@ -168,7 +171,15 @@ impl KeyRing {
             .take(MAX_NOTARIES)
             .map(|notary| async move {
                 let asked = self.ask_notary(notary, server, need, turns);
-                (notary, asked.await)
+                let keys = asked.await.and_then(|keys| {
+                    let known = before.and_then(|before| before.document.as_ref());
+                    let now = (self.options.now)();
+                    match known.is_none_or(|known| may_be_relayed(&keys, known, now)) {
+                        true => Ok(keys),
+                        false => Err("no key known of the server signed its document".to_owned()),
+                    }
+                });
+                (notary, keys)
             })
             .collect();
         let mut best: Option<ServerKeys> = None;

@@ -7,24 +7,34 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::known::Known;
+use super::known::{Known, Need};
 use crate::ServerName;
 
 /// What a fetch will give.
 pub(super) type Awaited = watch::Receiver<Option<Arc<Known>>>;
 
+/// What a fetch is for.
+#[derive(Debug, Clone)]
+pub(super) struct Errand {
+    pub(super) need: Need,
+    /// Whether it follows at once on another, that was for something else.
+    pub(super) again: bool,
+}
+
+type Running = HashMap<ServerName, (Awaited, Arc<Errand>)>;
+
 /// The fetches under way.
 #[derive(Clone, Default)]
 pub(super) struct Flights {
-    running: Arc<Mutex<HashMap<ServerName, Awaited>>>,
+    running: Arc<Mutex<Running>>,
 }
 
 /// Whether a fetch of a server may begin.
 pub(super) enum Flight {
-    /// There is one already.
-    Running(Awaited),
+    /// There is one already, for that.
+    Running(Awaited, Arc<Errand>),
     /// It may begin: whoever holds the second part tells what came of it.
-    Begins(Awaited, Landing),
+    Begins(Awaited, Landing, Arc<Errand>),
     /// There are too many.
     TooMany,
 }
@@ -38,22 +48,23 @@ pub(super) struct Landing {
 
 impl Flights {
     /// The flight to `server`, if there are not `most` others.
-    pub(super) fn to(&self, server: &ServerName, most: usize) -> Flight {
+    pub(super) fn to(&self, server: &ServerName, errand: Errand, most: usize) -> Flight {
         let mut running = self.lock();
-        if let Some(awaited) = running.get(server) {
-            return Flight::Running(awaited.clone());
+        if let Some((awaited, errand)) = running.get(server) {
+            return Flight::Running(awaited.clone(), errand.clone());
         }
         if running.len() >= most {
             return Flight::TooMany;
         }
         let (tell, awaited) = watch::channel(None);
-        running.insert(server.clone(), awaited.clone());
+        let errand = Arc::new(errand);
+        running.insert(server.clone(), (awaited.clone(), errand.clone()));
         let landing = Landing {
             flights: self.clone(),
             server: server.clone(),
             tell,
         };
-        Flight::Begins(awaited, landing)
+        Flight::Begins(awaited, landing, errand)
     }
 
     /// Whether there are `most` flights.
@@ -61,7 +72,7 @@ impl Flights {
         self.lock().len() >= most
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ServerName, Awaited>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
         // Every change is one insertion or one removal, so a panic elsewhere leaves nothing half done.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{FetchedKeys, KeyFault, KeyRingOptions, key_of};
-use crate::auth::{KeyId, ServerKeys, VerifyKey};
+use crate::{
+    auth::{KeyId, ServerKeys, VerifyKey},
+    transport::BINDINGS_MEMBER,
+};
 
 /// Longest time for which what a document says of bindings counts, in milliseconds: a day.
 pub(super) const MAX_OFFER_MS: i64 = 24 * 60 * 60 * 1000;
@@ -16,6 +19,12 @@ const MAX_REASON: usize = 300;
 pub(super) struct Known {
     /// The last good document.
     pub(super) document: Option<FetchedKeys>,
+    /// Whether the server itself gave that document, and not a notary.
+    pub(super) direct: bool,
+    /// When it was last found to be still right: fetched, or confirmed by what the server itself says.
+    right_at: i64,
+    /// Whether the last fetch got a document, of notaries only.
+    relayed: bool,
     /// Why the last fetch brought nothing, if it did not.
     failure: Option<String>,
     /// How many fetches in a row brought no document that counts.
@@ -34,10 +43,13 @@ pub(super) struct Found {
 
 impl Known {
     /// A document that was kept by a store.
-    pub(super) fn stored(document: FetchedKeys) -> Self {
+    pub(super) fn stored(document: FetchedKeys, direct: bool) -> Self {
         Self {
             asked_at: document.at,
+            right_at: document.at,
             document: Some(document),
+            direct,
+            relayed: false,
             failure: None,
             failures: 0,
         }
@@ -51,54 +63,75 @@ impl Known {
     /// What is known after a fetch.
     pub(super) fn after(before: Option<&Self>, fetched: Result<Found, String>, now: i64) -> Self {
         let known = before.and_then(|before| before.document.clone());
-        let (document, failure) = match (fetched, known) {
+        let was_direct = before.is_some_and(|before| before.direct);
+        let relayed = matches!(&fetched, Ok(found) if !found.direct);
+        let mut right_at = before.map_or(now, |before| before.right_at);
+        let (document, direct, failure) = match (fetched, known) {
             (Ok(found), known) => {
-                let direct = found.direct;
                 let new = FetchedKeys {
                     keys: found.keys.into(),
                     at: now,
                 };
                 match known {
-                    Some(known) if !replaces(&new, direct, &known, now) => (
-                        Some(known),
-                        Some("the document that was fetched is older than the known one".into()),
-                    ),
-                    _ => (Some(new), None),
+                    Some(known) if found.direct && confirms(&new, &known, now) => {
+                        right_at = now;
+                        (Some(known), true, None)
+                    }
+                    Some(known) if !replaces((&new, found.direct), (&known, was_direct), now) => {
+                        let why = "the document that was fetched does not take the known one's place: it is older, or no known key signed it";
+                        (Some(known), was_direct, Some(why.into()))
+                    }
+                    _ => {
+                        right_at = now;
+                        (Some(new), found.direct, None)
+                    }
                 }
             }
-            (Err(why), known) => (known, Some(cut(why))),
+            (Err(why), known) => (known, was_direct, Some(cut(why))),
         };
         let good = failure.is_none() && document.as_ref().is_some_and(|new| counts(new, now));
         let failures = before.map_or(0, |before| before.failures);
         Self {
             document,
+            direct,
+            right_at,
+            relayed,
             failure,
             failures: if good { 0 } else { failures.saturating_add(1) },
             asked_at: now,
         }
     }
 
-    /// The same, if its document was fetched at a time that is still to come, as the clock was set back: as if it had been fetched now. Otherwise it would
-    /// count for seven days from that time on.
+    /// The same, if its document was fetched or confirmed at a time that is still to come, as the clock was set back: as if that had been now. Otherwise it
+    /// would count for seven days from that time on.
     pub(super) fn set_back(&self, now: i64) -> Option<Self> {
-        let document = self
-            .document
-            .as_ref()
-            .filter(|document| document.at > now)?;
+        let document = self.document.as_ref();
+        let document = document.filter(|document| document.at > now || self.right_at > now)?;
         Some(Self {
             document: Some(FetchedKeys {
                 keys: document.keys.clone(),
-                at: now,
+                at: document.at.min(now),
             }),
+            direct: self.direct,
+            right_at: self.right_at.min(now),
+            relayed: self.relayed,
             failure: self.failure.clone(),
             failures: self.failures,
             asked_at: self.asked_at.min(now),
         })
     }
 
-    /// Whether the last fetch gave the document.
+    /// Whether the last fetch gave the document, and did not only confirm it.
     pub(super) fn is_news(&self) -> bool {
-        self.failure.is_none() && self.document.is_some()
+        let document = self.document.as_ref();
+        self.failure.is_none() && document.is_some_and(|document| document.at == self.asked_at)
+    }
+
+    /// Until when what the document says of bindings counts: for a day after it was found to be right.
+    pub(super) fn offers_until(&self, now: i64) -> i64 {
+        let document = self.document.as_ref();
+        let until = document.map_or(i64::MIN, |document| valid_until(document, now));
+        until.min(self.right_at.min(now).saturating_add(MAX_OFFER_MS))
     }
 
     pub(super) fn key(&self, key: &KeyId, now: i64) -> Result<VerifyKey, KeyFault> {
@@ -129,6 +162,16 @@ impl Known {
         };
         let since = u128::from(now.abs_diff(self.asked_at));
         since >= wait.as_millis()
+    }
+
+    /// Whether somebody may be asked for something else than the last fetch was for: notaries give what they are asked for, or have kept.
+    pub(super) fn may_ask_otherwise(&self, options: &KeyRingOptions, now: i64) -> bool {
+        self.relayed || self.may_ask(options, now)
+    }
+
+    /// Nobody is asked again at once, whatever for.
+    pub(super) fn settle(&mut self) {
+        self.relayed = false;
     }
 
     /// About how much memory it takes, in bytes.
@@ -162,13 +205,21 @@ pub(in crate::auth) enum Age {
     /// As old as its validity lets it.
     #[default]
     Valid,
-    /// Less than half of the time for which it counts (Server-Server API, "Querying keys through another server").
+    /// Less than half of the time for which it counts, from when it was found to be right (Server-Server API, "Querying keys through another server").
     Young,
-    /// A day at most.
+    /// Found to be right a day ago at most.
     Day,
 }
 
 impl Need {
+    /// Whether what meets this need meets the other one.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.keys.is_superset(&other.keys)
+            && (self.current || !other.current)
+            && self.valid_until >= other.valid_until
+            && (self.age == other.age || other.age == Age::Valid)
+    }
+
     pub(super) fn met_by(&self, known: &Known, now: i64) -> bool {
         let Some(document) = &known.document else {
             return false;
@@ -178,14 +229,14 @@ impl Need {
             true => keys.verify_keys.contains_key(key),
             false => keys.lists(key),
         };
-        let at = document.at.min(now);
+        let right_at = known.right_at.min(now);
         let young = match self.age {
             Age::Valid => true,
             Age::Young => {
-                let until = keys.valid_until(at);
-                now < at.saturating_add(until.saturating_sub(at) / 2)
+                let until = valid_until(document, now);
+                now < right_at.saturating_add(until.saturating_sub(right_at) / 2)
             }
-            Age::Day => now < at.saturating_add(MAX_OFFER_MS),
+            Age::Day => now < right_at.saturating_add(MAX_OFFER_MS),
         };
         counts(document, now)
             && young
@@ -203,17 +254,26 @@ pub(super) fn counts(document: &FetchedKeys, now: i64) -> bool {
     valid_until(document, now) >= now
 }
 
-/// Whether a document takes the place of the one that is known. Anyone on the way can replay an old one, so mostly the later validity decides; but
-/// - a document that lists a key as former is newer than one that lists it as current;
+/// Whether a document takes the place of the one that is known; each with whether the server itself gave it. Anyone on the way can replay an old one, so
+/// mostly the later validity decides; but
+/// - a notary is believed about a known server only what a known key has signed: any other document, it could have made itself;
+/// - a document that lists a key as former is newer than one that lists it as current, but a notary's does not gainsay the server itself;
 /// - what the server itself says now counts, if it has other keys: it may have lost the old ones.
-fn replaces(new: &FetchedKeys, direct: bool, known: &FetchedKeys, now: i64) -> bool {
+fn replaces(
+    (new, direct): (&FetchedKeys, bool),
+    (known, was_direct): (&FetchedKeys, bool),
+    now: i64,
+) -> bool {
+    if !direct && !may_be_relayed(&new.keys, known, now) {
+        return false;
+    }
     let better = counts(new, now) && !counts(known, now);
     match (
         retires(&new.keys, &known.keys),
         retires(&known.keys, &new.keys),
     ) {
         (true, false) => true,
-        (false, true) => direct && better,
+        (false, true) => direct && (better || !was_direct && counts(new, now)),
         // Neither, or each the other's: the server went back to a former key.
         _ => {
             let other_keys = new.keys.verify_keys != known.keys.verify_keys;
@@ -222,6 +282,27 @@ fn replaces(new: &FetchedKeys, direct: bool, known: &FetchedKeys, now: i64) -> b
                 || (direct && other_keys && counts(new, now))
         }
     }
+}
+
+/// Whether what the server itself says now, of an earlier end, is what is known: it has shortened its validity, or a cache on its side is slow. The known
+/// document stays, as the server has said it, and is right again; so it need not be taken for a failure, and its bindings count for another day.
+fn confirms(new: &FetchedKeys, known: &FetchedKeys, now: i64) -> bool {
+    let bindings = |keys: &ServerKeys| {
+        let list = keys.member(BINDINGS_MEMBER);
+        list.map(|list| list.as_text().to_owned())
+    };
+    counts(new, now)
+        && counts(known, now)
+        && new.keys.valid_until_ts < known.keys.valid_until_ts
+        && new.keys.verify_keys == known.keys.verify_keys
+        && new.keys.old_verify_keys == known.keys.old_verify_keys
+        && bindings(&new.keys) == bindings(&known.keys)
+}
+
+/// Whether a notary may give this document of a server of which another is known: while that one counts, one of its current keys has to have signed this one.
+/// A signature by a key that the document itself brings shows nothing, and neither does it that it lists the known keys.
+pub(super) fn may_be_relayed(new: &ServerKeys, known: &FetchedKeys, now: i64) -> bool {
+    !counts(known, now) || new.is_signed_by(&known.keys.verify_keys)
 }
 
 /// Whether `one` lists as former a key that is current in `other`.

@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 pub use self::fetch::{FetchOrder, MAX_NOTARIES, TrustedNotary};
 pub(super) use self::known::{Age, Need};
 use self::{
-    flight::{Awaited, Flight, Flights, Landing},
+    flight::{Awaited, Errand, Flight, Flights, Landing},
     known::Known,
 };
 use super::{
@@ -100,7 +100,7 @@ impl fmt::Debug for KeyRingOptions {
 ///
 /// - A document counts until it says, seven days after its fetch at most. Once half of that time is over, its next use fetches it anew, in the background.
 /// - A fetch that fails takes no known key away. Failures back off, per server.
-/// - An older document never replaces a newer one: see `docs/decisions/0016-which-key-document-counts.md`.
+/// - An older document never replaces a newer one, and a notary's never one that counts unless a known key signed it: see `docs/decisions/0016-which-key-document-counts.md`.
 /// - A fetch goes on when whoever asked for it stops waiting.
 /// - It is an [`Offers`](crate::transport::Offers): the bindings in a signed document, for a day at most.
 ///
@@ -242,14 +242,41 @@ impl KeyRing {
                 return known;
             }
         }
-        let Some(mut awaited) = self.set_out(server, need.clone(), is_known) else {
+        let errand = |again| Errand {
+            need: need.clone(),
+            again,
+        };
+        let (known, joined) = self.travel(server, errand(false), is_known).await;
+        // A fetch for other keys may have asked notaries that know nothing of these. One fetch more is enough: whoever joins that one is told what it
+        // found, so that signatures by made-up keys do not make fetches without end.
+        let now = (self.options.now)();
+        let for_other = joined.is_some_and(|joined| !joined.again && !joined.need.covers(need));
+        if for_other && !need.met_by(&known, now) && known.may_ask_otherwise(&self.options, now) {
+            return self.travel(server, errand(true), is_known).await.0;
+        }
+        known
+    }
+
+    /// What a fetch gives, and what it was for, if it was under way before.
+    async fn travel(
+        &self,
+        server: &ServerName,
+        errand: Errand,
+        is_known: bool,
+    ) -> (Arc<Known>, Option<Arc<Errand>>) {
+        let Some((mut awaited, joined)) = self.set_out(server, errand, is_known) else {
             let most = self.options.waiting;
             let why = format!("keys of {most} servers are being fetched (waiting, this server)");
-            return Arc::new(Known::nothing(&why, now));
+            return (self.nothing(&why), None);
         };
         let told = awaited.wait_for(Option::is_some).await;
         let known = told.ok().and_then(|known| known.clone());
-        known.unwrap_or_else(|| Arc::new(Known::nothing("the fetch was given up", now)))
+        let known = known.unwrap_or_else(|| self.nothing("the fetch was given up"));
+        (known, joined)
+    }
+
+    fn nothing(&self, why: &str) -> Arc<Known> {
+        Arc::new(Known::nothing(why, (self.options.now)()))
     }
 
     fn is_young(&self, known: &Known, now: i64) -> bool {
@@ -270,25 +297,32 @@ impl KeyRing {
             ..Need::default()
         };
         // If there are too many, its next use tries again.
-        let _ = self.set_out(server, need, true);
+        let errand = Errand { need, again: false };
+        let _ = self.set_out(server, errand, true);
     }
 
-    /// The fetch that is under way, or a new one; `None` if there are too many.
-    fn set_out(&self, server: &ServerName, need: Need, is_known: bool) -> Option<Awaited> {
+    /// The fetch that is under way, and what for, or a new one; `None` if there are too many.
+    fn set_out(
+        &self,
+        server: &ServerName,
+        errand: Errand,
+        is_known: bool,
+    ) -> Option<(Awaited, Option<Arc<Errand>>)> {
         let most = self.options.waiting;
         let most = if is_known { most * 2 } else { most };
-        match self.flights.to(server, most) {
-            Flight::Running(awaited) => Some(awaited),
-            Flight::Begins(awaited, landing) => {
+        match self.flights.to(server, errand, most) {
+            Flight::Running(awaited, errand) => Some((awaited, Some(errand))),
+            Flight::Begins(awaited, landing, errand) => {
                 let (ring, server) = (self.clone(), server.clone());
-                tokio::spawn(async move { ring.fly(&server, &need, landing).await });
-                Some(awaited)
+                tokio::spawn(async move { ring.fly(&server, &errand, landing).await });
+                Some((awaited, None))
             }
             Flight::TooMany => None,
         }
     }
 
-    async fn fly(&self, server: &ServerName, need: &Need, landing: Landing) {
+    async fn fly(&self, server: &ServerName, errand: &Errand, landing: Landing) {
+        let need = &errand.need;
         let mut before = self.cached(server).await;
         if before.as_ref().is_none_or(|known| known.document.is_none())
             && let Some(stored) = self.stored(server).await
@@ -297,7 +331,11 @@ impl KeyRing {
         }
         let now = (self.options.now)();
         if let Some(known) = &before
-            && (need.met_by(known, now) || !known.may_ask(&self.options, now))
+            && (need.met_by(known, now)
+                || !match errand.again {
+                    true => known.may_ask_otherwise(&self.options, now),
+                    false => known.may_ask(&self.options, now),
+                })
         {
             landing.land(known.clone());
             return;
@@ -306,12 +344,16 @@ impl KeyRing {
             Some(known) if known.document.is_some() => &self.turns.known,
             _ => &self.turns.strangers,
         };
-        let fetched = self.fetch(server, need, turns).await;
+        let fetched = self.fetch(server, before.as_deref(), need, turns).await;
         if let Err(why) = &fetched {
             tracing::debug!(%server, why, "key document not fetched");
         }
         let now = (self.options.now)();
-        let known = Arc::new(Known::after(before.as_deref(), fetched, now));
+        let mut known = Known::after(before.as_deref(), fetched, now);
+        if errand.again {
+            known.settle();
+        }
+        let known = Arc::new(known);
         self.remember(server, known.clone()).await;
         landing.land(known.clone());
         if known.is_news() {

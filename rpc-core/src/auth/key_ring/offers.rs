@@ -4,11 +4,10 @@ use async_trait::async_trait;
 
 use super::{
     KeyRing,
-    known::{Age, MAX_OFFER_MS, Need, valid_until},
+    known::{Age, MAX_OFFER_MS, Need},
 };
 use crate::{
     ServerName,
-    auth::FetchedKeys,
     transport::{BINDINGS_MEMBER, Offer, Offered, Offers},
 };
 
@@ -24,20 +23,22 @@ impl Offers for KeyRing {
             age: Age::Day,
             ..Need::default()
         };
-        let document = match self.given(destination) {
-            Some(keys) => FetchedKeys {
-                keys,
-                at: (self.options.now)(),
-            },
-            None => self.look_up(destination, &need).await.document.clone()?,
+        let (keys, until) = match self.given(destination) {
+            Some(keys) => {
+                let now = (self.options.now)();
+                let until = keys.valid_until(now);
+                (keys, until.min(now.saturating_add(MAX_OFFER_MS)))
+            }
+            None => {
+                let known = self.look_up(destination, &need).await;
+                let until = known.offers_until((self.options.now)());
+                (known.document.as_ref()?.keys.clone(), until)
+            }
         };
-        let now = (self.options.now)();
-        let day = document.at.min(now).saturating_add(MAX_OFFER_MS);
-        let until = valid_until(&document, now).min(day);
-        if until <= now {
+        if until <= (self.options.now)() {
             return None;
         }
-        let list = document.keys.member(BINDINGS_MEMBER)?;
+        let list = keys.member(BINDINGS_MEMBER)?;
         Some(Offered {
             offers: Offer::read_list(&list),
             until,

@@ -34,7 +34,7 @@ impl KeyRing {
             Ok(keys) => {
                 let at = stored.fetched_at.min((self.options.now)());
                 let keys = Arc::new(keys);
-                let known = Arc::new(Known::stored(FetchedKeys { keys, at }));
+                let known = Arc::new(Known::stored(FetchedKeys { keys, at }, stored.direct));
                 self.remember(server, known.clone()).await;
                 Some(known)
             }
@@ -52,6 +52,7 @@ impl KeyRing {
         let stored = StoredKeys {
             document: document.keys.document().clone(),
             fetched_at: document.at,
+            direct: known.direct,
         };
         match timeout(self.options.timeout, store.save(server, stored)).await {
             Ok(Ok(())) => {}

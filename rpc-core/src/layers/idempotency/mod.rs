@@ -10,16 +10,18 @@ use std::{
 };
 
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use memory::{MemoryAnswers, MemoryAnswersOptions};
 pub use store::{Answer, CallKey, IdempotencyStore, StoreFault};
 
 use super::{Around, AroundLayer, Inner, around};
 use crate::{
+    ServerName,
     auth::now_ms,
     call::{Call, Idempotency as Repetition, Message, Reply, ReplyShape},
     endpoint::{Content, EndpointForm, target::Segment},
-    error::CallError,
+    error::{CallError, FederationError},
     json::Object,
 };
 
@@ -30,16 +32,19 @@ pub struct IdempotencyOptions {
     pub keep: Duration,
     /// Largest answer that is kept, in bytes. A repetition of a call with a larger one is processed again.
     pub largest: usize,
+    /// How long the store may take to find an answer, and to keep one. One that takes longer has failed.
+    pub store: Duration,
     /// Milliseconds since the Unix epoch, now.
     pub now: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
 impl Default for IdempotencyOptions {
-    /// A day, as Synapse keeps them; 1 MiB.
+    /// A day, as Synapse keeps them; 1 MiB; 5 s for the store.
     fn default() -> Self {
         Self {
             keep: Duration::from_secs(24 * 3600),
             largest: 1 << 20,
+            store: Duration::from_secs(5),
             now: Arc::new(now_ms),
         }
     }
@@ -50,16 +55,18 @@ impl std::fmt::Debug for IdempotencyOptions {
         f.debug_struct("IdempotencyOptions")
             .field("keep", &self.keep)
             .field("largest", &self.largest)
+            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }
 
-/// Answers a repetition of a keyed call with what the call was answered, over whichever binding it comes: the same origin, operation, key and request.
+/// Answers a repetition of a keyed call with what the call was answered, over whichever binding it comes: the same origin, destination, operation, key and request.
 ///
 /// - Replies that are messages are kept, in an [`IdempotencyStore`]. Errors are not, and a reply that streams is made anew.
-/// - A repetition that comes while the call is in progress waits for it, and gets its error as well.
+/// - A repetition that comes while the call is in progress waits for it, and gets its error as well. It waits no longer than until its own reply is due (by the
+///   operation's clock `head` and its deadline), and then it is answered that the deadline is exceeded.
 /// - The same key with another request is another call: processed, counted (`monotonic_counter.idempotency_conflicts`) and logged. Its answer takes the place of the first one's.
-/// - A store that fails loses no call: the call is processed.
+/// - A store that fails, or is too slow, loses no call: the call is processed.
 ///
 /// It stands right inside of [`RunToEnd`](super::RunToEnd), so that a call whose caller has gone ends, and its answer is there for the repetition. Without that, the first
 /// repetition that waits takes over.
@@ -97,11 +104,27 @@ impl Idempotency {
         })
     }
 
+    /// What the store does, in bounded time: whoever waits for it holds permits.
+    async fn timed<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreFault>>,
+    ) -> Result<T, StoreFault> {
+        let limit = self.options.store;
+        timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(StoreFault(format!(
+                "it took longer than this side's limit of {limit:?} (setting: store)"
+            )))
+        })
+    }
+
     async fn find(&self, key: &CallKey, digest: &[u8; 32]) -> Option<Object> {
-        let found = self.store.find(key).await.unwrap_or_else(|fault| {
-            tracing::warn!(%fault, %key, "kept answers cannot be read");
-            None
-        })?;
+        let found = self
+            .timed(self.store.find(key))
+            .await
+            .unwrap_or_else(|fault| {
+                tracing::warn!(%fault, %key, "kept answers cannot be read");
+                None
+            })?;
         let age = (self.options.now)().saturating_sub(found.at);
         let keep = i64::try_from(self.options.keep.as_millis()).unwrap_or(i64::MAX);
         // The second: it was kept by a clock that has been set back since, by more than anyone would keep it.
@@ -134,7 +157,7 @@ impl Idempotency {
             content,
             at,
         };
-        if let Err(fault) = self.store.keep(key, answer).await {
+        if let Err(fault) = self.timed(self.store.keep(key, answer)).await {
             tracing::warn!(%fault, %key, "an answer is not kept");
         }
     }
@@ -181,10 +204,18 @@ impl Around for Idempotency {
         let Some(key) = key_of(&mut call)? else {
             return inner.call(call).await;
         };
-        let digest = digest(call.make_form()?);
+        let destination = call.context().destination.clone();
+        let digest = digest(destination.as_ref(), call.make_form()?);
         let lane = (key, digest);
         let place = Place::in_line(&self.in_progress, &lane);
-        let mut turn = place.turn.lock().await;
+        let by = reply_by(&call);
+        let Ok(mut turn) = timeout_at(by, place.turn.lock()).await else {
+            let message = format!(
+                "an earlier {} with the same key was in progress until this one's reply was due",
+                call.spec().name
+            );
+            return Err(FederationError::deadline_exceeded(message).into());
+        };
         if let Some(done) = &*turn {
             return done.clone().map(answer);
         }
@@ -207,6 +238,14 @@ impl Around for Idempotency {
         drop(turn);
         reply
     }
+}
+
+/// When the reply to a call is due that comes now.
+fn reply_by(call: &Call) -> Instant {
+    let context = call.context();
+    let clock = Instant::now() + call.spec().clocks.head;
+    let ends = [context.head_by, context.deadline];
+    ends.into_iter().flatten().fold(clock, Instant::min)
 }
 
 fn answer(content: Object) -> Reply {
@@ -239,14 +278,16 @@ fn key_of(call: &mut Call) -> Result<Option<CallKey>, CallError> {
     }))
 }
 
-/// What has to be equal for two calls to be one: the parameters as they mean, and the content as it is signed.
-fn digest(form: &EndpointForm) -> [u8; 32] {
+/// What has to be equal for two calls to be one: who is called, the parameters as they mean, and the content as it is signed. One who sends to two names of
+/// this server may well take the same key for both.
+fn digest(destination: Option<&ServerName>, form: &EndpointForm) -> [u8; 32] {
     let mut hash = Sha256::new();
     // Each piece with its length before it, so that no two lists of pieces are one text.
     let mut piece = |bytes: &[u8]| {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     };
+    piece(destination.map_or("", ServerName::as_str).as_bytes());
     let parts = form.parts();
     piece(&(parts.path.len() as u64).to_be_bytes());
     for parameter in &parts.path {

@@ -15,6 +15,7 @@ mod state;
 mod status;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::{Arc, PoisonError, RwLock},
 };
@@ -42,6 +43,9 @@ pub use policy::{Policies, Policy, Preference, SelectOptions};
 pub use reason::FallbackReason;
 pub use status::{BindingStatus, DestinationStatus, LatencySummary, Why};
 
+/// For each stranger there is room for so many that answered.
+const STRANGERS: u64 = 8;
+
 /// A transport that is several: for each call it chooses the binding by what the operator wants, what the destination offers and how it fared
 /// before, and goes back to the baseline where that one fails.
 ///
@@ -68,7 +72,10 @@ struct Shared {
     transports: Vec<Arc<dyn Transport>>,
     sources: Arc<[Arc<dyn Offers>]>,
     policies: RwLock<Arc<Policies>>,
+    /// Those that answered, whatever became of them since.
     destinations: Cache<ServerName, Arc<Destination>>,
+    /// Those that were called first and have not answered, or not when they came here: whoever makes names up pushes out no other's.
+    strangers: Cache<ServerName, Arc<Destination>>,
     look_ups: Arc<Semaphore>,
     options: Arc<SelectOptions>,
 }
@@ -90,15 +97,17 @@ impl Select {
     ) -> Self {
         let mut transports = vec![baseline];
         transports.extend(others);
+        let remembered = |capacity| {
+            let cache = Cache::builder().max_capacity(capacity);
+            cache.eviction_policy(EvictionPolicy::lru()).build()
+        };
         Self {
             shared: Arc::new(Shared {
                 transports,
                 sources: sources.into(),
                 policies: RwLock::default(),
-                destinations: Cache::builder()
-                    .max_capacity(options.capacity)
-                    .eviction_policy(EvictionPolicy::lru())
-                    .build(),
+                destinations: remembered(options.capacity),
+                strangers: remembered((options.capacity / STRANGERS).max(1)),
                 look_ups: Arc::new(Semaphore::new(options.look_ups)),
                 options: Arc::new(options),
             }),
@@ -140,35 +149,33 @@ impl Select {
             .map(|transport| transport.name())
     }
 
-    /// Every destination that is remembered, by name: at most [`SelectOptions::capacity`].
+    /// Every destination that is remembered, by name: at most [`SelectOptions::capacity`] that answered, and an eighth as many that did not.
     pub fn destinations(&self) -> Vec<DestinationStatus> {
-        let policies = self.policies();
-        let mut destinations: Vec<_> = self
-            .shared
-            .destinations
-            .iter()
-            .map(|(_, destination)| self.shared.status(&destination, &policies))
-            .collect();
-        destinations.sort_by(|a, b| a.destination.cmp(&b.destination));
-        destinations
+        let (policies, shared) = (self.policies(), &self.shared);
+        let all = shared.destinations.iter().chain(shared.strangers.iter());
+        // One that answered lately is in both.
+        let all: BTreeMap<_, _> = all.collect();
+        let all = all.values();
+        all.map(|destination| shared.status(destination, &policies))
+            .collect()
     }
 
     /// One destination, if it is remembered.
     pub async fn destination(&self, name: &ServerName) -> Option<DestinationStatus> {
-        let destination = self.shared.destinations.get(name).await?;
+        let destination = self.shared.known(name).await?;
         Some(self.shared.status(&destination, &self.policies()))
     }
 
     async fn remembered(&self, name: &ServerName) -> Arc<Destination> {
         let shared = &self.shared;
-        if let Some(known) = shared.destinations.get(name).await {
+        if let Some(known) = shared.known(name).await {
             return known;
         }
         let fresh = async {
             let sources = shared.sources.len();
             Arc::new(Destination::new(name.clone(), self.bindings(), sources))
         };
-        let entry = shared.destinations.entry_by_ref(name);
+        let entry = shared.strangers.entry_by_ref(name);
         entry.or_insert_with(fresh).await.into_value()
     }
 
@@ -185,12 +192,21 @@ impl Select {
                 &shared.options,
             );
             if plan.needs_sources {
-                let ended = destination.look_up.wait();
-                match deadline {
-                    Some(deadline) => timeout_at(deadline, ended).await.unwrap_or_default(),
-                    None => ended.await,
-                }
+                let ended = offers::needed(
+                    destination,
+                    &shared.sources,
+                    &shared.look_ups,
+                    &shared.options,
+                );
+                let in_time = match deadline {
+                    Some(deadline) => timeout_at(deadline, ended).await.is_ok(),
+                    None => {
+                        ended.await;
+                        true
+                    }
+                };
                 plan = shared.plan(destination, &self.policies());
+                plan.had_no_turn = !in_time && !destination.look_up.is_running();
             }
         }
         plan
@@ -231,7 +247,7 @@ impl Transport for Select {
         let plan = self.plan(&destination, call.context().deadline).await;
         let Some((first, attempt, next)) = shared.begin(&destination, &plan, &call) else {
             call.context().note_binding("");
-            return Err(plan.refusal(&name).into());
+            return Err(plan.refusal(&name, &shared.options).into());
         };
         let Some(next) = next else {
             let result = shared.attempt(&first, attempt, call, None).await?;
@@ -301,6 +317,13 @@ impl fmt::Debug for Select {
 }
 
 impl Shared {
+    async fn known(&self, name: &ServerName) -> Option<Arc<Destination>> {
+        match self.destinations.get(name).await {
+            Some(known) => Some(known),
+            None => self.strangers.get(name).await,
+        }
+    }
+
     /// Begins the first attempt, by the first binding of the plan that is not left alone.
     fn begin(
         &self,
@@ -363,6 +386,7 @@ impl Shared {
         match result {
             Ok(reply) => {
                 attempt.answered(false);
+                self.keep(attempt.destination()).await;
                 let options = self.options.clone();
                 let watched = Watched {
                     attempt,
@@ -373,6 +397,7 @@ impl Shared {
             }
             Err(CallError::Federation(error)) => {
                 attempt.answered(true);
+                self.keep(attempt.destination()).await;
                 attempt.worked();
                 Err(error.into())
             }
@@ -380,6 +405,14 @@ impl Shared {
                 attempt.failed(&error.clone().into(), deadline, &self.options);
                 Ok(Err(Failed { error, hung: None }))
             }
+        }
+    }
+
+    /// Remembers a destination as one that answers.
+    async fn keep(&self, destination: &Arc<Destination>) {
+        if !self.destinations.contains_key(&destination.name) {
+            let name = destination.name.clone();
+            self.destinations.insert(name, destination.clone()).await;
         }
     }
 

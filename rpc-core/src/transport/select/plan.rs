@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    BindingStatus, DestinationStatus, FallbackReason, Policies, Preference, Shared, Why,
+    BindingStatus, DestinationStatus, FallbackReason, Policies, Preference, SelectOptions, Shared,
+    Why,
     state::{self, Destination},
 };
 use crate::{
@@ -20,6 +21,8 @@ pub(super) struct Plan {
     pub(super) asks_sources: bool,
     /// Whether the call waits for it, because there is no baseline to go by.
     pub(super) needs_sources: bool,
+    /// The call waited for it to its deadline, and there was no room to ask.
+    pub(super) had_no_turn: bool,
 }
 
 /// One binding to try.
@@ -41,12 +44,23 @@ impl Step {
 
 impl Plan {
     /// Why nothing is sent.
-    pub(super) fn refusal(&self, destination: &ServerName) -> TransportError {
+    pub(super) fn refusal(
+        &self,
+        destination: &ServerName,
+        options: &SelectOptions,
+    ) -> TransportError {
+        let unknown = match self.had_no_turn {
+            true => format!(
+                "; what it offers could not be looked up in time, because {} look-ups at once are this side's limit (setting: look_ups)",
+                options.look_ups
+            ),
+            false => String::new(),
+        };
         TransportError::new(
             TransportErrorKind::Refused,
             Delivery::NotSent,
             format!(
-                "the policy for {destination} leaves no binding: the one that it requires is switched off, unknown, or not offered there"
+                "the policy for {destination} leaves no binding: the one that it requires is switched off, unknown, or not offered there{unknown}"
             ),
         )
     }
@@ -69,6 +83,7 @@ impl Shared {
             steps: Vec::new(),
             asks_sources: false,
             needs_sources: false,
+            had_no_turn: false,
         };
         match &policy.binding {
             Preference::Only(name) => {

@@ -55,7 +55,8 @@ pub enum Preference {
 /// How the choice behaves.
 #[derive(Clone)]
 pub struct SelectOptions {
-    /// Most destinations that are remembered. What is known of the one that was used least recently is forgotten first.
+    /// Most destinations that are remembered, of those that have answered; an eighth as many of those that have not. What is known of the one that was used least
+    /// recently is forgotten first.
     pub capacity: u64,
     /// How long a binding that failed is left alone, the first time. It doubles with each failure in a row.
     pub backoff: Duration,
@@ -66,7 +67,7 @@ pub struct SelectOptions {
     pub reserve: Duration,
     /// How long one look-up of a destination's bindings may take. No call waits for it, but one that a policy forbids the baseline.
     pub look_up: Duration,
-    /// Most look-ups at once. A call that finds no room for one goes by the baseline, and a later one tries again.
+    /// Most look-ups at once. A call that finds no room for one goes by the baseline, and a later one tries again; one that a policy forbids the baseline waits for room until its deadline.
     pub look_ups: usize,
     /// The longest that an offer counts without being looked up again.
     pub longest_offer: Duration,

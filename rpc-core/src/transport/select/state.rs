@@ -139,6 +139,10 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    pub(super) fn destination(&self) -> &Arc<Destination> {
+        &self.destination
+    }
+
     pub(super) fn begun(&self) -> Instant {
         self.begun
     }

@@ -392,25 +392,6 @@ async fn a_binding_that_cannot_carry_one_call_may_carry_another() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_is_bounded() {
-    let options = SelectOptions {
-        capacity: 100,
-        ..SelectOptions::default()
-    };
-    let two = Two::new(Vec::new(), options);
-    two.select.set_policies(prefer(GRPC, false));
-    for number in 0..2000 {
-        let mut call = version();
-        call.context_mut().destination = Some(format!("s{number}.example").parse().unwrap());
-        two.select.send(call).await.unwrap();
-    }
-    settle().await;
-    assert!(two.select.destinations().len() <= 200);
-    let last = "s1999.example".parse().unwrap();
-    assert!(two.select.destination(&last).await.is_some());
-}
-
-#[tokio::test]
 async fn a_disabled_baseline_is_not_used_either() {
     let two = Two::preferring();
     two.select.set_policies(Policies {

@@ -4,6 +4,8 @@ mod choice;
 mod events;
 mod falling_back;
 mod laws;
+mod looking_up;
+mod remembered;
 pub mod wires;
 
 use std::sync::Arc;
