@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{
     ServerName,
-    auth::{KeyStore, KeyStoreError, StoredKeys},
+    auth::{KeyStore, KeyStoreError, MAX_VALIDITY_MS, StoredKeys},
 };
 use redb::{ReadableTable as _, TableDefinition, WriteTransaction};
 
@@ -21,6 +21,12 @@ const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("keys_totals
 
 const DOCUMENT_COUNT: &str = "documents";
 const BYTE_COUNT: &str = "bytes";
+
+/// How much later than the one that is kept another document may have been fetched, in milliseconds: no document counts for longer than seven days.
+const AHEAD: i64 = MAX_VALIDITY_MS;
+
+/// Most documents that are dropped as fetched ahead of time when another is kept.
+const DROPPED_AT_ONCE: usize = 16;
 
 /// Bounds on the key documents that are kept. Over one of them those that were fetched the longest time ago go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,11 +124,24 @@ fn save(
     count += 1;
     bytes = bytes.saturating_add(keys.document.len() as u64);
 
-    while count > options.documents || bytes > options.bytes {
-        let Some((oldest, _)) = by_age.pop_first()? else {
+    // What a clock that was ahead has left would be young for ever, and crowd out what comes.
+    let too_new = keys.fetched_at.saturating_add(AHEAD);
+    let mut ahead = 0;
+    loop {
+        let newest = by_age.last()?.map(|(age, _)| age.value().0);
+        let is_ahead = ahead < DROPPED_AT_ONCE && newest.is_some_and(|at| at > too_new);
+        let gone = if is_ahead {
+            ahead += 1;
+            by_age.pop_last()?
+        } else if count > options.documents || bytes > options.bytes {
+            by_age.pop_first()?
+        } else {
             break;
         };
-        let (_, server) = oldest.value();
+        let Some((gone, _)) = gone else {
+            break;
+        };
+        let (_, server) = gone.value();
         if let Some(old) = documents.remove(server)? {
             let (_, _, document) = old.value();
             count = count.saturating_sub(1);

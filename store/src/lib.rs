@@ -17,8 +17,9 @@
 //! | [`Store::answers`] | answers that were given to keyed calls | 1,000,000 answers, 256 MiB, a day: [`AnswerTableOptions`] |
 //! | [`Store::keys`] | key documents of other servers | 100,000 documents, 256 MiB: [`KeyTableOptions`] |
 //!
-//! Writes go to one thread, which commits those that have gathered as one transaction: at most 1,024 wait, further writers wait with them. Reads run on
-//! Tokio's blocking threads, 8 at once. Nothing is done on an async thread. A file belongs to one process at a time.
+//! Writes go to one thread, which commits those that have gathered as one transaction: at most 1,024 wait, further writers wait with them. If one of them
+//! fails, each is committed by itself. Reads run on Tokio's blocking threads, 8 at once. Nothing is done on an async thread but the drop of whoever holds the
+//! store last, which waits for the writes: [`Store::close`] waits elsewhere. A file belongs to one process at a time.
 
 #![forbid(unsafe_code)]
 
@@ -46,7 +47,8 @@ const PAGE_CACHE: usize = 16 << 20;
 /// Most reads at once.
 const READS: usize = 8;
 
-/// One file. Clones share it; it is closed when the last of them, and the last of what they gave, is dropped, after the writes that wait.
+/// One file. Clones share it; it is closed when the last of them, and the last of what they gave, is dropped, after the writes that wait: that drop blocks.
+/// On an async thread rather let the others go first, and [`close`](Self::close) the last.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -110,6 +112,13 @@ impl Store {
         Arc::new(AnswerTable::new(self.clone(), options))
     }
 
+    /// Drops this one on a blocking thread. If it is the last, the writes that wait are durable, and the file is closed, when this returns. Dropping the
+    /// future does not stop it.
+    pub async fn close(self) {
+        // It fails only if dropping panics, or at the end of the runtime: then it was dropped there.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+
     /// Reads on a blocking thread.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -127,7 +136,7 @@ impl Store {
     /// Writes, in one transaction with what others write just then. Returns when it is durable.
     pub(crate) async fn write(
         &self,
-        write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error> + Send + 'static,
+        write: impl Fn(&WriteTransaction) -> Result<(), redb::Error> + Send + 'static,
     ) -> Result<(), StoreError> {
         self.shared.writer.write(Box::new(write)).await
     }
@@ -136,5 +145,38 @@ impl Store {
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn closing_waits_for_what_is_written_and_keeps_no_async_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.redb");
+        let store = Store::open(&path).unwrap();
+        // Given up by whoever wrote it, but under way.
+        let slow = store.write(|_| {
+            std::thread::sleep(Duration::from_millis(300));
+            Ok(())
+        });
+        let _ = tokio::time::timeout(Duration::from_millis(10), slow).await;
+        let begun = Instant::now();
+        let (mut closing, mut longest) = (std::pin::pin!(store.close()), Duration::ZERO);
+        loop {
+            let turn = Instant::now();
+            tokio::select! {
+                () = &mut closing => break,
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            }
+            longest = longest.max(turn.elapsed());
+        }
+        assert!(begun.elapsed() > Duration::from_millis(150), "it waited");
+        assert!(longest < Duration::from_millis(150), "{longest:?}");
+        Store::open(&path).unwrap();
     }
 }

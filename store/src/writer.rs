@@ -1,6 +1,6 @@
 //! One thread that writes, many writes to a transaction: a commit waits for the disk, and its price is the same for one record and for a hundred.
 
-use std::{sync::Arc, thread::JoinHandle};
+use std::{slice, sync::Arc, thread::JoinHandle};
 
 use redb::{Database, WriteTransaction};
 use tokio::sync::{mpsc, oneshot};
@@ -13,7 +13,8 @@ const WAITING: usize = 1_024;
 /// Most writes in one transaction.
 const BATCH: usize = 256;
 
-pub(crate) type Write = Box<dyn FnOnce(&WriteTransaction) -> Result<(), redb::Error> + Send>;
+/// One write. It is run again, alone, if the transaction that it was part of failed.
+pub(crate) type Write = Box<dyn Fn(&WriteTransaction) -> Result<(), redb::Error> + Send>;
 
 /// Takes writes. Dropped, it ends its thread after the writes that wait.
 pub(crate) struct Writer {
@@ -63,17 +64,25 @@ impl Drop for Writer {
 fn run(database: &Database, mut taken: mpsc::Receiver<Waiting>) {
     while let Some(first) = taken.blocking_recv() {
         let batch = gather(first, &mut taken);
-        let (writes, told): (Vec<Write>, Vec<_>) =
-            batch.into_iter().map(|one| (one.write, one.done)).unzip();
-        let written = guarded(|| commit(database, writes));
-        if let Err(error) = &written {
-            tracing::warn!(%error, writes = told.len(), "not written");
-        }
-        for done in told {
-            // Nobody may wait any more.
-            let _ = done.send(written.clone());
+        match guarded(|| commit(database, &batch)) {
+            Err(_) if batch.len() > 1 => {
+                // The others need not fail with the one that does.
+                for one in batch {
+                    let written = guarded(|| commit(database, slice::from_ref(&one)));
+                    tell(one, written);
+                }
+            }
+            written => batch.into_iter().for_each(|one| tell(one, written.clone())),
         }
     }
+}
+
+fn tell(one: Waiting, written: Result<(), StoreError>) {
+    if let Err(error) = &written {
+        tracing::warn!(%error, "not written");
+    }
+    // Nobody may wait any more.
+    let _ = one.done.send(written);
 }
 
 /// The first write and those that wait behind it.
@@ -87,10 +96,10 @@ fn gather(first: Waiting, taken: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
     batch
 }
 
-fn commit(database: &Database, writes: Vec<Write>) -> Result<(), redb::Error> {
+fn commit(database: &Database, batch: &[Waiting]) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    for write in writes {
-        write(&transaction)?;
+    for one in batch {
+        (one.write)(&transaction)?;
     }
     transaction.commit()?;
     Ok(())
@@ -98,6 +107,8 @@ fn commit(database: &Database, writes: Vec<Write>) -> Result<(), redb::Error> {
 
 #[cfg(test)]
 mod tests {
+    use redb::{ReadableDatabase as _, ReadableTableMetadata as _, TableDefinition};
+
     use super::*;
 
     #[test]
@@ -116,14 +127,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_write_that_fails_tells_all_of_its_transaction_and_ends_no_thread() {
+    async fn one_write_that_fails_fails_no_other_and_ends_no_thread() {
+        const TABLE: TableDefinition<'_, u32, u32> = TableDefinition::new("numbers");
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::create(folder.path().join("x.redb")).unwrap();
-        let writer = Writer::start(Arc::new(database)).unwrap();
-        let bad = writer.write(Box::new(|_| panic!("a page makes no sense")));
-        let error = bad.await.unwrap_err();
-        assert!(error.is_damaged(), "{error}");
-        assert!(error.to_string().contains("a page makes no sense"));
-        writer.write(Box::new(|_| Ok(()))).await.unwrap();
+        let database = Arc::new(Database::create(folder.path().join("x.redb")).unwrap());
+        let (waiting, taken) = mpsc::channel(WAITING);
+        // They all wait before the thread looks, so they are one transaction.
+        let told: Vec<_> = (0..10)
+            .map(|number| {
+                let (done, told) = oneshot::channel();
+                let write: Write = Box::new(move |transaction| {
+                    assert!(number != 5, "a page makes no sense");
+                    transaction.open_table(TABLE)?.insert(number, number)?;
+                    Ok(())
+                });
+                assert!(waiting.try_send(Waiting { write, done }).is_ok());
+                told
+            })
+            .collect();
+        let running = {
+            let database = database.clone();
+            std::thread::spawn(move || run(&database, taken))
+        };
+        for (number, told) in told.into_iter().enumerate() {
+            let written = told.await.unwrap();
+            assert_eq!(written.is_err(), number == 5, "{number}: {written:?}");
+            if let Err(error) = written {
+                assert!(error.is_damaged(), "{error}");
+                assert!(error.to_string().contains("a page makes no sense"));
+            }
+        }
+        drop(waiting);
+        running.join().unwrap();
+        let table = database.begin_read().unwrap().open_table(TABLE).unwrap();
+        assert_eq!(table.len().unwrap(), 9);
     }
 }

@@ -144,3 +144,27 @@ async fn writing_keeps_no_async_thread() {
     }
     assert!(turns > 0);
 }
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_has_left_crowds_no_document_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("store.redb")).unwrap();
+    let keys = store.keys_with(KeyTableOptions {
+        documents: 10,
+        ..Default::default()
+    });
+    let server = |n: i64| name(&format!("x{n}.example"));
+    let ahead = [i64::MAX, i64::MAX - 1, 1 << 60, (1 << 60) - 1];
+    for (n, at) in (100..).zip(ahead.into_iter().chain((1 << 50)..(1 << 50) + 6)) {
+        keys.save(&server(n), stored("{}", at)).await.unwrap();
+    }
+    for n in 0..10 {
+        keys.save(&server(n), stored("{}", n)).await.unwrap();
+    }
+    for n in 0..10 {
+        assert!(keys.load(&server(n)).await.unwrap().is_some(), "{n}");
+    }
+    for n in 100..110 {
+        assert!(keys.load(&server(n)).await.unwrap().is_none(), "{n}");
+    }
+}
