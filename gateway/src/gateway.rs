@@ -13,8 +13,8 @@ use std::{
 
 use comity_core::{auth::KeyStore, transport::Select};
 use comity_net::{
-    Address, Counters, Dispatch, Drained, InheritedSocket, Listener, ListenerOptions, Protocol,
-    ServerTls,
+    Address, Counters, Dispatch, Drained, InheritedSocket, Listener, ListenerOptions, PoolOptions,
+    Protocol, ServerTls,
 };
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -277,12 +277,20 @@ fn inbound_options(config: &Config, tls: Option<ServerTls>, counters: Counters) 
     ListenerOptions {
         tls,
         max_connections: config.limits.connections,
+        max_concurrent_streams: streams(config.limits.calls),
         drain_timeout: config.limits.drain,
         trusted_proxies: config.listen.trusted_proxies.clone(),
         unix_mode: Some(0o660),
         counters: Some(counters),
         ..ListenerOptions::default()
     }
+}
+
+/// HTTP/2 streams of one connection: a peer's gateway has several connections, and all that may be in flight is to fit on them. What the calls of one peer
+/// take is bounded with those of the others.
+fn streams(calls: usize) -> u32 {
+    let each = calls.div_ceil(PoolOptions::default().max_http2);
+    u32::try_from(each).unwrap_or(u32::MAX).max(200)
 }
 
 fn server_tls(certificate: &Certificate) -> Result<ServerTls, StartError> {

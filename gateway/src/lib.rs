@@ -39,6 +39,7 @@
 //! | --- | --- | --- |
 //! | connections accepted at once, at each listener | 10,000 | `limits.connections` |
 //! | calls in flight, in each direction; waiting for a turn | 10,000; 5 s | `limits.calls` |
+//! | HTTP/2 streams of one connection, so that eight of them carry as many calls | 1,250 | `limits.calls` |
 //! | calls with effects that go on when their caller has gone, in each direction | 10,000 | `limits.calls` |
 //! | what peers' requests may take in memory, beyond 64 KiB of each; what finds no room waits 30 s | 512 MiB | `limits.request_mib` |
 //! | the same for whole replies that peers have not read yet; what finds no room is answered 429 | 512 MiB | `limits.request_mib` |

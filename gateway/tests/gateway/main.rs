@@ -6,6 +6,7 @@ mod breaking;
 mod coalescing;
 mod config;
 mod crossing;
+mod crowd;
 mod discovering;
 mod egress;
 mod falling_back;
