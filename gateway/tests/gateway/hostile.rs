@@ -79,6 +79,48 @@ async fn who_can_prove_nothing_has_no_body_read() {
     }
 }
 
+/// Somebody whose credential looks right: whether it is can be said when the body is there.
+#[tokio::test]
+async fn bodies_without_end_and_compressed_ones_are_refused_by_the_limit_s_name() {
+    let pair = Pair::start("grpc").await;
+    let stranger = Stranger::to(&pair.two, &pair.authority);
+    let forged = pair.one.homeserver.sign(HS2, "PUT", EVENT, None);
+    let head = format!(
+        "PUT /_matrix/federation/v1/send/1 HTTP/1.1\r\nHost: hs2.example\r\nAuthorization: {forged}\r\n"
+    );
+    // A piece more than the limit, and no last one.
+    let mut endless = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for _ in 0..17 {
+        endless.extend_from_slice(b"100000\r\n");
+        endless.resize(endless.len() + (1 << 20), b' ');
+        endless.extend_from_slice(b"\r\n");
+    }
+    for (request, status, errcode, why) in [
+        (endless, "413", "M_TOO_LARGE", "limits.request"),
+        (
+            format!("{head}Content-Length: 99000000\r\n\r\n").into_bytes(),
+            "413",
+            "M_TOO_LARGE",
+            "limits.request",
+        ),
+        (
+            format!("{head}Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\nbomb").into_bytes(),
+            "400",
+            "M_NOT_JSON",
+            "Content-Encoding",
+        ),
+    ] {
+        let answer = answered(&stranger, &request).await;
+        let (got, body) = told(&answer);
+        assert_eq!(got, status, "{answer}");
+        assert!(body.contains(errcode) && body.contains(why), "{answer}");
+        assert!(body.contains(&format!("\"via\":\"{HS2}\"")), "{answer}");
+    }
+    assert_eq!(pair.two.homeserver.take_seen().len(), 0);
+    // The room that the first one took is free again.
+    assert_eq!(pair.one.calls(HS2, "GET", EVENT, None).await.status, 200);
+}
+
 /// A bare 404 or 405 would have Synapse take a destination for down.
 #[tokio::test]
 async fn what_is_of_grpc_s_type_but_no_post_is_answered_as_http_is() {
