@@ -101,7 +101,7 @@ async fn run(
     };
     let gateway = Gateway::start(config, inherited, keys).await?;
     let (from, to) = (gateway.egress_address(), gateway.inbound_address());
-    tracing::info!(server = %name, homeserver = %from, peers = %to, "the gateway is ready");
+    tracing::info!(server = %name, egress = %from, listen = %to, "the gateway is ready");
     while signals.next().await == Asked::Reload {
         reload(&gateway, file);
     }

@@ -63,7 +63,7 @@ impl Running {
         let mut child = command(&folder).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let ready = line_with(&mut log, "the gateway is ready");
-        let address = ready.split("homeserver=").nth(1).unwrap();
+        let address = ready.split("egress=").nth(1).unwrap();
         let egress = address.split_whitespace().next().unwrap().parse().unwrap();
         Self {
             child,
