@@ -5,6 +5,7 @@ use std::{
     io::{self, Write as _},
 };
 
+use comity_gateway::admin::is_unseen;
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -52,14 +53,6 @@ fn escape(text: &str, keep: impl Fn(char) -> bool, f: &mut fmt::Formatter<'_>) -
         }
     }
     Ok(())
-}
-
-/// Control characters, and Unicode's marks of direction and width.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ impl fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                c if is_invisible(c) => write!(f, "\u{fffd}{:x}", u32::from(c))?,
+                c if is_unseen(c) => write!(f, "\u{fffd}{:x}", u32::from(c))?,
                 c => f.write_char(c)?,
             }
         }
@@ -25,7 +25,8 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-fn is_invisible(c: char) -> bool {
+/// Control characters, and Unicode's marks of direction and width: what a peer writes shows none of them to a person, on a page or in a terminal.
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
