@@ -31,6 +31,16 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("comity-conformance", &["comity-core"]),
+    (
+        "comity-bench",
+        &[
+            "comity-core",
+            "comity-net",
+            "comity-http",
+            "comity-grpc",
+            "comity-conformance",
+        ],
+    ),
 ];
 
 /// What stands at the ends of the arrows: it may depend on every library, and no library on it.
@@ -38,7 +48,7 @@ const ENDS: &[&str] = &[
     "comity-cli",
     "comity-examples",
     "comity-homeserver",
-    "comity-bench",
+    "comity-floors",
     "comity-interop",
     "comity-spec-coverage",
     "mimi",

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use comity_bench::bodies::{FIFTY_PDUS, transaction};
 use comity_core::{
     Client,
     api::{Calls, SendTransaction, SendTransactionReply},
@@ -15,6 +14,7 @@ use comity_core::{
     json::Object,
     transport::{Capabilities, Transport},
 };
+use comity_floors::bodies::{FIFTY_PDUS, transaction};
 use comity_http::request::{PeerHeaders, to_request};
 use ed25519_dalek::{Signer, SigningKey};
 use futures_util::FutureExt;

@@ -3,8 +3,8 @@
 use std::{process::Command, time::Duration};
 
 use bytes::Bytes;
-use comity_bench::bodies::{FIFTY_PDUS, transaction};
 use comity_core::json::Object;
+use comity_floors::bodies::{FIFTY_PDUS, transaction};
 use ruma_common::CanonicalJsonValue;
 use serde_json::Value;
 

@@ -6,7 +6,6 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use comity_bench::bodies::{STATE_EVENT, event};
 use comity_core::{
     Client, Operations,
     api::{
@@ -30,6 +29,7 @@ use comity_core::{
     json::{Json, Members, Object, Value},
     transport::{FixedRoutes, Transport},
 };
+use comity_floors::bodies::{STATE_EVENT, event};
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
 use comity_http::{HttpServer, HttpTransport};
 use comity_net::{

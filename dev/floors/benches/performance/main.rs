@@ -1,8 +1,8 @@
-//! What Comity's calls cost: `cargo bench -p comity-bench`.
+//! What Comity's calls cost: `cargo bench -p comity-floors`.
 //!
 //! Everything is a ratio of CPU time between two things that are measured in turn within one run, because absolute values drift.
-//! Prints the table while it is measured and writes it to `dev/bench/RESULTS.md`. A row that fails says so; nothing is tested here.
-//! `cargo bench -p comity-bench -- grpc wire` measures these two subjects and writes nothing.
+//! Prints the table while it is measured and writes it to `dev/floors/RESULTS.md`. A row that fails says so; nothing is tested here.
+//! `cargo bench -p comity-floors -- grpc wire` measures these two subjects and writes nothing.
 //!
 //! | file | subject |
 //! | --- | --- |
@@ -135,5 +135,5 @@ fn measure(only: Vec<&str>) {
          what is signed has to be checked, so the second row beside it is the fair one.");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
     std::fs::write(path, report.write(cores, pinned)).expect("the results can be written");
-    step("done; see dev/bench/RESULTS.md");
+    step("done; see dev/floors/RESULTS.md");
 }

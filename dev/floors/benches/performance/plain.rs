@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use comity_bench::bodies::{FIFTY_PDUS, ONE_PDU, transaction};
+use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, transaction};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};

@@ -6,7 +6,6 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use comity_bench::bodies::{FIFTY_PDUS, ONE_PDU, STATE_EVENT, event, transaction};
 use comity_core::{
     Operations,
     api::{SendTransaction, SendTransactionReply},
@@ -16,6 +15,7 @@ use comity_core::{
     json::{Object, Value},
     transport::Route,
 };
+use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, STATE_EVENT, event, transaction};
 use comity_grpc::{Codecs, GrpcCodec, GrpcServer, GrpcServerOptions};
 use comity_net::{
     AddressGuard, Body, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions,

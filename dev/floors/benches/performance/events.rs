@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use comity_bench::bodies::{STATE_EVENT, event};
 use comity_core::{
     ServerName,
     auth::{KeyDocument, ServerKeys, Signature, now_ms},
@@ -14,6 +13,7 @@ use comity_core::{
     },
     json::{Object, Value},
 };
+use comity_floors::bodies::{STATE_EVENT, event};
 use ruma_common::{CanonicalJsonObject, RoomVersionId, serde::Base64};
 use ruma_signatures::{PublicKeyMap, content_hash, reference_hash, verify_event};
 

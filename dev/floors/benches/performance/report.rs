@@ -67,7 +67,7 @@ impl Report {
     pub(crate) fn write(&self, cores: usize, pinned: bool) -> String {
         let mut text = String::from(
             "# Performance\n\n\
-             Written by `cargo bench -p comity-bench`; do not edit.\n\n",
+             Written by `cargo bench -p comity-floors`; do not edit.\n\n",
         );
         let pinned = if pinned {
             "server pinned to one core, client to another"

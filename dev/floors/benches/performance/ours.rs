@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use comity_bench::bodies::{STATE_EVENT, event};
 use comity_core::{
     Client, Operations, Router,
     api::{
@@ -20,6 +19,7 @@ use comity_core::{
     layers::{Clocks, Permits, RunToEnd, Side, Trace},
     transport::{MemoryMode, MemoryTransport},
 };
+use comity_floors::bodies::{STATE_EVENT, event};
 use comity_http::HttpServer;
 use comity_net::{Dispatch, Listener, ListenerOptions, Protocol, ServerTls};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};

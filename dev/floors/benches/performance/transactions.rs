@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use comity_bench::bodies::{FIFTY_PDUS, ONE_PDU, transaction};
 use comity_core::transport::Route;
+use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, transaction};
 use comity_net::{Pool, body};
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt;

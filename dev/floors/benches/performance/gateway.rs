@@ -13,8 +13,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use comity_bench::bodies::{ONE_PDU, STATE_EVENT, event, transaction};
 use comity_core::auth::SignedRequest;
+use comity_floors::bodies::{ONE_PDU, STATE_EVENT, event, transaction};
 use comity_gateway::{Config, Gateway};
 use comity_net::{Pool, body};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use comity_bench::bodies::event;
 use comity_core::{
     Client,
     api::{Calls, SendJoin},
@@ -14,6 +13,7 @@ use comity_core::{
     json::Value,
     transport::FixedRoutes,
 };
+use comity_floors::bodies::event;
 use comity_http::HttpTransport;
 
 use crate::{

@@ -6,8 +6,8 @@
 use std::{alloc::System, hint::black_box};
 
 use bytes::Bytes;
-use comity_bench::bodies::transaction;
 use comity_core::json::Object;
+use comity_floors::bodies::transaction;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]

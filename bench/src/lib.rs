@@ -1,0 +1,6 @@
+//! The comparison of transports: `comity bench`, and the same for a third party's transport.
+
+#![forbid(unsafe_code)]
+
+pub mod model;
+pub mod subject;

@@ -1,0 +1,109 @@
+//! A transport under comparison: how its server and its client are set up, in two processes.
+
+use std::{
+    error::Error,
+    fmt::Debug,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use comity_conformance::Harness;
+use comity_core::{CallService, Operations, ServerName, transport::Transport};
+
+use crate::model::Scenario;
+
+/// Why something could not be set up.
+pub type SetupError = Box<dyn Error + Send + Sync>;
+
+/// Who takes part.
+#[derive(Debug)]
+pub enum Subject {
+    /// Server and client stand in processes of their own, with any network between them.
+    Apart(Arc<dyn Wire>),
+    /// Server and client are one process: the memory transport, and a third party's harness. Networks other than loopback are a delay within the client.
+    Together(Arc<dyn Together>),
+}
+
+/// A harness of the conformance kit that can be printed.
+pub trait Together: Harness + Debug {}
+
+impl<T: Harness + Debug> Together for T {}
+
+/// What both processes know.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The calling server.
+    pub client: ServerName,
+    /// The called servers: one, 20 for a burst, 100 for a cold start.
+    pub servers: Vec<ServerName>,
+    /// The address that the server listens on, with a port of its own for each name.
+    pub listen: IpAddr,
+    /// What keys and content are drawn from.
+    pub seed: u64,
+    /// The certificate authority of this run, PEM; certificate and key for every server's name are drawn from it by the parent.
+    pub tls: Tls,
+}
+
+/// Certificates of one run, made by the parent, in PEM.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Tls {
+    /// Whom the client trusts.
+    pub authority: String,
+    /// The servers' certificate, for all their names.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// A transport with a wire.
+#[async_trait]
+pub trait Wire: Send + Sync + Debug + 'static {
+    /// How it is called in the report: `gRPC, session`.
+    fn name(&self) -> String;
+
+    /// Serves every server of the setting: `service` is handed the operations of `operations`, with the origin proven as this transport proves it. Gives the
+    /// address of each, in the setting's order. It runs until the guard is dropped.
+    ///
+    /// # Errors
+    /// Whatever prevents it.
+    async fn serve(
+        &self,
+        setting: &Setting,
+        operations: Operations,
+        service: CallService,
+    ) -> Result<(Vec<SocketAddr>, Guard), SetupError>;
+
+    /// A client of all of them, with no connection yet: calls it is given are signed, or proven by the session, for [`Setting::client`].
+    ///
+    /// # Errors
+    /// Whatever prevents it.
+    async fn connect(
+        &self,
+        setting: &Setting,
+        addresses: &[SocketAddr],
+    ) -> Result<Client, SetupError>;
+
+    /// Whether it can do this at all. A peer in the comparison does what it was built for and no more.
+    fn takes(&self, scenario: Scenario) -> bool {
+        let _ = scenario;
+        true
+    }
+
+    /// Why the conformance kit is not asked: a peer is no binding of ours.
+    fn exempt(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// What stands until it is dropped.
+pub type Guard = Box<dyn std::any::Any + Send + Sync>;
+
+/// A client, and the bytes that went through it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Takes a call with its destination; signs it by itself where the transport wants that.
+    pub transport: Arc<dyn Transport>,
+    /// Counts bytes on its sockets, TLS included.
+    pub counters: comity_net::Counters,
+}

@@ -1,5 +1,0 @@
-//! What the measurements are made of. The measurements themselves are run by `cargo bench -p comity-bench`.
-
-#![forbid(unsafe_code)]
-
-pub mod bodies;

@@ -1,0 +1,5 @@
+//! What the measurements are made of. The measurements themselves are run by `cargo bench -p comity-floors`.
+
+#![forbid(unsafe_code)]
+
+pub mod bodies;
