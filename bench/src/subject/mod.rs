@@ -1,4 +1,13 @@
 //! A transport under comparison: how its server and its client are set up, in two processes.
+//!
+//! `ours` are the wires of this workspace, `together` is for what has no wire, `proof` signs and verifies, `tls` makes certificates, `kit` hands a wire to the
+//! conformance kit.
+
+mod kit;
+pub(crate) mod ours;
+mod proof;
+mod tls;
+mod together;
 
 use std::{
     error::Error,
@@ -10,6 +19,10 @@ use std::{
 use async_trait::async_trait;
 use comity_conformance::{Declared, Harness};
 use comity_core::{CallService, Operations, ServerName, transport::Transport};
+
+pub use kit::harness;
+pub use ours::ours;
+pub use together::together;
 
 use crate::model::Scenario;
 
