@@ -2,7 +2,7 @@
 //!
 //! Times are in seconds unless a name says otherwise, sizes in bytes. One [`Sample`] is one repetition of one [`Cell`], with one seed; nothing is averaged here.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One combination of what is varied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -182,10 +182,13 @@ pub struct Property {
     /// `delay` (s, one way), `loss` (share) or `rate` (bit/s).
     pub name: String,
     /// Asked for.
+    #[serde(deserialize_with = "null_is_nan")]
     pub wanted: f64,
     /// Measured.
+    #[serde(deserialize_with = "null_is_nan")]
     pub measured: f64,
     /// Largest relative difference that is borne: 0.05.
+    #[serde(deserialize_with = "null_is_nan")]
     pub tolerance: f64,
     /// Whether it was kept.
     pub passed: bool,
@@ -216,6 +219,7 @@ pub struct Sample {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// How long it took.
+    #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
     /// Calls that were answered as they should.
     pub calls: u64,
@@ -239,6 +243,7 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Process {
     /// CPU, user and system.
+    #[serde(deserialize_with = "null_is_nan")]
     pub cpu: f64,
     /// Resident memory before, after the warm-up.
     pub idle: u64,
@@ -263,8 +268,10 @@ pub struct Wire {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Handshake {
     /// Until the first call was answered.
+    #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
     /// CPU of the client.
+    #[serde(deserialize_with = "null_is_nan")]
     pub client_cpu: f64,
     /// CPU of the server; none if both are one process.
     pub server_cpu: Option<f64>,
@@ -334,6 +341,7 @@ pub struct Results {
     /// When it began, in seconds since the Unix epoch.
     pub began: u64,
     /// How long it took.
+    #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
     /// The commit that was built, `-dirty` behind it if something was changed.
     pub commit: String,
@@ -354,6 +362,11 @@ pub struct Results {
     pub failed: Vec<Failed>,
     /// What was not tried.
     pub skipped: Vec<Skipped>,
+}
+
+/// JSON has no NaN and no infinity: they are written as `null`. A report with one odd figure is still read again.
+fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 #[cfg(test)]

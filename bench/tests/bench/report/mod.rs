@@ -1,0 +1,4 @@
+//! The report of results, synthetic and odd ones.
+
+mod synthetic;
+mod tables;
