@@ -4,10 +4,18 @@
 //! `escape` is for text that others chose. A plot is made of panels: `scale` has axes, `panel` draws rows of values and `lines` curves, by plotters, and `figure` puts them together. `question`
 //! has a file for each question that the page answers, `answers` says who is ahead, `page` writes the page and `document` the Markdown.
 
+mod answers;
+mod canvas;
 mod csv;
 mod escape;
+mod figure;
+mod lines;
 mod measure;
+mod notices;
+mod panel;
 mod parties;
+mod question;
+mod scale;
 mod words;
 
 use std::{
@@ -65,6 +73,15 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
     let order: Vec<String> = parties.iter().map(|party| party.name.clone()).collect();
     let cells = measure::cells(results, &order);
     put("cells.csv", &csv::cells(&cells))?;
+    let field = answers::Field {
+        cells: &cells,
+        parties: &parties,
+    };
+    for question in question::all(results, &field) {
+        for figure in &question.figures {
+            put(&format!("{}.svg", figure.slug), &figure.file("x"))?;
+        }
+    }
     Ok(())
 }
 
