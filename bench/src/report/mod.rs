@@ -16,12 +16,15 @@ mod panel;
 mod parties;
 mod question;
 mod scale;
+mod short;
 mod words;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+
+pub use short::short;
 
 use crate::model::Results;
 
