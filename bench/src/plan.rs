@@ -70,10 +70,8 @@ impl Plan {
         };
         let mut work = scenario::Plan::new(scenario, flow, network);
         (work.warm_up, work.measure) = durations(choice, &network);
-        let once = work.estimate();
-        work.deadline = work.measure + once * 4 + PATIENCE;
-        // What is begun when time is over is waited for, and a slow machine makes a call longer.
-        let estimate = AROUND + work.warm_up + work.measure + once * 2;
+        work.deadline = work.measure + work.estimate() * 4 + PATIENCE;
+        let estimate = AROUND + lasting(&work);
         let why = if !subject.takes(scenario) {
             Some("this transport was not built for it".to_owned())
         } else if choice.all {
@@ -113,19 +111,30 @@ fn is_far(network: &Network) -> bool {
     network.delay >= 0.005
 }
 
-/// Warm-up and measuring. A connection that was warmed up has been opened (three round trips) and used; what is measured has a few round trips, or enough calls to have a 99th percentile where
-/// there is none to wait for.
+/// Warm-up and measuring, if calls are short: what is begun when time is over is waited for. A connection that was warmed up has been opened and used; what is measured has a few round trips, or
+/// enough calls to have a 99th percentile where there is none to wait for.
 fn durations(choice: &Choice, network: &Network) -> (Duration, Duration) {
     let round_trip = 2.0 * network.delay;
     let measure = choice.seconds.unwrap_or(match choice.quick {
-        true => (0.4 + 6.0 * round_trip).min(2.4),
-        false => (0.6 + 6.0 * round_trip).min(2.4),
+        true => (0.4 + 4.0 * round_trip).min(2.4),
+        false => (0.5 + 5.0 * round_trip).min(2.4),
     });
-    let warm_up = 0.15 + 4.0 * round_trip;
-    (
-        Duration::from_secs_f64(warm_up),
-        Duration::from_secs_f64(measure),
-    )
+    let warm_up = 0.15 + 2.0 * round_trip;
+    let seconds = Duration::from_secs_f64;
+    (seconds(warm_up), seconds(measure))
+}
+
+/// How long the calls of one repetition take, about.
+fn lasting(work: &scenario::Plan) -> Duration {
+    use Scenario::{ColdStart, Join1k, Join20k, Join200k};
+    let once = work.estimate();
+    let opening = Duration::from_secs_f64(6.0 * work.network.delay);
+    let warm_up = match work.scenario {
+        // Of a small room, and of one server.
+        Join1k | Join20k | Join200k | ColdStart => opening,
+        _ => once.max(opening),
+    };
+    warm_up.max(work.warm_up) + once.max(work.measure) + opening / 3
 }
 
 /// Why a cell is left out of a run that is meant to end, if it is.
@@ -150,17 +159,22 @@ fn unreasonable(
         _ if subject.exempt().is_some() && network.delay > 0.0 => {
             "a peer is compared where no network hides what it costs"
         }
-        (Transaction, Flow::OneInFlight) | (SmallQuery, Flow::Concurrent) if far => {
+        (Transaction, Flow::OneInFlight) | (SmallQuery, Flow::Concurrent) if network.delay > 0.0 => {
             "one round trip each, as small-query with one in flight shows"
         }
-        (Burst | Steady | Backfill | ColdStart | Media, _) if network.delay > 0.0 && !far => {
-            "as on loopback: two transfers of a packet more are nothing beside it"
-        }
         (Join20k | Join200k, _) if choice.quick => "not in --quick",
+        (Join200k, _) if network.delay > 0.0 => "as join20k, and ten times as long",
+        (Burst | Steady | ColdStart | Media | Join1k, _) if network.delay > 0.0 && !far => {
+            "as on loopback: round trips of 0.4 ms are little beside it"
+        }
+        (Backfill, _) if network.delay > 0.0 => "as on loopback, and a round trip longer",
+        (Burst, _) if far && network.loss == 0.0 => "as on loopback, and a round trip longer",
         _ if choice.quick && far && !matches!(scenario, SmallQuery | Steady | Join1k) => {
             "not in --quick"
         }
-        (Transaction | Burst | Backfill | Media | Join20k, _) if network.delay >= 0.2 => {
+        (Transaction | Media | Join1k | Join20k, _) | (Steady, Flow::Concurrent)
+            if network.delay >= 0.2 =>
+        {
             "as on 45ms, with every round trip longer"
         }
         _ if estimate > LONGEST => {
