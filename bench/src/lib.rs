@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod report;
 pub mod scenario;
 pub mod subject;

