@@ -44,7 +44,7 @@ impl Field<'_> {
 
     /// That what it holds is canonical by itself. Only asked to name the field that spoiled the joined text.
     pub(super) fn check_values(&self, name: &str) -> Result<(), CodecError> {
-        let check = |text: &Bytes| canonical_value(text, usize::MAX, name).map(|_| ());
+        let check = |text: &Bytes| canonical_value(text.clone(), usize::MAX, name).map(|_| ());
         match self {
             Self::Json(text) => check(text),
             Self::List(items) => items.iter().try_for_each(check),
