@@ -1,8 +1,7 @@
 //! From a message's fields back to the content and parameters that they stand for.
 //!
-//! The pieces are joined to the canonical text of one object, which is ingested once. That each `bytes` field is exactly one
-//! canonical value follows from a comparison afterwards: the object must have the joined text, and the members and elements
-//! must begin and end where the pieces did. So a piece like `1},"x":{` changes a boundary and is refused.
+//! Each `bytes` field is checked where it lies to be exactly one canonical value, with what the ingest finds in it. The object's text is then written once from
+//! what was found, and not looked at again: canonical values joined in canonical order are canonical. So a piece like `1},"x":{` never gets into a text.
 //!
 //! | file | subject |
 //! | --- | --- |
