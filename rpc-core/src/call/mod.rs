@@ -102,7 +102,7 @@ impl Call {
     pub fn set_request(&mut self, request: Box<dyn AnyRequest>) {
         self.request = request;
         self.form = None;
-        self.context.credentials = Credentials::default();
+        self.context.unsign();
     }
 
     /// Replaces the request by what is left of it after something was taken out. As [`set_request`](Self::set_request); but the context
@@ -136,7 +136,7 @@ impl Call {
     pub(crate) fn respell(&mut self, other: &Alternative) -> Result<(), CallError> {
         let parts = self.make_form()?.parts().clone();
         self.form = Some(EndpointForm::from_parts(other.method, &other.path, parts)?);
-        self.context.credentials = Credentials::default();
+        self.context.unsign();
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Call {
     pub(crate) fn add_slash(&mut self) -> Result<(), CallError> {
         let form = self.make_form()?;
         self.form = Some(form.with_slash()?);
-        self.context.credentials = Credentials::default();
+        self.context.unsign();
         Ok(())
     }
 
