@@ -203,11 +203,11 @@ fn ratio(a: f64, b: f64) -> f64 {
     a.max(b) / a.min(b)
 }
 
-/// `1.4 times`, or that it is less than a hundredth more.
-pub(super) fn times(ratio: f64) -> String {
+/// `1.4 times as much`, or that it is less than a hundredth more. `much` is what is compared: much, long.
+pub(super) fn times(ratio: f64, much: &str) -> String {
     match ratio {
-        ..1.01 => "about as much".to_owned(),
-        ..10.0 => format!("{ratio:.2} times as much"),
-        _ => format!("{} times as much", three(ratio)),
+        ..1.01 => format!("about as {much}"),
+        ..10.0 => format!("{ratio:.2} times as {much}"),
+        _ => format!("{} times as {much}", three(ratio)),
     }
 }

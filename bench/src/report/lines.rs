@@ -76,7 +76,7 @@ impl<'a> Curve<'a> {
 /// Draws them, each with its name at its end.
 pub(super) fn draw(title: &str, warning: Option<&'static str>, curves: &[Curve<'_>]) -> Drawing {
     // Every name has a line of its own, whatever it takes.
-    let height = HEIGHT.max(76 + 13 * curves.len() as i32);
+    let height = HEIGHT.max(90 + 13 * curves.len() as i32);
     Drawing::new(WIDTH, height, |canvas| {
         canvas.text((4, 10), title, 12.0, Text::bold(Align::Left));
         if let Some(warning) = warning {
@@ -84,13 +84,12 @@ pub(super) fn draw(title: &str, warning: Option<&'static str>, curves: &[Curve<'
         }
         let names = curves.iter().map(|curve| width(&curve.name(), TICK)).max();
         let right = WIDTH - names.unwrap_or(0).min(140) - 20;
-        let (left, top, bottom) = (44, 40, height - 36);
+        let (left, top, bottom) = (50, 42, height - 36);
         let points = || curves.iter().flat_map(|curve| &curve.points);
         let events = points().map(|(events, _)| *events);
         let across = Scale::linear(events, Unit::Plain("events so far"), (left, right), 4);
-        let bytes = points().map(|(_, spread)| spread.max);
-        let up = Scale::linear(bytes, Unit::Bytes, (bottom, top), 5);
-        let label = format!("over idle, {}", up.label);
+        let up = upward(curves, (bottom, top));
+        let label = format!("memory over idle, {}", up.label);
         canvas.text((4, 28), &label, TICK, Text::faint(Align::Left));
         for (value, text) in &up.ticks {
             let y = up.at(*value);
@@ -116,8 +115,30 @@ pub(super) fn draw(title: &str, warning: Option<&'static str>, curves: &[Curve<'
         for curve in curves {
             one(canvas, curve, &across, &up);
         }
-        named(canvas, curves, &up, right, (top, bottom));
+        named(canvas, curves, &up, right, (top, bottom - 9));
     })
+}
+
+/// From zero, unless the peaks are a decade apart: the lower curves would then be one line. What is below a tenth of the lowest peak is drawn at the foot.
+fn upward(curves: &[Curve<'_>], pixels: (i32, i32)) -> Scale {
+    let bytes = curves
+        .iter()
+        .flat_map(|curve| &curve.points)
+        .map(|(_, spread)| spread.max);
+    let peaks = || curves.iter().map(Curve::peak).filter(|peak| *peak > 0.0);
+    let (least, most) = (
+        peaks().fold(f64::MAX, f64::min),
+        peaks().fold(0.0, f64::max),
+    );
+    match most / least >= 10.0 {
+        true => Scale::fitting(
+            bytes.filter(|bytes| *bytes >= least / 10.0),
+            Unit::Bytes,
+            pixels,
+            5,
+        ),
+        false => Scale::linear(bytes, Unit::Bytes, pixels, 5),
+    }
 }
 
 fn one(canvas: &Canvas<'_>, curve: &Curve<'_>, across: &Scale, up: &Scale) {

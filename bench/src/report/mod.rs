@@ -12,11 +12,13 @@ mod figure;
 mod lines;
 mod measure;
 mod notices;
+mod page;
 mod panel;
 mod parties;
 mod question;
 mod scale;
 mod short;
+mod summary;
 mod words;
 
 use std::{
@@ -27,6 +29,16 @@ use std::{
 pub use short::short;
 
 use crate::model::Results;
+
+/// What the figures do not say.
+const LIMITS: [&str; 6] = [
+    "Both sides share one machine: they compete for its cores and caches, and no network card is involved. Ratios within a run hold better than its absolute figures do elsewhere.",
+    "Content is drawn from a seed, in the size and shape of real rooms; it is not traffic of real servers.",
+    "A homeserver does more for a call than a transport does: state resolution, authorization and its database are not in any figure.",
+    "An emulated network has the same delay for each packet, loses each one independently of the others, and has one bottleneck with nobody else on it. Wi-Fi, mobile networks and crowded links are worse in ways that this does not show.",
+    "The spread is that of repetitions on one machine within one run. Another machine, kernel or compiler differs by more.",
+    "Latencies are counted to two digits. Discovery is left out: names are resolved before anything is measured.",
+];
 
 /// Why a report could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +78,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
         path: folder.to_owned(),
         why,
     })?;
-    let json = serde_json::to_string_pretty(results).map_err(|why| ReportError::Results {
+    let json = serde_json::to_string(results).map_err(|why| ReportError::Results {
         path: folder.join("results.json"),
         why,
     })?;
@@ -80,11 +92,12 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
         cells: &cells,
         parties: &parties,
     };
-    for question in question::all(results, &field) {
-        for figure in &question.figures {
-            put(&format!("{}.svg", figure.slug), &figure.file("x"))?;
-        }
+    let questions = question::all(results, &field);
+    let from = page::from(results);
+    for figure in questions.iter().flat_map(|question| &question.figures) {
+        put(&format!("{}.svg", figure.slug), &figure.file(&from))?;
     }
+    put("index.html", &page::page(results, &field, &questions))?;
     Ok(())
 }
 

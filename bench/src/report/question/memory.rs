@@ -9,7 +9,7 @@ use crate::{
         lines::{self, Curve},
         measure::{Measure, Measured, Spread},
         panel::Form,
-        words::{FLOWS, SCENARIOS, Unit, flow, list, scenario},
+        words::{FLOWS, SCENARIOS, Unit, flow, scenario},
     },
 };
 
@@ -89,7 +89,7 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
     }
     figure.reading = format!(
         "Most that was held over idle, peers included: {}.",
-        list(&readings)
+        readings.join("; ")
     );
     (!figure.panels.is_empty()).then_some(figure)
 }

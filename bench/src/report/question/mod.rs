@@ -221,17 +221,15 @@ impl<'a> Asked<'a> {
             Better::Lower => (worst, best),
             Better::Higher => (best, worst),
         };
-        let verb = match (measure, better) {
-            (Measure::P50 | Measure::HandshakeTime, _) => "takes",
-            (_, Better::Lower) => "needs",
-            (_, Better::Higher) => "delivers",
+        let (verb, much) = match (measure, better) {
+            (Measure::P50 | Measure::HandshakeTime, _) => ("takes", "long"),
+            (_, Better::Lower) => ("needs", "much"),
+            (_, Better::Higher) => ("delivers", "much"),
         };
+        let (more, less, times) = (&more.label, &less.label, times(by, much));
         format!(
-            "Farthest apart {}: {} {verb} {} as {}.",
-            places[index],
-            more.label,
-            times(by),
-            less.label
+            "Farthest apart {}: {more} {verb} {times} as {less}.",
+            places[index]
         )
     }
 }
