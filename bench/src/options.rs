@@ -69,7 +69,7 @@ Exit codes:
   4  the report cannot be written";
 
 /// Repetitions without `--seeds`, and the fewest that a spread is worth anything with.
-pub const LEAST_SEEDS: u64 = 5;
+pub(crate) const LEAST_SEEDS: u64 = 5;
 
 fn duration(text: &str) -> Result<f64, String> {
     match text.parse() {

@@ -265,8 +265,8 @@ impl<'a> Run<'a> {
         let mut shaken = BTreeSet::new();
         for (place, seed) in self.plan.seeds.clone().into_iter().enumerate() {
             let mut greeted = BTreeSet::new();
-            for group in shuffled(groups.clone(), seed) {
-                for planned in shuffled(group, seed) {
+            for (number, group) in (seed << 32..).zip(shuffled(groups.clone(), seed)) {
+                for planned in shuffled(group, number) {
                     let what = in_words(&planned.cell);
                     progress.now(&format!(
                         "{what}, {} of {}",
