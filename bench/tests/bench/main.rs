@@ -1,7 +1,8 @@
-//! What is compared, over loopback with real sockets and both sides in this process: each scenario over each of our transports, briefly.
+//! Behaviour of the comparison, over loopback with real sockets.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod failing;
+mod report;
 mod scenarios;
 mod setting;
