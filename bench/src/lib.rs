@@ -4,4 +4,6 @@
 
 pub mod model;
 pub mod network;
+pub mod report;
+pub mod scenario;
 pub mod subject;
