@@ -107,7 +107,7 @@ impl Call {
     pub fn set_request(&mut self, request: Box<dyn AnyRequest>) {
         self.0.request = request;
         self.0.form = None;
-        self.0.context.credentials = Credentials::default();
+        self.0.context.unsign();
     }
 
     /// Replaces the request by what is left of it after something was taken out. As [`set_request`](Self::set_request); but the context
@@ -141,7 +141,7 @@ impl Call {
     pub(crate) fn respell(&mut self, other: &Alternative) -> Result<(), CallError> {
         let parts = self.make_form()?.parts().clone();
         self.0.form = Some(EndpointForm::from_parts(other.method, &other.path, parts)?);
-        self.0.context.credentials = Credentials::default();
+        self.0.context.unsign();
         Ok(())
     }
 
@@ -152,7 +152,7 @@ impl Call {
     pub(crate) fn add_slash(&mut self) -> Result<(), CallError> {
         let form = self.make_form()?;
         self.0.form = Some(form.with_slash()?);
-        self.0.context.credentials = Credentials::default();
+        self.0.context.unsign();
         Ok(())
     }
 
