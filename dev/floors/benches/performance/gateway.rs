@@ -56,7 +56,7 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
                 format!("gateways: the {side} one's peak memory over idle while `send_join` of {STATE} events passes"),
                 " MiB",
                 Spread::one(peak.saturating_sub(idle) as f64 / 1024.0),
-                Need::AtMost(32.0),
+                Need::AtMost(1.0),
                 format!("{:.1} MiB passed; peak {peak} KiB, idle {idle} KiB", arrived as f64 / f64::from(1 << 20)),
             );
         }
@@ -101,7 +101,7 @@ async fn latency(direct: &Direct, by_way: &mut ByWay, report: &mut Report) {
         "gateways: added to the p50 of a transaction of 1 PDU",
         " ms",
         Spread::of(added),
-        Need::AtMost(1.0),
+        Need::AtMost(0.3),
         detail,
     );
     report.row(
