@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use comity_core::{
     CallService, Client, ServerName,
     api::{GetEvent, GetMissingEvents},
@@ -310,14 +310,16 @@ impl Peer {
             Ok(())
         });
         let (head, body) = prepared.await.unwrap().into_parts();
-        let status = match Status::from_header_map(&head.headers) {
-            Some(status) => status,
+        let (status, frames) = match Status::from_header_map(&head.headers) {
+            Some(status) => (status, Bytes::new()),
             None => {
                 let whole = body.collect().await.unwrap();
-                Status::from_header_map(whole.trailers().unwrap()).unwrap()
+                let status = Status::from_header_map(whole.trailers().unwrap()).unwrap();
+                (status, whole.to_bytes())
             }
         };
         match status.code() {
+            tonic::Code::Ok if rpc.ends_with("/Invoke") => invoked(frames),
             tonic::Code::Ok => None,
             _ => Some(detail(&status).unwrap_or((format!("{:?}", status.code()), 0))),
         }
@@ -340,6 +342,26 @@ impl Peer {
         let body = framed(&[message.encode_to_vec().into()]);
         self.send("Events/GetEvent", &metadata, body, own).await
     }
+}
+
+/// The answer in a reply of `Invoke`, which is HTTP's.
+fn invoked(mut frames: Bytes) -> Answer {
+    let (mut status, mut text) = (0, Vec::new());
+    while !frames.is_empty() {
+        let length = u32::from_be_bytes(frames[1..5].try_into().unwrap()) as usize;
+        let reply = pb::InvokeReply::decode(frames.slice(5..5 + length)).unwrap();
+        frames.advance(5 + length);
+        match reply.frame {
+            Some(pb::invoke_reply::Frame::Head(head)) => status = head.status,
+            Some(pb::invoke_reply::Frame::Data(data)) => text.extend_from_slice(&data),
+            _ => {}
+        }
+    }
+    if status == 200 {
+        return None;
+    }
+    let body: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    Some((body["errcode"].as_str().unwrap().to_owned(), status))
 }
 
 /// Metadata with this credential, of whichever scheme.

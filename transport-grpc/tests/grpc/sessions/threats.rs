@@ -503,6 +503,9 @@ impl Tap {
             tokio::select! {
                 read = client.read(&mut up) => {
                     let bytes = &up[..read.unwrap()];
+                    if bytes.is_empty() {
+                        return;
+                    }
                     heard.lock().unwrap().extend(bytes);
                     // A connection that has ended is noticed by reading.
                     let _ = server.write_all(bytes).await;
