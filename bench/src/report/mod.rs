@@ -7,6 +7,7 @@
 mod answers;
 mod canvas;
 mod csv;
+mod document;
 mod escape;
 mod figure;
 mod lines;
@@ -82,8 +83,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
     put("results.json", &json)?;
     put("samples.csv", &csv::samples(results))?;
     let parties = parties::parties(results);
-    let order: Vec<String> = parties.iter().map(|party| party.name.clone()).collect();
-    let cells = measure::cells(results, &order);
+    let cells = measure::cells(results, &parties);
     put("cells.csv", &csv::cells(&cells))?;
     let field = answers::Field {
         cells: &cells,
@@ -116,6 +116,11 @@ pub fn read(path: &Path) -> Result<Results, ReportError> {
 /// The generated part of `docs/performance.md`, to stand between its marks.
 #[must_use]
 pub fn markdown(results: &Results) -> String {
-    let _ = results;
-    String::new()
+    let parties = parties::parties(results);
+    let cells = measure::cells(results, &parties);
+    let field = answers::Field {
+        cells: &cells,
+        parties: &parties,
+    };
+    document::document(results, &field)
 }

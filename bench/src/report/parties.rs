@@ -110,7 +110,10 @@ pub(super) fn parties(results: &Results) -> Vec<Party> {
         };
         parties.push(Party {
             name: name.to_owned(),
-            label: unlike(short(name, SHORT), &|party| &party.label),
+            label: unlike(
+                short(if name.is_empty() { "(no name)" } else { name }, SHORT),
+                &|party| &party.label,
+            ),
             slug: unlike(slug(name), &|party| &party.slug),
             peer,
             together: of.clone().next().is_some() && of.all(|sample| sample.server.is_none()),

@@ -201,6 +201,14 @@ impl Unit {
         (*by, (*unit).to_owned())
     }
 
+    /// The same where there is little room, and what is counted is said elsewhere: `12,345/s`.
+    pub(super) fn brief(self, value: f64) -> String {
+        match self {
+            Self::Rate(_) => format!("{}/s", three(value)),
+            _ => self.value(value),
+        }
+    }
+
     /// The value with its unit: `1.25 ms`.
     pub(super) fn value(self, value: f64) -> String {
         if !value.is_finite() {

@@ -40,7 +40,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
     Question {
         slug: "latency",
         title: "How long does it take?",
-        about: "Each row is a transport: the filled mark is the median latency, the tick the ninetieth percentile, the hollow mark the ninety-ninth. The bands behind them go from the least to the most of the repetitions. What is written is the median. A panel whose values span a decade has a logarithmic axis and says so.",
+        about: "Each row is a transport: the first mark is the median latency, filled unless it is a peer's; the tick is the ninetieth percentile, the hollow mark the ninety-ninth. The bands behind them go from the least to the most of the repetitions. What is written is the median. A panel whose values span a decade has a logarithmic axis and says so.",
         figures: figures.collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! How much memory does it take, while a room arrives and at most?
 
-use super::{Asked, Drawn, Question};
+use super::{Asked, Drawn, Question, Values};
 use crate::{
     model::Scenario,
     report::{
@@ -42,7 +42,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
     }
 }
 
-const PEAKS: fn(&Measured<'_>) -> (Vec<Spread>, Option<f64>) = |measured| {
+const PEAKS: fn(&Measured<'_>) -> Values = |measured| {
     let of = [Measure::ClientMemory, Measure::ServerMemory].map(|measure| measured.spread(measure));
     (of.into_iter().flatten().collect(), None)
 };

@@ -60,13 +60,15 @@ struct Asked<'a> {
     field: &'a Field<'a>,
 }
 
+/// What is drawn of a cell, and what is written beside it if that is not the first one's median.
+type Values = (Vec<Spread>, Option<f64>);
+
 /// What a panel draws of each cell.
 struct Drawn<'a> {
     of: String,
     unit: Unit,
     form: Form,
-    /// The values, and the one that is written if it is not the first.
-    values: &'a dyn Fn(&Measured<'_>) -> (Vec<Spread>, Option<f64>),
+    values: &'a dyn Fn(&Measured<'_>) -> Values,
 }
 
 impl<'a> Asked<'a> {
@@ -235,6 +237,6 @@ impl<'a> Asked<'a> {
 }
 
 /// A bar of one measure.
-fn bar(measure: Measure) -> impl Fn(&Measured<'_>) -> (Vec<Spread>, Option<f64>) {
+fn bar(measure: Measure) -> impl Fn(&Measured<'_>) -> Values {
     move |measured| (measured.spread(measure).into_iter().collect(), None)
 }
