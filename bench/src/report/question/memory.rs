@@ -7,7 +7,7 @@ use crate::{
         escape::{short, slug},
         figure::Figure,
         lines::{self, Curve},
-        measure::{Measure, Measured, Spread},
+        measure::{Measure, Measured},
         panel::Form,
         words::{FLOWS, SCENARIOS, Unit, flow, scenario},
     },
