@@ -27,6 +27,19 @@ pub enum Flow {
     Concurrent,
 }
 
+impl Flow {
+    /// Every flow.
+    pub const ALL: [Self; 2] = [Self::OneInFlight, Self::Concurrent];
+
+    /// How it is called on the command line and in `results.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OneInFlight => "one-in-flight",
+            Self::Concurrent => "concurrent",
+        }
+    }
+}
+
 /// What is done to a server, or to several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -51,6 +64,38 @@ pub enum Scenario {
     Media,
     /// The first call to each of 100 servers: discovery aside, TCP, TLS, and the proof of origin.
     ColdStart,
+}
+
+impl Scenario {
+    /// Every scenario.
+    pub const ALL: [Self; 10] = [
+        Self::SmallQuery,
+        Self::Transaction,
+        Self::Steady,
+        Self::Burst,
+        Self::Join1k,
+        Self::Join20k,
+        Self::Join200k,
+        Self::Backfill,
+        Self::Media,
+        Self::ColdStart,
+    ];
+
+    /// How it is called on the command line and in `results.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SmallQuery => "small-query",
+            Self::Transaction => "transaction",
+            Self::Steady => "steady",
+            Self::Burst => "burst",
+            Self::Join1k => "join1k",
+            Self::Join20k => "join20k",
+            Self::Join200k => "join200k",
+            Self::Backfill => "backfill",
+            Self::Media => "media",
+            Self::ColdStart => "cold-start",
+        }
+    }
 }
 
 /// A network between the two sides. Delays are one way; each direction has them.
@@ -258,6 +303,19 @@ pub struct Skipped {
     pub why: String,
 }
 
+/// A repetition that was tried and gave no sample: a process that died or hung, a server that did not come up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failed {
+    /// Of which combination.
+    pub cell: Cell,
+    /// With which seed.
+    pub seed: u64,
+    /// The command that makes this cell again.
+    pub command: String,
+    /// What happened, with the last lines of whoever died.
+    pub why: String,
+}
+
 /// Where it was measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Machine {
@@ -300,7 +358,10 @@ pub struct Results {
     pub networks: Vec<NetworkCheck>,
     /// What was measured.
     pub samples: Vec<Sample>,
-    /// What was not.
+    /// What was tried and failed.
+    #[serde(default)]
+    pub failed: Vec<Failed>,
+    /// What was not tried.
     pub skipped: Vec<Skipped>,
 }
 
@@ -312,4 +373,19 @@ fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Err
 fn nulls_are_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(f64, f64), D::Error> {
     let (before, after) = <(Option<f64>, Option<f64>)>::deserialize(deserializer)?;
     Ok((before.unwrap_or(f64::NAN), after.unwrap_or(f64::NAN)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_file() {
+        for scenario in Scenario::ALL {
+            assert_eq!(serde_json::json!(scenario), scenario.name());
+        }
+        for flow in Flow::ALL {
+            assert_eq!(serde_json::json!(flow), flow.name());
+        }
+    }
 }

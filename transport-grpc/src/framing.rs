@@ -35,7 +35,37 @@ pub(crate) fn frame(message: &impl Message) -> Bytes {
     framed.freeze()
 }
 
-fn put_prefix(out: &mut BytesMut, length: usize) {
+/// A message that is written bit by bit, behind room for its prefix.
+#[derive(Default)]
+pub(crate) struct FrameWriter(BytesMut);
+
+impl FrameWriter {
+    /// Memory for so many bytes, the prefix among them; there may come more.
+    pub(crate) fn with_room(room: usize) -> Self {
+        let mut framed = BytesMut::with_capacity(room);
+        put_prefix(&mut framed, 0);
+        Self(framed)
+    }
+
+    /// Where the message goes on.
+    pub(crate) fn message(&mut self) -> &mut BytesMut {
+        &mut self.0
+    }
+
+    /// Bytes so far, with the prefix.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The message behind its prefix.
+    pub(crate) fn finish(mut self) -> Bytes {
+        let length = self.0.len() - PREFIX;
+        put_prefix(&mut &mut self.0[..PREFIX], length);
+        self.0.freeze()
+    }
+}
+
+fn put_prefix(out: &mut impl BufMut, length: usize) {
     out.put_u8(0);
     // A longer message is over every limit and was refused, or fails at the receiver by its length.
     out.put_u32(u32::try_from(length).unwrap_or(u32::MAX));

@@ -8,9 +8,9 @@ use super::{
     measure::{Measure, Measured, Spread},
     notices::{is_refused, notices, passed},
     summary::sentences,
-    words::{FLOWS, SCENARIOS, Unit, count, date, emulation, flow, list, scenario, seconds, three},
+    words::{Unit, count, date, emulation, flow, list, scenario, seconds, three},
 };
-use crate::model::Results;
+use crate::model::{Flow, Results, Scenario};
 
 /// Writes it.
 pub(super) fn document(results: &Results, field: &Field<'_>) -> String {
@@ -150,11 +150,11 @@ fn transports(out: &mut String, results: &Results, field: &Field<'_>) {
 
 fn leads(out: &mut String, field: &Field<'_>) {
     let networks = field.networks();
-    for each in FLOWS {
+    for each in Flow::ALL {
         out.push_str(&format!("\n### Lowest median latency, {}\n\n", flow(each)));
         let mut head = vec!["scenario".to_owned()];
         head.extend(networks.iter().map(|network| markdown(network)));
-        let rows = SCENARIOS.into_iter().filter_map(|scenario_of| {
+        let rows = Scenario::ALL.into_iter().filter_map(|scenario_of| {
             let cells: Vec<_> = networks
                 .iter()
                 .map(|network| field.of(network, each, scenario_of))
@@ -190,9 +190,9 @@ fn leads(out: &mut String, field: &Field<'_>) {
 fn latencies(out: &mut String, field: &Field<'_>) {
     let networks = field.networks();
     out.push_str("## Latency\n\nThe median of the repetitions' medians, in brackets the least and the most of them; then the median of their ninety-ninth percentiles.\n\n");
-    for of in SCENARIOS {
+    for of in Scenario::ALL {
         let mut rows = Vec::new();
-        for each in FLOWS {
+        for each in Flow::ALL {
             for party in field.parties {
                 let cells: Vec<_> = networks
                     .iter()
@@ -287,8 +287,8 @@ fn costs(out: &mut String, field: &Field<'_>) {
         };
         let network = networks.iter().find(counted).unwrap_or(first);
         let mut rows = Vec::new();
-        for of in SCENARIOS {
-            for each in FLOWS {
+        for of in Scenario::ALL {
+            for each in Flow::ALL {
                 let cells = field.of(network, each, of);
                 let cell = |name: &str| {
                     cells
@@ -369,7 +369,8 @@ fn not_measured(out: &mut String, results: &Results) {
         .filter(|sample| sample.outcome.failures > 0)
         .count();
     out.push_str(&format!(
-        "Samples with failed calls: {}. Cells that were skipped:",
+        "Repetitions that gave no sample: {}. Samples with failed calls: {}. Cells that were skipped:",
+        count(results.failed.len() as u64),
         count(failed as u64)
     ));
     if reasons.is_empty() {

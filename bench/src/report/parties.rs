@@ -63,11 +63,12 @@ pub(super) fn parties(results: &Results) -> Vec<Party> {
     let mut names: Vec<&str> = Vec::new();
     let named = results.conformance.iter().map(|said| &said.transport);
     let sampled = results.samples.iter().map(|sample| &sample.cell.transport);
+    let failed = results.failed.iter().map(|failed| &failed.cell.transport);
     let skipped = results
         .skipped
         .iter()
         .map(|skipped| &skipped.cell.transport);
-    for name in named.chain(sampled).chain(skipped) {
+    for name in named.chain(sampled).chain(failed).chain(skipped) {
         if !names.contains(&&name[..]) {
             names.push(name);
         }

@@ -1,13 +1,14 @@
 //! One member that a message's field gives.
 
 use bytes::Bytes;
-use comity_core::json::{Object, Value, write_string};
+use comity_core::json::{ObjectWriter, Value, write_string};
 use comity_proto::JsonMember;
 
 use super::{CodecError, canonical_value};
 
 /// Greatest integer that canonical JSON has, either side of zero.
 const MAX_INTEGER: i64 = (1 << 53) - 1;
+
 #[derive(Debug)]
 pub(super) enum Field<'m> {
     String(&'m str),
@@ -21,7 +22,7 @@ pub(super) enum Field<'m> {
 }
 
 impl Field<'_> {
-    /// What cannot be seen of the joined text, or not said of it as well.
+    /// What cannot be seen of its values one by one.
     pub(super) fn check(&self, name: &str) -> Result<(), CodecError> {
         match self {
             Self::Integer(number) if number.unsigned_abs() > MAX_INTEGER as u64 => {
@@ -42,48 +43,45 @@ impl Field<'_> {
         }
     }
 
-    /// That what it holds is canonical by itself. Only asked to name the field that spoiled the joined text.
-    pub(super) fn check_values(&self, name: &str) -> Result<(), CodecError> {
-        let check = |text: &Bytes| canonical_value(text, usize::MAX, name).map(|_| ());
+    /// Adds the member to an object, each value checked where it lies to be exactly one canonical value.
+    pub(super) fn ingest(&self, name: &str, object: &mut ObjectWriter) -> Result<(), CodecError> {
+        let checked = |text: &Bytes| canonical_value(text.clone(), usize::MAX, name);
         match self {
-            Self::Json(text) => check(text),
-            Self::List(items) => items.iter().try_for_each(check),
-            Self::Map(members) => members.iter().try_for_each(|member| check(&member.value)),
-            _ => Ok(()),
-        }
+            Self::String(string) => object.string(name, string),
+            Self::Integer(number) => object.integer(name, *number),
+            Self::Boolean(truth) => object.boolean(name, *truth),
+            Self::Json(text) => object.value(name, &checked(text)?),
+            Self::Extra(value) => object.value(name, value),
+            Self::Strings(items) => object.strings(name, *items),
+            Self::List(items) => {
+                let values: Result<Vec<Value>, CodecError> = items.iter().map(checked).collect();
+                object.array(name, values?)
+            }
+            Self::Map(members) => {
+                let mut map = ObjectWriter::new();
+                for member in *members {
+                    map.value(&member.name, &checked(&member.value)?);
+                }
+                object.value(name, &map.into_object().to_value())
+            }
+        };
+        Ok(())
     }
 
-    /// About how long its text is.
-    pub(super) fn size(&self) -> usize {
+    /// The least that its text can have.
+    pub(super) fn least(&self) -> usize {
         match self {
             Self::String(string) => string.len() + 2,
-            Self::Integer(_) => 20,
-            Self::Boolean(_) => 5,
+            Self::Integer(_) | Self::Boolean(_) => 1,
             Self::Json(text) => text.len(),
-            Self::List(items) => items.iter().map(|item| item.len() + 1).sum::<usize>() + 2,
-            Self::Strings(items) => items.iter().map(|item| item.len() + 3).sum::<usize>() + 2,
+            Self::List(items) => items.iter().map(|item| item.len() + 1).sum(),
+            Self::Strings(items) => items.iter().map(|item| item.len() + 3).sum(),
             Self::Map(members) => {
                 let members = members.iter();
                 let sizes = members.map(|member| member.name.len() + member.value.len() + 4);
-                sizes.sum::<usize>() + 2
+                sizes.sum()
             }
             Self::Extra(value) => value.as_bytes().len(),
-        }
-    }
-
-    /// Whether `value`, the member `name` of `object`, has the elements that the field has. Their text is equal, so equal lengths in
-    /// order mean equal boundaries.
-    pub(super) fn is_divided_as(&self, object: &Object, name: &str, value: &Value) -> bool {
-        match self {
-            Self::List(items) => object.array(name).is_some_and(|elements| {
-                let found = elements.map(|element| element.as_bytes().len());
-                found.eq(items.iter().map(Bytes::len))
-            }),
-            Self::Map(members) => Object::from_value(value).is_some_and(|map| {
-                let found = map.members().map(|(_, value)| value.as_bytes().len());
-                found.eq(members.iter().map(|member| member.value.len()))
-            }),
-            _ => true,
         }
     }
 

@@ -3,14 +3,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use comity_core::json::{Object, write_string};
+use comity_core::json::{Object, ObjectWriter, write_string};
 use comity_proto::{JsonList, JsonMap, StringList};
 
 use super::{CodecError, canonical_object, field::Field};
 use crate::MAX_MESSAGE;
-
-/// What an error calls the fields together.
-const CONTENT: &str = "content";
 
 /// The members that a message's fields give, in any order.
 #[derive(Debug, Default)]
@@ -109,55 +106,25 @@ impl<'m> Fields<'m> {
 
     pub(super) fn ingest(mut self, limit: usize) -> Result<Object, CodecError> {
         self.sort()?;
-        let mut text = Vec::with_capacity(self.text_size());
-        let mut lengths = Vec::with_capacity(self.members.len());
-        text.push(b'{');
-        for (at, (name, field)) in self.members.iter().enumerate() {
-            if at > 0 {
-                text.push(b',');
-            }
-            write_string(&mut text, name);
-            text.push(b':');
-            let begin = text.len();
-            field.write(&mut |piece| text.extend_from_slice(piece));
-            lengths.push(text.len() - begin);
+        if self.least() > limit {
+            return Err(CodecError::TooLarge { limit });
         }
-        text.push(b'}');
-        match canonical_object(&Bytes::from(text), limit, CONTENT) {
-            Ok(object) if self.are_divided_as(&object, &lengths) => Ok(object),
-            Err(error @ CodecError::TooLarge { .. }) => Err(error),
-            // The joined text tells that something is wrong, and not what.
-            _ => Err(self.first_bad()),
+        let mut object = ObjectWriter::new();
+        for (name, field) in &self.members {
+            field.ingest(name, &mut object)?;
+        }
+        let object = object.into_object();
+        match object.text().len() > limit {
+            true => Err(CodecError::TooLarge { limit }),
+            false => Ok(object),
         }
     }
 
-    /// Whether the members of `object`, which has the joined text, begin and end where the fields do.
-    fn are_divided_as(&self, object: &Object, lengths: &[usize]) -> bool {
-        let fields = self.members.iter().zip(lengths);
-        object.len() == self.members.len()
-            && fields
-                .zip(object.members())
-                .all(|(((name, field), length), (found, value))| {
-                    *name == found
-                        && *length == value.as_bytes().len()
-                        && field.is_divided_as(object, name, &value)
-                })
-    }
-
-    /// The first field that is not canonical by itself: if each is, so is what they are joined to.
-    fn first_bad(&self) -> CodecError {
-        let mut members = self.members.iter();
-        let bad = members.find_map(|(name, field)| field.check_values(name).err());
-        bad.unwrap_or_else(|| CodecError::NotOneValue {
-            name: CONTENT.to_owned(),
-        })
-    }
-
-    /// About how long the text is.
-    fn text_size(&self) -> usize {
+    /// The least that the text can have: what is over its limit is refused before it is looked at.
+    fn least(&self) -> usize {
         let members = self.members.iter();
-        let sizes = members.map(|(name, field)| name.len() + 4 + field.size());
-        sizes.sum::<usize>() + 2
+        let sizes = members.map(|(name, field)| name.len() + 4 + field.least());
+        sizes.sum::<usize>() + 1
     }
 
     /// Whether the members joined are this text. No copy is made: a sender asks this of each message.

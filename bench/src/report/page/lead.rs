@@ -2,14 +2,14 @@
 
 use super::{escaped, table};
 use crate::{
-    model::Scenario,
+    model::{Flow, Scenario},
     report::{
         answers::{Better, Field, Lead},
         escape::short,
         measure::Measure,
         parties::Party,
         summary::sentences,
-        words::{FLOWS, SCENARIOS, flow, scenario},
+        words::{flow, scenario},
     },
 };
 
@@ -29,14 +29,14 @@ pub(super) fn section(out: &mut String, field: &Field<'_>) {
     let networks = field.networks();
     let mut head = vec!["Scenario"];
     head.extend(&networks);
-    for each in FLOWS {
+    for each in Flow::ALL {
         let of = |scenario: Scenario| {
             networks
                 .iter()
                 .map(move |network| field.of(network, each, scenario))
         };
         let any = |scenario: &Scenario| of(*scenario).any(|cells| !cells.is_empty());
-        let scenarios: Vec<Scenario> = SCENARIOS.into_iter().filter(any).collect();
+        let scenarios: Vec<Scenario> = Scenario::ALL.into_iter().filter(any).collect();
         if scenarios.is_empty() {
             continue;
         }
@@ -63,12 +63,12 @@ fn cpu(out: &mut String, field: &Field<'_>, network: Option<&str>) {
     let title = format!("Least CPU for a call, on {}", short(network, 40));
     out.push_str(&format!("<h3>{}</h3>\n", escaped(&title)));
     let any = |scenario: &Scenario| {
-        FLOWS
+        Flow::ALL
             .iter()
             .any(|flow| !field.of(network, *flow, *scenario).is_empty())
     };
-    let rows = SCENARIOS.into_iter().filter(any).map(|each| {
-        let leads = FLOWS.iter().map(|flow| {
+    let rows = Scenario::ALL.into_iter().filter(any).map(|each| {
+        let leads = Flow::ALL.iter().map(|flow| {
             let cells = field.of(network, *flow, each);
             lead(&field.lead(&cells, Measure::Cpu, Better::Lower))
         });
@@ -77,7 +77,7 @@ fn cpu(out: &mut String, field: &Field<'_>, network: Option<&str>) {
             .collect()
     });
     let mut head = vec!["Scenario"];
-    head.extend(FLOWS.map(flow));
+    head.extend(Flow::ALL.map(flow));
     table(out, &title, &head, rows);
 }
 

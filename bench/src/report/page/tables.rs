@@ -53,7 +53,23 @@ pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_
         &["Transport", "Why", "Cells"],
         skipped.collect(),
     );
-    out.push_str("<h3>Cells with failures</h3>\n");
+    out.push_str("<h3>Repetitions that failed</h3>\n");
+    let tried = results.failed.iter().map(|failed| {
+        vec![
+            escaped(&failed.cell.transport),
+            place(&failed.cell),
+            failed.seed.to_string(),
+            escaped(&failed.why),
+            format!("<code>{}</code>", escaped(&failed.command)),
+        ]
+    });
+    or_none(
+        out,
+        "Repetitions that failed",
+        &["Transport", "Cell", "Seed", "What happened", "Command"],
+        tried.collect(),
+    );
+    out.push_str("<h3>Cells with failed calls</h3>\n");
     let failed = field
         .cells
         .iter()
@@ -78,7 +94,7 @@ pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_
     });
     or_none(
         out,
-        "Cells with failures",
+        "Cells with failed calls",
         &[
             "Transport",
             "Cell",

@@ -8,7 +8,7 @@ use crate::{
         figure::Figure,
         measure::{Measure, Measured, per_event},
         panel::Form,
-        words::{SCENARIOS, Unit, known_network},
+        words::{Unit, known_network},
     },
 };
 
@@ -37,7 +37,7 @@ pub(super) fn bytes(asked: &Asked<'_>) -> Question {
                 values: &WIRE_BYTES,
             },
         );
-        let others: Vec<Scenario> = SCENARIOS.into_iter().filter(|each| !per_event(*each) && *each != Scenario::Media).collect();
+        let others: Vec<Scenario> = Scenario::ALL.into_iter().filter(|each| !per_event(*each) && *each != Scenario::Media).collect();
         let calls = asked.over_scenarios(
             Figure::new(format!("bytes-per-call-{}", slug(name)), format!("Bytes for each call, on {}", short(name, 40)), about()),
             name,
@@ -104,7 +104,7 @@ pub(super) fn cpu(asked: &Asked<'_>) -> Question {
             format!("CPU for each call, on {}", short(name, 40)),
             "User and system time of both processes while it was measured, divided by the calls that were answered.".to_owned(),
         );
-        asked.over_scenarios(figure, name, &SCENARIOS, Measure::Cpu, |_| Drawn {
+        asked.over_scenarios(figure, name, &Scenario::ALL, Measure::Cpu, |_| Drawn {
             of: "CPU time for each call".to_owned(),
             unit: Unit::Seconds,
             form: Form::Stacked,

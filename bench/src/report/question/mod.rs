@@ -16,9 +16,9 @@ use super::{
     measure::{Measure, Measured, Spread},
     notices::passed,
     panel::{Form, Group, Panel, Row},
-    words::{FLOWS, SCENARIOS, Unit, flow, known_network, network, scenario},
+    words::{Unit, flow, known_network, network, scenario},
 };
-use crate::model::{Emulation, Results, Scenario};
+use crate::model::{Emulation, Flow, Results, Scenario};
 
 /// A section of the page.
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ impl<'a> Asked<'a> {
         place: (&str, Scenario),
         drawn: &Drawn<'_>,
     ) -> Option<Drawing> {
-        let groups = FLOWS.map(|each| {
+        let groups = Flow::ALL.map(|each| {
             let cells = self.field.of(place.0, each, place.1);
             let rows = cells.into_iter().filter_map(|measured| {
                 let party = self.field.party(measured)?;
@@ -152,7 +152,7 @@ impl<'a> Asked<'a> {
         let mut reading = String::new();
         let mut all = Vec::new();
         let mut places = Vec::new();
-        for each in FLOWS {
+        for each in Flow::ALL {
             let comparisons: Vec<_> = networks
                 .iter()
                 .map(|name| self.field.of(name, each, of))
@@ -185,11 +185,11 @@ impl<'a> Asked<'a> {
         let warning = self.warning(name);
         let mut comparisons = Vec::new();
         let mut places = Vec::new();
-        for each in SCENARIOS.into_iter().filter(|each| of.contains(each)) {
+        for each in Scenario::ALL.into_iter().filter(|each| of.contains(each)) {
             let title = (scenario(each).to_owned(), warning);
             let panel = self.panel(&mut figure, title, (name, each), &drawn(each));
             figure.panels.extend(panel);
-            for of_flow in FLOWS {
+            for of_flow in Flow::ALL {
                 comparisons.push(self.field.of(name, of_flow, each));
                 places.push(format!("in “{}”, {}", scenario(each), flow(of_flow)));
             }

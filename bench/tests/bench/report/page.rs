@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use comity_bench::{
     model::{
-        Cell, Conformance, Emulation, Flow, NetworkCheck, Outcome, Process, Property, Results,
-        Sample, Scenario, Skipped,
+        Cell, Conformance, Emulation, Failed, Flow, NetworkCheck, Outcome, Process, Property,
+        Results, Sample, Scenario, Skipped,
     },
     report,
 };
@@ -243,6 +243,12 @@ fn what_must_not_be_quoted_says_so() {
         unsupported: 0,
         failed: vec!["a_call_is_answered".to_owned()],
     });
+    results.failed.push(Failed {
+        cell: results.samples[0].cell.clone(),
+        seed: 4,
+        command: "comity bench --seed 4".to_owned(),
+        why: "the server ended: <panicked>".to_owned(),
+    });
     let files = written(&results);
     well_formed(&files);
     let page = markup::text(&files["index.html"]);
@@ -263,6 +269,7 @@ fn what_must_not_be_quoted_says_so() {
     for said in [
         "a_call_is_answered",
         "M_UNKNOWN: <b>",
+        "the server ended: <panicked>",
         "this peer does no media and no cold start",
         "self-test failed",
         "delay in process",

@@ -106,6 +106,7 @@ pub fn results(seeds: u64) -> Results {
             .collect(),
         samples,
         skipped,
+        failed: Vec::new(),
     }
 }
 
