@@ -151,6 +151,13 @@ fn transports(out: &mut String, results: &Results, field: &Field<'_>) {
 fn leads(out: &mut String, field: &Field<'_>) {
     let networks = field.networks();
     for each in Flow::ALL {
+        if field
+            .cells
+            .iter()
+            .all(|measured| measured.cell.flow != each)
+        {
+            continue;
+        }
         out.push_str(&format!("\n### Lowest median latency, {}\n\n", flow(each)));
         let mut head = vec!["scenario".to_owned()];
         head.extend(networks.iter().map(|network| markdown(network)));
@@ -385,6 +392,11 @@ fn not_measured(out: &mut String, results: &Results) {
 }
 
 fn table(out: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        out.push_str("None.\n\n");
+        return;
+    }
     out.push_str(&format!(
         "| {} |\n|{}\n",
         head.join(" | "),

@@ -62,7 +62,7 @@ pub enum ReportError {
     },
 }
 
-/// Writes the report into `folder`, which is made if it is not there: `results.json`, `samples.csv`, `cells.csv`, a plot in SVG for each figure, and `index.html`, which needs none of the others.
+/// Writes the report into `folder`, which is made if it is not there: `results.json`, `samples.csv`, `cells.csv`, a plot in SVG for each figure, `performance.md` with what [`markdown`] gives, and `index.html`, which needs none of the others.
 /// Files of those names are replaced.
 ///
 /// # Errors
@@ -94,6 +94,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
     for figure in questions.iter().flat_map(|question| &question.figures) {
         put(&format!("{}.svg", figure.slug), &figure.file(&from))?;
     }
+    put("performance.md", &document::document(results, &field))?;
     put("index.html", &page::page(results, &field, &questions))?;
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(super) fn section(out: &mut String, field: &Field<'_>) {
         }
         out.push_str("</ul>\n");
     }
-    out.push_str("<p>A name means that every repetition of this transport was better than every repetition of all others, and how many times as much the next one takes. “Level” are those whose repetitions overlap with those of the one with the best median, which comes first. Peers, transports within one process and cells with failures do not take part.</p>\n");
+    out.push_str("<p>A name means that every repetition of this transport was better than every repetition of all others, and how many times as much the next one takes. “Level” are those whose repetitions overlap with those of the one with the best median, which comes first. Peers, transports within one process and cells with failures do not take part. A dash means that nothing is left to compare.</p>\n");
     let networks = field.networks();
     let mut head = vec!["Scenario"];
     head.extend(&networks);
