@@ -18,6 +18,7 @@ mod panel;
 mod parties;
 mod question;
 mod scale;
+mod short;
 mod summary;
 mod words;
 
@@ -25,6 +26,8 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+
+pub use short::short;
 
 use crate::model::Results;
 
