@@ -63,7 +63,9 @@ struct OpenObject {
     /// The name before the current one, in the source; `ESCAPED` in `name_end` says that it contains an escape.
     name_start: u32,
     name_end: u32,
-    ordered: bool,
+    /// Each name so far is greater than the one before; is less.
+    ascending: bool,
+    descending: bool,
     /// An object within the current member is disordered; one within any member is.
     member_disordered: bool,
     disordered_within: bool,
@@ -76,7 +78,8 @@ impl OpenObject {
             first,
             name_start: 0,
             name_end: 0,
-            ordered: true,
+            ascending: true,
+            descending: true,
             member_disordered: false,
             disordered_within: false,
         }
@@ -135,6 +138,7 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
         }
         let mut whole = OpenObject::new(0, 0);
         let members = self.units.members();
+        whole.descending = members.len() < 2;
         for (at, member) in members.iter().enumerate() {
             let escaped = member.mark.escaped_name();
             self.reorder
@@ -323,15 +327,17 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
             .objects
             .last_mut()
             .expect("a name is read only within an object");
-        if object.name_start != 0 && object.ordered {
+        if object.name_start != 0 && (object.ascending || object.descending) {
             let previous = object.name_start as usize..(object.name_end & !ESCAPED) as usize;
             let name = name_start..(name_end & !ESCAPED) as usize;
             let (previous, name) = (&self.source[previous], &self.source[name]);
-            object.ordered = if (object.name_end | name_end) & ESCAPED == 0 {
-                compare_names(previous, name, false).is_lt()
+            let order = if (object.name_end | name_end) & ESCAPED == 0 {
+                compare_names(previous, name, false)
             } else {
-                unescape(previous) < unescape(name)
+                unescape(previous).cmp(&unescape(name))
             };
+            object.ascending &= order.is_lt();
+            object.descending &= order.is_gt();
         }
         object.name_start = name_start as u32;
         object.name_end = name_end;
@@ -357,12 +363,12 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
         self.units.close(self.nesting.depth());
         self.at += 1;
         if object && let Some(object) = self.objects.pop() {
-            if object.ordered {
+            if object.ascending {
                 self.reorder.end_ordered(object.first);
             } else {
                 self.end_disordered(&object);
             }
-            if (!object.ordered || object.disordered_within)
+            if (!object.ascending || object.disordered_within)
                 && let Some(outer) = self.objects.last_mut()
             {
                 outer.member_disordered = true;
@@ -379,7 +385,7 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
             &self.out
         };
         self.reorder
-            .end_disordered(object.start, object.first, text);
+            .end_disordered(object.start, object.first, object.descending, text);
     }
 
     /// A string with both its quotes, respelled where needed.
