@@ -10,14 +10,12 @@
 
 use super::blocks::Blocks;
 use super::check::check;
-use super::error::{IngestError, IngestErrorKind};
+use super::error::{IngestError, IngestErrorKind, expected};
 use super::index::Index;
 use super::nesting::Nesting;
 use super::reorder::{CHUNK, ESCAPED, Reorder, append};
-use super::scan::{
-    Number, canonical_escape, compare_names, hex4, is_space, number, unescape_short,
-};
-use super::text::{unescape, write_char};
+use super::scan::{Number, canonical_escape, compare_names, is_space, number};
+use super::text::{respell_escape, unescape};
 use super::units::{Finished, Units};
 
 /// Writes the canonical text of the JSON value that `source` begins with; nothing but white space may follow it. `source` is UTF-8,
@@ -148,7 +146,7 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
                 self.reorder.end_member(next.name - 1, false);
             }
             whole.name_start = member.name + 1;
-            whole.name_end = member.value - 2 | if escaped { ESCAPED } else { 0 };
+            whole.name_end = (member.value - 2) | if escaped { ESCAPED } else { 0 };
         }
         self.objects.push(whole);
     }
@@ -425,17 +423,6 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
     }
 }
 
-/// The error at a place: the text ends, or something else was expected.
-#[cold]
-#[inline(never)]
-fn expected(source: &[u8], expected: &'static str, at: usize) -> IngestError {
-    if at >= source.len() {
-        IngestError::new(IngestErrorKind::Truncated, source.len())
-    } else {
-        IngestError::syntax(expected, at)
-    }
-}
-
 /// The first place from `at` on where there is no white space. Indentation is passed over in large steps: each is a guess that the
 /// processor makes before it has seen the text.
 #[inline(always)]
@@ -455,49 +442,4 @@ fn behind_spaces(source: &[u8], mut at: usize) -> usize {
         }
         at += 1;
     }
-}
-
-/// Appends what the escape at `backslash` stands for, which canonical JSON spells in another way; returns the place behind it.
-fn respell_escape(
-    source: &[u8],
-    backslash: usize,
-    out: &mut Vec<u8>,
-) -> Result<usize, IngestError> {
-    let at = backslash + 1;
-    let character = match source.get(at) {
-        Some(escape @ (b'/' | b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')) => {
-            write_char(out, char::from(unescape_short(*escape)));
-            return Ok(at + 1);
-        }
-        Some(b'u') => escaped_unit(source, at + 1)?,
-        _ => return Err(expected(source, "an escape", at)),
-    };
-    let behind = at + 5;
-    let (character, behind) = match character {
-        first @ 0xd800..=0xdbff => {
-            let second = if source[behind..].starts_with(b"\\u") {
-                escaped_unit(source, behind + 2)?
-            } else {
-                0
-            };
-            let character = char::decode_utf16([first, second]).next();
-            (character.and_then(Result::ok), behind + 6)
-        }
-        unit => (char::from_u32(u32::from(unit)), behind),
-    };
-    let Some(character) = character else {
-        return Err(IngestError::new(IngestErrorKind::LoneSurrogate, backslash));
-    };
-    write_char(out, character);
-    Ok(behind)
-}
-
-/// The four hexadecimal digits at `digits`.
-fn escaped_unit(source: &[u8], digits: usize) -> Result<u16, IngestError> {
-    source.get(digits..).and_then(hex4).ok_or_else(|| {
-        let wrong = (digits..digits + 4)
-            .find(|&at| !source.get(at).is_some_and(u8::is_ascii_hexdigit))
-            .unwrap_or(digits);
-        expected(source, "a hexadecimal digit", wrong)
-    })
 }

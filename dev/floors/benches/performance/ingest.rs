@@ -91,7 +91,7 @@ fn not_canonical(report: &mut Report) {
             format!("ingest of 50 PDUs, {what}: ours / ruma"),
             "",
             pair.ratio,
-            Need::AtMost(0.25),
+            Need::AtMost(0.12),
             format!("{:.1?} / {:.1?}", pair.a, pair.b),
         );
     }
