@@ -78,6 +78,17 @@ impl IngestError {
     }
 }
 
+/// The error at a place: the text ends, or something else was expected.
+#[cold]
+#[inline(never)]
+pub(super) fn expected(source: &[u8], expected: &'static str, at: usize) -> IngestError {
+    if at >= source.len() {
+        IngestError::new(IngestErrorKind::Truncated, source.len())
+    } else {
+        IngestError::syntax(expected, at)
+    }
+}
+
 impl fmt::Display for IngestErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

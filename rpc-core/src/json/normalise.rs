@@ -10,14 +10,12 @@
 
 use super::blocks::Blocks;
 use super::check::check;
-use super::error::{IngestError, IngestErrorKind};
+use super::error::{IngestError, IngestErrorKind, expected};
 use super::index::Index;
 use super::nesting::Nesting;
 use super::reorder::{CHUNK, ESCAPED, Reorder, append};
-use super::scan::{
-    Number, canonical_escape, compare_names, hex4, is_space, number, unescape_short,
-};
-use super::text::{unescape, write_char};
+use super::scan::{Number, canonical_escape, compare_names, is_space, number};
+use super::text::{respell_escape, unescape};
 use super::units::{Finished, Units};
 
 /// Writes the canonical text of the JSON value that `source` begins with; nothing but white space may follow it. `source` is UTF-8,
@@ -63,7 +61,9 @@ struct OpenObject {
     /// The name before the current one, in the source; `ESCAPED` in `name_end` says that it contains an escape.
     name_start: u32,
     name_end: u32,
-    ordered: bool,
+    /// Each name so far is greater than the one before; is less.
+    ascending: bool,
+    descending: bool,
     /// An object within the current member is disordered; one within any member is.
     member_disordered: bool,
     disordered_within: bool,
@@ -76,7 +76,8 @@ impl OpenObject {
             first,
             name_start: 0,
             name_end: 0,
-            ordered: true,
+            ascending: true,
+            descending: true,
             member_disordered: false,
             disordered_within: false,
         }
@@ -135,6 +136,7 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
         }
         let mut whole = OpenObject::new(0, 0);
         let members = self.units.members();
+        whole.descending = members.len() < 2;
         for (at, member) in members.iter().enumerate() {
             let escaped = member.mark.escaped_name();
             self.reorder
@@ -144,7 +146,7 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
                 self.reorder.end_member(next.name - 1, false);
             }
             whole.name_start = member.name + 1;
-            whole.name_end = member.value - 2 | if escaped { ESCAPED } else { 0 };
+            whole.name_end = (member.value - 2) | if escaped { ESCAPED } else { 0 };
         }
         self.objects.push(whole);
     }
@@ -323,15 +325,17 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
             .objects
             .last_mut()
             .expect("a name is read only within an object");
-        if object.name_start != 0 && object.ordered {
+        if object.name_start != 0 && (object.ascending || object.descending) {
             let previous = object.name_start as usize..(object.name_end & !ESCAPED) as usize;
             let name = name_start..(name_end & !ESCAPED) as usize;
             let (previous, name) = (&self.source[previous], &self.source[name]);
-            object.ordered = if (object.name_end | name_end) & ESCAPED == 0 {
-                compare_names(previous, name, false).is_lt()
+            let order = if (object.name_end | name_end) & ESCAPED == 0 {
+                compare_names(previous, name, false)
             } else {
-                unescape(previous) < unescape(name)
+                unescape(previous).cmp(&unescape(name))
             };
+            object.ascending &= order.is_lt();
+            object.descending &= order.is_gt();
         }
         object.name_start = name_start as u32;
         object.name_end = name_end;
@@ -357,12 +361,12 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
         self.units.close(self.nesting.depth());
         self.at += 1;
         if object && let Some(object) = self.objects.pop() {
-            if object.ordered {
+            if object.ascending {
                 self.reorder.end_ordered(object.first);
             } else {
                 self.end_disordered(&object);
             }
-            if (!object.ordered || object.disordered_within)
+            if (!object.ascending || object.disordered_within)
                 && let Some(outer) = self.objects.last_mut()
             {
                 outer.member_disordered = true;
@@ -379,7 +383,7 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
             &self.out
         };
         self.reorder
-            .end_disordered(object.start, object.first, text);
+            .end_disordered(object.start, object.first, object.descending, text);
     }
 
     /// A string with both its quotes, respelled where needed.
@@ -419,17 +423,6 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
     }
 }
 
-/// The error at a place: the text ends, or something else was expected.
-#[cold]
-#[inline(never)]
-fn expected(source: &[u8], expected: &'static str, at: usize) -> IngestError {
-    if at >= source.len() {
-        IngestError::new(IngestErrorKind::Truncated, source.len())
-    } else {
-        IngestError::syntax(expected, at)
-    }
-}
-
 /// The first place from `at` on where there is no white space. Indentation is passed over in large steps: each is a guess that the
 /// processor makes before it has seen the text.
 #[inline(always)]
@@ -449,49 +442,4 @@ fn behind_spaces(source: &[u8], mut at: usize) -> usize {
         }
         at += 1;
     }
-}
-
-/// Appends what the escape at `backslash` stands for, which canonical JSON spells in another way; returns the place behind it.
-fn respell_escape(
-    source: &[u8],
-    backslash: usize,
-    out: &mut Vec<u8>,
-) -> Result<usize, IngestError> {
-    let at = backslash + 1;
-    let character = match source.get(at) {
-        Some(escape @ (b'/' | b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')) => {
-            write_char(out, char::from(unescape_short(*escape)));
-            return Ok(at + 1);
-        }
-        Some(b'u') => escaped_unit(source, at + 1)?,
-        _ => return Err(expected(source, "an escape", at)),
-    };
-    let behind = at + 5;
-    let (character, behind) = match character {
-        first @ 0xd800..=0xdbff => {
-            let second = if source[behind..].starts_with(b"\\u") {
-                escaped_unit(source, behind + 2)?
-            } else {
-                0
-            };
-            let character = char::decode_utf16([first, second]).next();
-            (character.and_then(Result::ok), behind + 6)
-        }
-        unit => (char::from_u32(u32::from(unit)), behind),
-    };
-    let Some(character) = character else {
-        return Err(IngestError::new(IngestErrorKind::LoneSurrogate, backslash));
-    };
-    write_char(out, character);
-    Ok(behind)
-}
-
-/// The four hexadecimal digits at `digits`.
-fn escaped_unit(source: &[u8], digits: usize) -> Result<u16, IngestError> {
-    source.get(digits..).and_then(hex4).ok_or_else(|| {
-        let wrong = (digits..digits + 4)
-            .find(|&at| !source.get(at).is_some_and(u8::is_ascii_hexdigit))
-            .unwrap_or(digits);
-        expected(source, "a hexadecimal digit", wrong)
-    })
 }

@@ -47,6 +47,8 @@ pub(super) struct Reorder {
     disordered: Vec<Disordered>,
     /// The members of disordered objects in their order: where they begin, and where they end with the flag `DISORDER_WITHIN`.
     members: Vec<(u32, u32)>,
+    /// For sorting: the beginnings of names, and which member each belongs to.
+    keys: Vec<(u64, u32)>,
     /// A member was overridden by a later one of its name.
     overridden: bool,
 }
@@ -82,33 +84,17 @@ impl Reorder {
         self.pending.truncate(first as usize);
     }
 
-    /// The innermost object ends, and its names do not ascend. It began at `start`, and `text` ends with it.
-    pub(super) fn end_disordered(&mut self, start: u32, first: u32, text: &[u8]) {
+    /// The innermost object ends, and its names do not ascend (but each is less than the one before, if `descending`). It began at
+    /// `start`, and `text` ends with it.
+    pub(super) fn end_disordered(&mut self, start: u32, first: u32, descending: bool, text: &[u8]) {
         let members = &mut self.pending[first as usize..];
-        let mut repeated = false;
-        // Two equal names that end up as neighbours have been compared with each other, whatever sorted them.
-        members.sort_unstable_by(|a, b| {
-            let escapes = (a.name_end | b.name_end) & ESCAPED != 0;
-            compare_names(a.name(text), b.name(text), escapes).then_with(|| {
-                repeated = true;
-                a.start.cmp(&b.start)
-            })
-        });
         let first_noted = self.members.len() as u32;
-        if repeated {
-            self.overridden = true;
-            for (at, member) in members.iter().enumerate() {
-                // The last one of a name stands.
-                let overridden = members.get(at + 1).is_some_and(|next| {
-                    compare_names(member.name(text), next.name(text), true).is_eq()
-                });
-                if !overridden {
-                    self.members.push((member.start, member.end));
-                }
-            }
+        if descending {
+            let members = members.iter().rev();
+            self.members
+                .extend(members.map(|member| (member.start, member.end)));
         } else {
-            let members = members.iter().map(|member| (member.start, member.end));
-            self.members.extend(members);
+            self.overridden |= sorted(members, text, &mut self.keys, &mut self.members);
         }
         self.disordered.push(Disordered {
             start,
@@ -198,6 +184,60 @@ impl Reorder {
     }
 }
 
+/// Appends the places of these members to `order`, sorted by name, the last one of equal names only; says whether there were any.
+fn sorted(
+    members: &[Member],
+    text: &[u8],
+    keys: &mut Vec<(u64, u32)>,
+    order: &mut Vec<(u32, u32)>,
+) -> bool {
+    let by_name = |a: Member, b: Member| {
+        let escapes = (a.name_end | b.name_end) & ESCAPED != 0;
+        compare_names(a.name(text), b.name(text), escapes)
+    };
+    // What an escape stands for sorts otherwise than its text.
+    let escapes = members.iter().any(|member| member.name_end & ESCAPED != 0);
+    keys.clear();
+    keys.extend(members.iter().zip(0..).map(|(member, at)| match escapes {
+        true => (0, at),
+        false => (beginning(member.name(text)), at),
+    }));
+    let mut repeated = false;
+    // Two equal names that end up as neighbours have been compared with each other, whatever sorted them.
+    keys.sort_unstable_by(|a, b| {
+        a.0.cmp(&b.0).then_with(|| {
+            by_name(members[a.1 as usize], members[b.1 as usize]).then_with(|| {
+                repeated = true;
+                a.1.cmp(&b.1)
+            })
+        })
+    });
+    let member = |key: &(u64, u32)| members[key.1 as usize];
+    for (at, key) in keys.iter().enumerate() {
+        let next = keys.get(at + 1).filter(|_| repeated);
+        if next.is_none_or(|next| by_name(member(key), member(next)).is_ne()) {
+            order.push((member(key).start, member(key).end));
+        }
+    }
+    repeated
+}
+
+/// The first eight bytes of a name without escapes, as a number that sorts as they do. A shorter name is filled up with zeros, which
+/// no name contains.
+#[inline(always)]
+fn beginning(name: &[u8]) -> u64 {
+    match name.first_chunk() {
+        Some(bytes) => u64::from_be_bytes(*bytes),
+        None => {
+            let filled = name.iter().fold(0, |key, byte| key << 8 | u64::from(*byte));
+            // An empty name is shifted by all 64 bits.
+            filled
+                .checked_shl(64 - 8 * name.len() as u32)
+                .unwrap_or_default()
+        }
+    }
+}
+
 /// What is still to be copied, innermost last.
 enum Step {
     /// This part of the text, disordered objects within it reordered.
@@ -236,21 +276,18 @@ fn moved(index: &Index, order: &[(u32, u32)]) -> Index {
     }
 }
 
-/// So many bytes are copied at once where a run is short: a call of memcpy costs more than this.
-pub(super) const CHUNK: usize = 16;
+/// So many bytes are copied where a run is no longer: a call of memcpy costs more than the bytes too many.
+pub(super) const CHUNK: usize = 64;
 
-/// Appends `text[from..to]`. Quickest if `out` has room for [`CHUNK`] bytes more than that.
+/// Appends `text[from..to]`. Quickest if `out` has room for [`CHUNK`] bytes.
 #[inline(always)]
 pub(super) fn append(out: &mut Vec<u8>, text: &[u8], from: usize, to: usize) {
-    let length = to - from;
-    if length <= 4 * CHUNK && text.len() - from >= 4 * CHUNK {
-        let mut at = from;
-        while at < to {
-            out.extend_from_slice(&text[at..at + CHUNK]);
-            at += CHUNK;
+    let length = out.len() + (to - from);
+    match text[from..].first_chunk::<CHUNK>() {
+        Some(chunk) if to - from <= CHUNK => {
+            out.extend_from_slice(chunk);
+            out.truncate(length);
         }
-        out.truncate(out.len() - (at - to));
-    } else {
-        out.extend_from_slice(&text[from..to]);
+        _ => out.extend_from_slice(&text[from..to]),
     }
 }
