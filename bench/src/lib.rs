@@ -3,4 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod model;
+pub mod network;
+pub mod report;
+pub mod scenario;
 pub mod subject;

@@ -2,7 +2,7 @@
 //!
 //! Times are in seconds unless a name says otherwise, sizes in bytes. One [`Sample`] is one repetition of one [`Cell`], with one seed; nothing is averaged here.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One combination of what is varied.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,6 +25,19 @@ pub enum Flow {
     OneInFlight,
     /// As many as the scenario says.
     Concurrent,
+}
+
+impl Flow {
+    /// Every flow.
+    pub const ALL: [Self; 2] = [Self::OneInFlight, Self::Concurrent];
+
+    /// How it is called on the command line and in `results.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OneInFlight => "one-in-flight",
+            Self::Concurrent => "concurrent",
+        }
+    }
 }
 
 /// What is done to a server, or to several.
@@ -51,6 +64,38 @@ pub enum Scenario {
     Media,
     /// The first call to each of 100 servers: discovery aside, TCP, TLS, and the proof of origin.
     ColdStart,
+}
+
+impl Scenario {
+    /// Every scenario.
+    pub const ALL: [Self; 10] = [
+        Self::SmallQuery,
+        Self::Transaction,
+        Self::Steady,
+        Self::Burst,
+        Self::Join1k,
+        Self::Join20k,
+        Self::Join200k,
+        Self::Backfill,
+        Self::Media,
+        Self::ColdStart,
+    ];
+
+    /// How it is called on the command line and in `results.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SmallQuery => "small-query",
+            Self::Transaction => "transaction",
+            Self::Steady => "steady",
+            Self::Burst => "burst",
+            Self::Join1k => "join1k",
+            Self::Join20k => "join20k",
+            Self::Join200k => "join200k",
+            Self::Backfill => "backfill",
+            Self::Media => "media",
+            Self::ColdStart => "cold-start",
+        }
+    }
 }
 
 /// A network between the two sides. Delays are one way; each direction has them.
@@ -137,10 +182,13 @@ pub struct Property {
     /// `delay` (s, one way), `loss` (share) or `rate` (bit/s).
     pub name: String,
     /// Asked for.
+    #[serde(deserialize_with = "null_is_nan")]
     pub wanted: f64,
     /// Measured.
+    #[serde(deserialize_with = "null_is_nan")]
     pub measured: f64,
     /// Largest relative difference that is borne: 0.05.
+    #[serde(deserialize_with = "null_is_nan")]
     pub tolerance: f64,
     /// Whether it was kept.
     pub passed: bool,
@@ -171,6 +219,7 @@ pub struct Sample {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// How long it took.
+    #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
     /// Calls that were answered as they should.
     pub calls: u64,
@@ -194,6 +243,7 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Process {
     /// CPU, user and system.
+    #[serde(deserialize_with = "null_is_nan")]
     pub cpu: f64,
     /// Resident memory before, after the warm-up.
     pub idle: u64,
@@ -218,8 +268,10 @@ pub struct Wire {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Handshake {
     /// Until the first call was answered.
+    #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
     /// CPU of the client.
+    #[serde(deserialize_with = "null_is_nan")]
     pub client_cpu: f64,
     /// CPU of the server; none if both are one process.
     pub server_cpu: Option<f64>,
@@ -251,6 +303,19 @@ pub struct Skipped {
     pub why: String,
 }
 
+/// A repetition that was tried and gave no sample: a process that died or hung, a server that did not come up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failed {
+    /// Of which combination.
+    pub cell: Cell,
+    /// With which seed.
+    pub seed: u64,
+    /// The command that makes this cell again.
+    pub command: String,
+    /// What happened, with the last lines of whoever died.
+    pub why: String,
+}
+
 /// Where it was measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Machine {
@@ -276,6 +341,7 @@ pub struct Results {
     /// When it began, in seconds since the Unix epoch.
     pub began: u64,
     /// How long it took.
+    #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
     /// The commit that was built, `-dirty` behind it if something was changed.
     pub commit: String,
@@ -291,6 +357,29 @@ pub struct Results {
     pub networks: Vec<NetworkCheck>,
     /// What was measured.
     pub samples: Vec<Sample>,
-    /// What was not.
+    /// What was tried and failed.
+    #[serde(default)]
+    pub failed: Vec<Failed>,
+    /// What was not tried.
     pub skipped: Vec<Skipped>,
+}
+
+/// JSON has no NaN and no infinity: they are written as `null`. A report with one odd figure is still read again.
+fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_file() {
+        for scenario in Scenario::ALL {
+            assert_eq!(serde_json::json!(scenario), scenario.name());
+        }
+        for flow in Flow::ALL {
+            assert_eq!(serde_json::json!(flow), flow.name());
+        }
+    }
 }

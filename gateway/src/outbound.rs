@@ -126,6 +126,7 @@ fn policies(config: &Config) -> Policies {
         },
         connect_to: connect_to(name, peer),
         required: peer.required,
+        sessions: None,
     };
     let peers = config.peers.iter();
     let off = (!config.bindings.grpc).then(|| comity_grpc::BINDING.to_owned());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use comity_core::auth::{Channel, ChannelProofs, EXPORTER_BYTES};
 use http::{Extensions, Version};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -18,6 +19,7 @@ pub struct ConnectionInfo {
     version: Version,
     tls: Option<TlsInfo>,
     exporter: Option<Weak<dyn Export>>,
+    proofs: ChannelProofs,
     state: Mutex<Extensions>,
 }
 
@@ -32,6 +34,8 @@ pub struct TlsInfo {
     pub sni: Option<String>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+    /// Whether data was taken before the handshake's end (0-RTT). It is never offered or accepted here; a connection that has some all the same exports nothing.
+    pub early_data: bool,
     /// The certificates that the peer showed, its own first. Each side that asks for them verifies them in the handshake; a listener has none unless
     /// [it asks](crate::ServerTls::asking_clients) and the client has one. Of a resumed session, those of the first handshake.
     pub peer_certificates: Vec<CertificateDer<'static>>,
@@ -63,6 +67,7 @@ impl ConnectionInfo {
             version,
             tls,
             exporter,
+            proofs: ChannelProofs::default(),
             state: Mutex::default(),
         }
     }
@@ -118,7 +123,7 @@ impl ConnectionInfo {
     ///
     /// # Errors
     ///
-    /// Without TLS 1.3 (material of TLS 1.2 may be shared with another session, RFC 7627), and when the connection is gone.
+    /// Without TLS 1.3 (material of TLS 1.2 may be shared with another session, RFC 7627), with early data, and when the connection is gone.
     pub fn export_keying_material(
         &self,
         label: &[u8],
@@ -126,6 +131,7 @@ impl ConnectionInfo {
         out: &mut [u8],
     ) -> Result<(), ExportError> {
         match (&self.tls, &self.exporter) {
+            (Some(tls), _) if tls.early_data => Err(ExportError::EarlyData),
             (Some(tls), Some(exporter)) if tls.version == rustls::ProtocolVersion::TLSv1_3 => {
                 exporter
                     .upgrade()
@@ -138,6 +144,18 @@ impl ConnectionInfo {
 
     fn states(&self) -> MutexGuard<'_, Extensions> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Channel for ConnectionInfo {
+    fn exporter(&self, label: &[u8]) -> Option<[u8; EXPORTER_BYTES]> {
+        let mut material = [0; EXPORTER_BYTES];
+        let exported = self.export_keying_material(label, None, &mut material);
+        exported.ok().map(|()| material)
+    }
+
+    fn proofs(&self) -> &ChannelProofs {
+        &self.proofs
     }
 }
 
@@ -158,6 +176,9 @@ pub enum ExportError {
     /// The connection has no TLS, or an older version.
     #[error("keying material is exported from TLS 1.3 connections only")]
     NoTls13,
+    /// The connection carried data that can be replayed.
+    #[error("nothing is exported from a connection with early data")]
+    EarlyData,
     /// The connection has ended.
     #[error("the connection has ended")]
     Closed,

@@ -57,15 +57,21 @@ impl Stream {
         Self(Inner::Plain(socket))
     }
 
-    pub(crate) fn tls(stream: TlsStream<Metered>) -> (Self, TlsInfo, std::sync::Weak<dyn Export>) {
-        let info = tls_info(&stream);
+    pub(crate) fn tls(
+        mut stream: TlsStream<Metered>,
+    ) -> (Self, TlsInfo, std::sync::Weak<dyn Export>) {
+        let early_data = match &mut stream {
+            TlsStream::Server(server) => server.get_mut().1.early_data().is_some(),
+            TlsStream::Client(client) => client.get_ref().1.is_early_data_accepted(),
+        };
+        let info = tls_info(&stream, early_data);
         let half = Arc::new(TlsHalf(Mutex::new(stream)));
         let exporter = Arc::downgrade(&half);
         (Self(Inner::Tls(half)), info, exporter)
     }
 }
 
-fn tls_info(stream: &TlsStream<Metered>) -> TlsInfo {
+fn tls_info(stream: &TlsStream<Metered>, early_data: bool) -> TlsInfo {
     let (_, common) = stream.get_ref();
     let sni = match stream {
         TlsStream::Server(server) => server.get_ref().1.server_name().map(str::to_owned),
@@ -78,6 +84,7 @@ fn tls_info(stream: &TlsStream<Metered>) -> TlsInfo {
         alpn: common.alpn_protocol().map(<[u8]>::to_vec),
         sni,
         resumed: common.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        early_data,
         peer_certificates: common
             .peer_certificates()
             .unwrap_or_default()

@@ -45,6 +45,8 @@ impl Configs {
         let offer = |protocol: Protocol| {
             let mut config = config.clone();
             config.alpn_protocols = protocol.alpn();
+            // What is sent before the handshake's end can be replayed (RFC 8446 §8).
+            config.enable_early_data = false;
             Arc::new(config)
         };
         Self {
@@ -163,7 +165,7 @@ impl ClientTls {
         self
     }
 
-    /// Settings of the caller's own making (a verifier of the platform's, say). Its ALPN list is replaced for each use.
+    /// Settings of the caller's own making (a verifier of the platform's, say). Its ALPN list is replaced for each use, and no early data (0-RTT) is sent, whatever they say.
     pub fn from_config(config: ClientConfig) -> Self {
         Self {
             configs: Configs::new(config),
@@ -232,6 +234,7 @@ impl ServerOffers {
         let accept = |protocol: Protocol| {
             let mut config = config.clone();
             config.alpn_protocols = protocol.alpn();
+            config.max_early_data_size = 0;
             Arc::new(config)
         };
         Self {
@@ -289,7 +292,7 @@ impl ServerTls {
         Ok(Self::from_config(config))
     }
 
-    /// Settings of the caller's own making (certificates chosen by name, say). Its ALPN list is replaced.
+    /// Settings of the caller's own making (certificates chosen by name, say). Its ALPN list is replaced, and no early data (0-RTT) is accepted, whatever they say.
     pub fn from_config(config: ServerConfig) -> Self {
         Self {
             offers: Arc::new(std::sync::RwLock::new(ServerOffers::new(&config))),

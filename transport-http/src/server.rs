@@ -1,6 +1,13 @@
 //! The server: HTTP requests to calls, replies to HTTP responses.
 
-use std::{convert::Infallible, sync::Arc, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use comity_core::{
@@ -17,6 +24,7 @@ use http::{
 };
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{Service, ServiceExt};
 
 use crate::{
@@ -51,11 +59,17 @@ impl Default for HttpServerOptions {
     }
 }
 
-/// The HTTP binding's server: a tower service over [`http::Request`], for a listener of `comity-net` or any other.
+/// The HTTP binding's server: a tower service over [`http::Request`], for a listener of `comity-net` or any other. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct HttpServer {
-    operations: Arc<Operations>,
+pub struct HttpServer(Arc<Server>);
+
+/// What all requests share.
+#[derive(Debug, Clone)]
+struct Server {
+    operations: Operations,
     service: CallService,
+    /// The value of `Via` in replies, if this is a gateway.
+    via: Option<HeaderValue>,
     options: HttpServerOptions,
     screen: Option<Arc<dyn Authenticator>>,
     admission: Option<Arc<dyn Admission>>,
@@ -73,27 +87,29 @@ impl HttpServer {
         service: CallService,
         options: HttpServerOptions,
     ) -> Self {
-        Self {
-            operations: Arc::new(operations),
+        let via = options.via.as_ref();
+        Self(Arc::new(Server {
+            operations,
             service,
+            via: via.and_then(|name| HeaderValue::try_from(format!("{BINDING} {name}")).ok()),
             options,
             screen: None,
             admission: None,
-        }
+        }))
     }
 
     /// Asks an authenticator, the one that verifies behind this server, before the body of a request that needs a proof is read. It authenticates nobody: the service
     /// still has to.
     #[must_use]
     pub fn with_screen(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
-        self.screen = Some(authenticator);
+        Arc::make_mut(&mut self.0).screen = Some(authenticator);
         self
     }
 
     /// Asks about a request's target before anything else of it is looked at, its body above all.
     #[must_use]
     pub fn with_admission(mut self, admission: Arc<dyn Admission>) -> Self {
-        self.admission = Some(admission);
+        Arc::make_mut(&mut self.0).admission = Some(admission);
         self
     }
 
@@ -101,19 +117,21 @@ impl HttpServer {
     pub fn boxed(self) -> HttpService {
         HttpService::new(self)
     }
+}
 
-    async fn respond(self, request: Request<Body>) -> Response<Body> {
-        let method = request.method().clone();
-        let target = target_of(request.uri()).to_owned();
-        if method == Method::OPTIONS && self.lacks(&method, &target) {
+impl Server {
+    async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let (method, target) = (&head.method, target_of(&head.uri));
+        if *method == Method::OPTIONS && self.lacks(method, target) {
             let mut response = Response::new(body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
-            self.allow(&method, &target, response.headers_mut());
+            self.allow(method, target, response.headers_mut());
             return response;
         }
-        let (WireReply { head, body }, foreign) = self.clone().answer(request).await;
+        let (reply, foreign) = self.answer(&head, body).await;
         let (length, body) =
-            match body {
+            match reply.body {
                 WireBody::Whole(bytes) => (Some(bytes.len()), body::full(bytes)),
                 WireBody::Stream(stream) => (
                     None,
@@ -122,19 +140,17 @@ impl HttpServer {
                     )),
                 ),
             };
-        let mut response = reply::to_response(head, body);
-        if let Some(name) = &self.options.via
-            && let Ok(via) = HeaderValue::try_from(format!("{BINDING} {name}"))
-        {
-            response.headers_mut().insert(header::VIA, via);
+        let mut response = reply::to_response(reply.head, body);
+        if let Some(via) = &self.via {
+            response.headers_mut().insert(header::VIA, via.clone());
         }
         if foreign {
             protect(response.headers_mut());
         }
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            self.allow(&method, &target, response.headers_mut());
+            self.allow(method, target, response.headers_mut());
         }
-        if method == Method::HEAD {
+        if *method == Method::HEAD {
             *response.body_mut() = body::empty();
             if let Some(length) = length {
                 response
@@ -176,16 +192,15 @@ impl HttpServer {
     }
 
     /// The answer, and whether its body is bytes of which nothing is known but what they claim to be.
-    async fn answer(self, request: Request<Body>) -> (WireReply, bool) {
-        let via = self.options.via.clone();
-        let spoken = |error: CallError| match &via {
+    async fn answer(&self, head: &Parts, body: Body) -> (WireReply, bool) {
+        let spoken = |error: CallError| match &self.options.via {
             Some(name) => error.spoken_by(name.as_str()),
             None => error,
         };
-        match self.read(request).await {
+        match self.read(head, body).await {
             Ok(call) => {
                 let operation = call.operation();
-                let reply = self.service.oneshot(call).await;
+                let reply = self.service.clone().oneshot(call).await;
                 let reply = reply.map_err(spoken);
                 let foreign = matches!(reply, Ok(Reply::Body(_)));
                 (write_reply(operation, reply), foreign)
@@ -197,16 +212,15 @@ impl HttpServer {
         }
     }
 
-    async fn read(&self, request: Request<Body>) -> Result<Call, FederationError> {
-        let (head, mut body) = request.into_parts();
+    async fn read(&self, head: &Parts, mut body: Body) -> Result<Call, FederationError> {
         let routed = self
-            .admitted(&head)
-            .and_then(|()| route(&self.operations, &head, &self.options.peer))
+            .admitted(head)
+            .and_then(|()| route(&self.operations, head, &self.options.peer))
             .map(|routed| routed.arrived_with(&head.extensions))
             .and_then(|routed| self.screened(routed));
         let read = match routed {
             Ok(routed) => self
-                .read_in_time(&mut body, &routed)
+                .read_body(&mut body, &routed)
                 .await
                 .and_then(|bytes| routed.with_body(bytes)),
             Err(error) => Err(error),
@@ -233,47 +247,34 @@ impl HttpServer {
         Ok(routed)
     }
 
-    async fn read_in_time(
-        &self,
-        body: &mut Body,
-        routed: &Routed,
-    ) -> Result<Bytes, FederationError> {
-        if body.is_end_stream() {
-            return Ok(Bytes::new());
-        }
-        let limit = self.options.body_total;
-        tokio::time::timeout(limit, self.read_body(body, routed))
-            .await
-            .unwrap_or_else(|_| {
-                Err(FederationError::new(
-                    408,
-                    "M_UNKNOWN",
-                    format!("the request's body took longer than {limit:?} (setting `body_total`)"),
-                ))
-            })
-    }
-
+    /// The whole body. One alarm bounds each pause and the whole: it is set only if the body is waited for, and moved only when it rings.
     async fn read_body(&self, body: &mut Body, routed: &Routed) -> Result<Bytes, FederationError> {
-        let limit = routed.limit();
-        // A length that the peer announced is believed up to a point: no larger body is reserved for before it comes.
-        let announced = body.size_hint().lower();
-        let announced = usize::try_from(announced).map_or(MAX_RESERVED, |n| n.min(MAX_RESERVED));
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        loop {
-            let frame = tokio::time::timeout(self.options.body_idle, body.frame())
-                .await
-                .map_err(|_| {
-                    FederationError::new(
-                        408,
-                        "M_UNKNOWN",
-                        format!(
-                            "no byte of the request's body came within {:?} (setting `body_idle`)",
-                            self.options.body_idle
-                        ),
-                    )
-                })?;
-            let chunk = match frame {
+        let mut whole = Whole::new(routed.limit(), body.size_hint().lower());
+        let mut alarm = pin!(None::<Sleep>);
+        let mut begun = None;
+        // What is announced and has come is the end: hyper is not asked once more.
+        while !body.is_end_stream() {
+            let mut waits_since = None;
+            let frame = poll_fn(|cx| {
+                if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+                    return Poll::Ready(Ok(frame));
+                }
+                let since = *waits_since.get_or_insert_with(Instant::now);
+                let total = *begun.get_or_insert(since) + self.options.body_total;
+                let by = total.min(since + self.options.body_idle);
+                if alarm.is_none() {
+                    alarm.set(Some(sleep_until(by)));
+                }
+                let mut alarm = alarm.as_mut().as_pin_mut().expect("set above");
+                loop {
+                    ready!(alarm.as_mut().poll(cx));
+                    if by <= Instant::now() {
+                        return Poll::Ready(Err(self.too_slow(by == total)));
+                    }
+                    alarm.as_mut().reset(by);
+                }
+            });
+            let chunk = match frame.await? {
                 None => break,
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(chunk) => chunk,
@@ -285,35 +286,79 @@ impl HttpServer {
                     )));
                 }
             };
-            if first.len() + rest.len() + chunk.len() > limit {
-                return Err(FederationError::too_large(
-                    "request content",
-                    limit as u64,
-                    "receiver",
-                    "limits.request",
-                ));
-            }
-            if first.is_empty() && rest.is_empty() {
-                // One frame is the normal case for a small request, and needs no copy.
-                first = chunk;
-            } else {
-                if rest.is_empty() {
-                    let arrived = first.len() + chunk.len();
-                    rest.reserve(if announced >= arrived {
-                        announced
-                    } else {
-                        arrived * 2
-                    });
-                    rest.extend_from_slice(&std::mem::take(&mut first));
-                }
-                rest.extend_from_slice(&chunk);
-            }
+            whole.take(chunk)?;
         }
-        Ok(if rest.is_empty() {
-            first
+        Ok(whole.bytes())
+    }
+
+    fn too_slow(&self, in_all: bool) -> FederationError {
+        let message = match in_all {
+            true => format!(
+                "the request's body took longer than {:?} (setting `body_total`)",
+                self.options.body_total
+            ),
+            false => format!(
+                "no byte of the request's body came within {:?} (setting `body_idle`)",
+                self.options.body_idle
+            ),
+        };
+        FederationError::new(408, "M_UNKNOWN", message)
+    }
+}
+
+/// A body as it comes.
+struct Whole {
+    limit: usize,
+    /// What the peer announced: believed up to a point, so that no larger body is reserved for before it comes.
+    announced: usize,
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Whole {
+    fn new(limit: usize, announced: u64) -> Self {
+        Self {
+            limit,
+            announced: usize::try_from(announced).map_or(MAX_RESERVED, |n| n.min(MAX_RESERVED)),
+            first: Bytes::new(),
+            rest: BytesMut::new(),
+        }
+    }
+
+    fn take(&mut self, chunk: Bytes) -> Result<(), FederationError> {
+        let Self { first, rest, .. } = self;
+        if first.len() + rest.len() + chunk.len() > self.limit {
+            return Err(FederationError::too_large(
+                "request content",
+                self.limit as u64,
+                "receiver",
+                "limits.request",
+            ));
+        }
+        if first.is_empty() && rest.is_empty() {
+            // One frame is the normal case for a small request, and needs no copy.
+            *first = chunk;
+            return Ok(());
+        }
+        if rest.is_empty() {
+            let arrived = first.len() + chunk.len();
+            rest.reserve(if self.announced >= arrived {
+                self.announced
+            } else {
+                arrived * 2
+            });
+            rest.extend_from_slice(&std::mem::take(first));
+        }
+        rest.extend_from_slice(&chunk);
+        Ok(())
+    }
+
+    fn bytes(self) -> Bytes {
+        if self.rest.is_empty() {
+            self.first
         } else {
-            rest.freeze()
-        })
+            self.rest.freeze()
+        }
     }
 }
 
@@ -358,7 +403,7 @@ impl Service<Request<Body>> for HttpServer {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let server = self.clone();
+        let server = Arc::clone(&self.0);
         Box::pin(async move { Ok(server.respond(request).await) })
     }
 }

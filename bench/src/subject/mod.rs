@@ -1,4 +1,13 @@
 //! A transport under comparison: how its server and its client are set up, in two processes.
+//!
+//! `ours` are the wires of this workspace, `together` is for what has no wire, `proof` signs and verifies, `tls` makes certificates, `kit` hands a wire to the
+//! conformance kit.
+
+mod kit;
+pub(crate) mod ours;
+mod proof;
+mod tls;
+mod together;
 
 use std::{
     error::Error,
@@ -8,8 +17,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use comity_conformance::Harness;
+use comity_conformance::{Declared, Harness};
 use comity_core::{CallService, Operations, ServerName, transport::Transport};
+
+pub use kit::harness;
+pub use ours::ours;
+pub use together::together;
 
 use crate::model::Scenario;
 
@@ -35,7 +48,7 @@ impl<T: Harness + Debug> Together for T {}
 pub struct Setting {
     /// The calling server.
     pub client: ServerName,
-    /// The called servers: one, 20 for a burst, 100 for a cold start.
+    /// The called servers, as many as [`scenario::servers`](crate::scenario::servers) says: one, 20 for a burst, 101 for a cold start.
     pub servers: Vec<ServerName>,
     /// The address that the server listens on, with a port of its own for each name.
     pub listen: IpAddr,
@@ -43,6 +56,18 @@ pub struct Setting {
     pub seed: u64,
     /// The certificate authority of this run, PEM; certificate and key for every server's name are drawn from it by the parent.
     pub tls: Tls,
+    /// Who proves where calls come from.
+    pub proof: Proof,
+}
+
+/// Who signs calls, and who verifies them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// The wire: its client signs for [`Setting::client`] by a key that is drawn from the seed, and its server verifies. So it is measured.
+    #[default]
+    Seeded,
+    /// Whoever calls, and the service. So the conformance kit does it, which tries wrong proofs as well: the wire adds nothing then.
+    Brought,
 }
 
 /// Certificates of one run, made by the parent, in PEM.
@@ -88,6 +113,11 @@ pub trait Wire: Send + Sync + Debug + 'static {
     fn takes(&self, scenario: Scenario) -> bool {
         let _ = scenario;
         true
+    }
+
+    /// What the conformance kit has to know of it beside its transport's capabilities.
+    fn declared(&self) -> Declared {
+        Declared::default()
     }
 
     /// Why the conformance kit is not asked: a peer is no binding of ours.

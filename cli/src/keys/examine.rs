@@ -268,6 +268,7 @@ mod tests {
             binding: "grpc/1".to_owned(),
             connect_to: None,
             priority: 10,
+            session: false,
         };
         let forged = document(NOW + DAY, &[&key("a")])
             .with_member(BINDINGS_MEMBER, &Offer::write_list(&[offer]));

@@ -226,6 +226,7 @@ impl Found {
                 binding: hint.binding.clone(),
                 connect_to: hint.target.as_ref().and_then(|target| target.parse().ok()),
                 priority: hint.priority,
+                session: false,
             };
             ("hint", offer)
         });

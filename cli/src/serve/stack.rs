@@ -68,6 +68,7 @@ impl Stack {
             binding: BINDING.to_owned(),
             connect_to: None,
             priority: 0,
+            session: true,
         }])?;
         // Other servers' keys, and answers for who asks again.
         let store = Store::open(options.data.join("comity.redb"))?;

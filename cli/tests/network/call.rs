@@ -17,6 +17,7 @@ fn grpc_offer() -> Offer {
         binding: "grpc/1".to_owned(),
         connect_to: None,
         priority: 10,
+        session: false,
     }
 }
 

@@ -13,6 +13,7 @@ async fn a_servers_keys_are_shown_with_what_they_signed_and_offer() {
         binding: "grpc/1".to_owned(),
         connect_to: Some("fed.example.org:8448".parse().unwrap()),
         priority: 10,
+        session: false,
     };
     let peer = Peer::with(Wanted {
         offers: vec![offer],

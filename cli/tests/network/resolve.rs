@@ -11,6 +11,7 @@ async fn a_good_server_is_told_step_by_step() {
         binding: "grpc/1".to_owned(),
         connect_to: None,
         priority: 10,
+        session: false,
     };
     let peer = Peer::with(Wanted {
         offers: vec![offer],
@@ -134,6 +135,7 @@ async fn an_offer_that_does_not_work_is_odd_and_not_wrong() {
         binding: "grpc/1".to_owned(),
         connect_to: None,
         priority: 10,
+        session: false,
     };
     let peer = Peer::with(Wanted {
         offers: vec![offer],

@@ -96,6 +96,7 @@ impl Offers for At {
             binding: GRPC.to_owned(),
             connect_to: Some(self.0.to_string().parse().unwrap()),
             priority: 0,
+            session: false,
         };
         Some(Offered {
             offers: vec![offer],

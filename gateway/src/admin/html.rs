@@ -6,7 +6,8 @@ use std::fmt::{self, Write};
 ///
 /// Besides HTML's own characters it replaces those that are not seen or that turn the text around them: control characters, and Unicode's marks of direction and
 /// width. A server could else pass for another one.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+#[derive(Debug)]
+pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -48,7 +48,7 @@ use tokio::net::ToSocketAddrs;
 
 use answer::Pages;
 pub use destinations::destination_rows;
-pub use html::is_unseen;
+pub use html::{Escaped, is_unseen};
 pub use labels::OTHER;
 pub use metrics::{Direction, EndedCall, Metrics};
 pub use page::DESTINATIONS_PER_PAGE;

@@ -46,6 +46,7 @@ fn offers_grpc(two: &Side, at: Option<&str>) {
         binding: "grpc/1".to_owned(),
         connect_to: at.map(|at| at.parse().unwrap()),
         priority: 10,
+        session: false,
     };
     let document = KeyDocument::new(two.homeserver.name.clone(), now_ms() + 24 * 3600 * 1000)
         .with_member(BINDINGS_MEMBER, Offer::write_list(&[offer]));

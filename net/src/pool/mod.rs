@@ -136,11 +136,11 @@ impl Pool {
         route: &Route,
         request: Request<Body>,
     ) -> Result<Response<Body>, TransportError> {
-        self.send_with(route, request, |_, _| ()).await
+        self.send_with(route, request, |_, _| Ok(())).await
     }
 
     /// Sends a request, whose head `prepare` may still change when the connection is known (to authenticate it for that connection, say). `prepare` may be
-    /// called a second time, with the same head, for another connection.
+    /// called a second time, with the same head, for another connection. If it fails, nothing is sent.
     ///
     /// The request's URI is a path and query; exactly these bytes are sent, after `Host` or `:authority` of the route (RFC 9112 §3.2.1, RFC 9113 §8.3.1).
     /// A request that a connection gave back unsent is sent once more on a fresh one. The response carries `Arc<ConnectionInfo>`. Its body has to be read to the
@@ -151,12 +151,12 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `NotSent`: dialling failed, or the connection gave the request back. `Rejected`: the peer promises that it did nothing. All else is `MaybeProcessed`.
+    /// What `prepare` says. `NotSent`: dialling failed, or the connection gave the request back. `Rejected`: the peer promises that it did nothing. All else is `MaybeProcessed`.
     pub async fn send_with(
         &self,
         route: &Route,
         request: Request<Body>,
-        prepare: impl Fn(&Arc<ConnectionInfo>, &mut Parts),
+        prepare: impl Fn(&Arc<ConnectionInfo>, &mut Parts) -> Result<(), TransportError>,
     ) -> Result<Response<Body>, TransportError> {
         let target = Target::new(route, request.uri())?;
         let connections = self.connections(route);
@@ -167,7 +167,7 @@ impl Pool {
         loop {
             let mut lease = self.inner.lease(&connections, route, fresh).await?;
             target.write(&self.inner.connector, lease.info().version(), &mut head);
-            prepare(lease.info(), &mut head);
+            prepare(lease.info(), &mut head)?;
             let mut failure = match lease.send(Request::from_parts(head, body)).await {
                 Ok(response) => return Ok(lease.attach(response, permit)),
                 Err(failure) => failure,

@@ -261,6 +261,7 @@ async fn prepare_sees_the_connection_that_carries_the_request() {
         let sent = pool.send_with(&route, put("/", "{}"), |info, head| {
             head.headers
                 .insert("x-port", info.local().socket_addr().unwrap().port().into());
+            Ok(())
         });
         assert_eq!(sent.await.unwrap().status(), 200);
     }

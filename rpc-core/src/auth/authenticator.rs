@@ -26,7 +26,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    fn proven(name: ServerName, scheme: &'static str) -> Self {
+    pub(super) fn proven(name: ServerName, scheme: &'static str) -> Self {
         Self { name, scheme }
     }
 
@@ -41,7 +41,7 @@ impl Origin {
         &self.name
     }
 
-    /// How it was proven: `X-Matrix`, for example.
+    /// How it was proven: `X-Matrix`, `session`, or a third party's own.
     pub fn scheme(&self) -> &'static str {
         self.scheme
     }
@@ -77,8 +77,8 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 /// Proves origins by X-Matrix request signatures (SS "Request Authentication").
 #[derive(Debug)]
 pub struct XMatrixAuthenticator {
-    own_names: BTreeSet<ServerName>,
-    keys: Arc<dyn KeySource>,
+    pub(super) own_names: BTreeSet<ServerName>,
+    pub(super) keys: Arc<dyn KeySource>,
     allowed: Option<BTreeSet<ServerName>>,
 }
 
@@ -107,7 +107,7 @@ impl XMatrixAuthenticator {
     }
 
     /// What the credentials say, and the one of our names that they are for.
-    fn claims(
+    pub(super) fn claims(
         &self,
         context: &CallContext,
     ) -> Result<(XMatrixCredentials, ServerName), FederationError> {
@@ -127,6 +127,16 @@ impl XMatrixAuthenticator {
             ));
         }
         Ok((credentials, destination))
+    }
+
+    /// Whether a server whose proof holds is let in.
+    pub(super) fn check_allowed(&self, origin: &ServerName) -> Result<(), FederationError> {
+        match &self.allowed {
+            Some(allowed) if !allowed.contains(origin) => Err(FederationError::forbidden(format!(
+                "{origin} is not let in"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The one of our names that the request was signed for. Senders before v1.3 leave it out of the header and sign it all the same: then it is the name
@@ -190,15 +200,7 @@ impl Authenticator for XMatrixAuthenticator {
                 credential.key
             )));
         }
-        if self
-            .allowed
-            .as_ref()
-            .is_some_and(|allowed| !allowed.contains(&origin))
-        {
-            return Err(FederationError::forbidden(format!(
-                "{origin} is not let in"
-            )));
-        }
+        self.check_allowed(&origin)?;
         call.context_mut().destination = Some(destination);
         Ok(Origin::proven(origin, "X-Matrix"))
     }

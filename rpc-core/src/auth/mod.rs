@@ -11,6 +11,7 @@
 //! | `server_keys` | reading a server's published keys | "Retrieving server keys" |
 //! | `authenticator` | who proves an origin, the layer that verifies | "Request Authentication" |
 //! | `sign` | the layer that signs | "Request Authentication" |
+//! | `session` | one signature for a connection | |
 //! | `key_source` | what asks for other servers' keys sees | "Retrieving server keys" |
 //! | `key_ring` | other servers' keys, from themselves or through notaries | "Retrieving server keys" |
 //! | `key_store` | where they outlive the process | |
@@ -20,7 +21,7 @@
 //!
 //! **What a signature does not give.** It covers method, target, origin, destination and content, and nothing else:
 //! neither a time nor a nonce. Whoever sees a signed request without a body can send it to that destination again for
-//! as long as the key is valid; TLS is what keeps it from being seen.
+//! as long as the key is valid; TLS is what keeps it from being seen. A session is bound to its connection, and has a time.
 
 mod authenticator;
 mod key;
@@ -31,6 +32,7 @@ mod key_store;
 mod notary;
 mod published_keys;
 mod server_keys;
+mod session;
 mod sign;
 mod signed_request;
 mod x_matrix;
@@ -50,7 +52,12 @@ pub use published_keys::{MAX_PUBLISHED_BYTES, PublishedKeys, PublishedKeysOption
 pub use server_keys::{
     MAX_DOCUMENT_BYTES, MAX_KEYS, MAX_VALIDITY_MS, OldVerifyKey, ServerKeys, ServerKeysError,
 };
-pub use sign::Sign;
+pub use session::{
+    Channel, ChannelProofs, EXPORTER_BYTES, MAX_SESSION_BYTES, MAX_SESSION_LIFETIME,
+    MAX_SESSION_SKEW, OwnSession, SESSION_EXPORTER_LABEL, SESSION_REFUSED, SESSION_SCHEME,
+    SessionAuthenticator, SessionCredential, SessionError, SessionOptions, SessionUse,
+};
+pub use sign::{Sign, Signer};
 pub use signed_request::SignedRequest;
 pub use x_matrix::{
     MAX_CREDENTIALS, MAX_HEADER_BYTES, Parsed, XMatrix, XMatrixCredentials, XMatrixError,

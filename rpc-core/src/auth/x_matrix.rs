@@ -348,10 +348,14 @@ impl<'a> Cursor<'a> {
         let mut unescaped: Option<String> = None;
         let mut start = self.at;
         loop {
+            // Bytes beyond ASCII pass, so that it stops at a character's boundary.
+            let rest = &self.text.as_bytes()[self.at..];
+            let plain = |b: &u8| !matches!(b, b'"' | b'\\') && is_visible(*b);
+            self.at += rest.iter().take_while(|b| plain(b)).count();
+            let run = &self.text[start..self.at];
             match self.peek() {
                 None => return Err(self.expected("a closing quote")),
                 Some(b'"') => {
-                    let run = &self.text[start..self.at];
                     self.at += 1;
                     return Ok(match unescaped {
                         None => Cow::Borrowed(run),
@@ -359,28 +363,28 @@ impl<'a> Cursor<'a> {
                     });
                 }
                 Some(b'\\') => {
-                    let run = &self.text[start..self.at];
                     unescaped.get_or_insert_default().push_str(run);
-                    self.at += 1;
                     // The next character belongs to the next run, whatever it is.
-                    start = self.at;
-                    self.quoted_character()?;
+                    start = self.at + 1;
+                    match self.text[start..].chars().next() {
+                        Some(c) if !c.is_ascii() || is_visible(c as u8) => {
+                            self.at = start + c.len_utf8();
+                        }
+                        _ => {
+                            self.at = start;
+                            return Err(self.expected("a visible character"));
+                        }
+                    }
                 }
-                Some(_) => self.quoted_character()?,
+                Some(_) => return Err(self.expected("a visible character")),
             }
         }
     }
+}
 
-    /// Steps over one character that may stand in a quoted string, plain or escaped.
-    fn quoted_character(&mut self) -> Result<(), XMatrixError> {
-        match self.text[self.at..].chars().next() {
-            Some(c) if c == '\t' || !c.is_ascii_control() => {
-                self.at += c.len_utf8();
-                Ok(())
-            }
-            _ => Err(self.expected("a visible character")),
-        }
-    }
+/// Whether a byte may stand in a quoted string, perhaps escaped.
+fn is_visible(b: u8) -> bool {
+    b == b'\t' || !b.is_ascii_control()
 }
 
 /// `tchar` of RFC 9110 §5.6.2.

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     ServerName,
-    auth::Origin,
+    auth::{Channel, Origin, SessionUse, Signer},
     call::Authentication,
     endpoint::EndpointForm,
     error::FederationError,
@@ -36,10 +36,15 @@ pub struct CallContext {
     pub binding: &'static str,
     /// What a binding knows of the connection it arrived on.
     pub connection: Option<Arc<dyn Any + Send + Sync>>,
+    /// The connection it arrived on, if a proof can be bound to it.
+    pub channel: Option<Arc<dyn Channel>>,
+    /// Whether it is to prove its origin by a session, if something says: the destination's signed offer, the operator. A transport that can does so.
+    pub sessions: Option<SessionUse>,
     /// The address that it came from, as the listener saw it or a proxy that is trusted said it: for logs, and for the next server's. It proves nothing.
     pub client: Option<IpAddr>,
     pub(crate) form: Option<EndpointForm>,
     pub(crate) origin: Option<Origin>,
+    signer: Option<Signer>,
     /// When the caller stops waiting for the reply's head, if a clock further out says so.
     pub(crate) head_by: Option<Instant>,
     /// What a layer further out wants to be told.
@@ -81,6 +86,28 @@ impl CallContext {
         self.origin = Some(origin);
     }
 
+    /// Who signs the call, if that is still to be done: for a transport that [binds proofs to its connections](crate::transport::Capabilities::channel_binding). A call
+    /// that came with credentials has none.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
+    }
+
+    pub(crate) fn set_signer(&mut self, signer: Signer) {
+        self.signer = Some(signer);
+    }
+
+    /// Puts a credential in the signer's place.
+    pub(crate) fn set_signed(&mut self, credential: String) {
+        self.signer = None;
+        self.credentials = Credentials::new(vec![credential]);
+    }
+
+    /// Drops what signs, or is to sign, a request that is another now.
+    pub(crate) fn unsign(&mut self) {
+        self.signer = None;
+        self.credentials = Credentials::default();
+    }
+
     /// Method, target and content as they arrived, for a handler that wants what was signed. A layer may have taken out of the request what
     /// the handler is not to act upon ([`Acl`](crate::layers::Acl) does); it still stands here.
     pub fn form(&self) -> Option<&EndpointForm> {
@@ -117,6 +144,7 @@ impl fmt::Debug for CallContext {
             .field("deadline", &self.deadline)
             .field("via", &self.via)
             .field("client", &self.client)
+            .field("sessions", &self.sessions)
             .field("binding", &self.binding)
             .finish_non_exhaustive()
     }

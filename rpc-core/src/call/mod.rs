@@ -26,6 +26,8 @@ pub use spec::{
 pub use unregistered::{BadUnregistered, Unregistered};
 pub use via::{hops, received_by};
 
+use std::fmt;
+
 use crate::{
     ServerName,
     endpoint::EndpointForm,
@@ -37,8 +39,11 @@ use crate::{
 /// It holds the request as a value, as an endpoint form, or both. The endpoint form is made once: by the HTTP server
 /// from what arrived, or by the first layer that asks for it. HTTP sends it verbatim, verification reads it, gRPC
 /// compares its message with it. Changing the request drops it, because a signature over it would no longer hold.
-#[derive(Debug)]
-pub struct Call {
+///
+/// It is passed from layer to layer by value, so it is one pointer.
+pub struct Call(Box<Parts>);
+
+struct Parts {
     request: Box<dyn AnyRequest>,
     form: Option<EndpointForm>,
     /// The form as it arrived, if the request has become narrower since.
@@ -49,12 +54,12 @@ pub struct Call {
 impl Call {
     /// A call to `destination`, as a client makes it.
     pub fn new(destination: ServerName, request: impl AnyRequest) -> Self {
-        Self {
+        Self(Box::new(Parts {
             request: Box::new(request),
             form: None,
             arrived: None,
             context: CallContext::to(destination),
-        }
+        }))
     }
 
     /// A call as a binding's server received it.
@@ -63,12 +68,12 @@ impl Call {
         form: EndpointForm,
         context: CallContext,
     ) -> Self {
-        Self {
+        Self(Box::new(Parts {
             request,
             form: Some(form),
             arrived: None,
             context,
-        }
+        }))
     }
 
     /// A call of `operation` as a binding's server received it, its request read from the endpoint form.
@@ -85,7 +90,7 @@ impl Call {
 
     /// What is called.
     pub fn operation(&self) -> Op {
-        self.request.operation()
+        self.0.request.operation()
     }
 
     /// The facts about what is called.
@@ -95,27 +100,27 @@ impl Call {
 
     /// The request as a value.
     pub fn request(&self) -> &dyn AnyRequest {
-        &*self.request
+        &*self.0.request
     }
 
     /// Replaces the request. The endpoint form and the credentials that sign it are dropped.
     pub fn set_request(&mut self, request: Box<dyn AnyRequest>) {
-        self.request = request;
-        self.form = None;
-        self.context.credentials = Credentials::default();
+        self.0.request = request;
+        self.0.form = None;
+        self.0.context.unsign();
     }
 
     /// Replaces the request by what is left of it after something was taken out. As [`set_request`](Self::set_request); but the context
     /// keeps the endpoint form as it arrived, for a handler that wants what was signed.
     pub fn narrow_request(&mut self, request: Box<dyn AnyRequest>) {
-        let form = self.form.take();
-        self.arrived = self.arrived.take().or(form);
+        let form = self.0.form.take();
+        self.0.arrived = self.0.arrived.take().or(form);
         self.set_request(request);
     }
 
     /// The endpoint form, if it was made already.
     pub fn form(&self) -> Option<&EndpointForm> {
-        self.form.as_ref()
+        self.0.form.as_ref()
     }
 
     /// The endpoint form, made now if it was not made before.
@@ -123,10 +128,10 @@ impl Call {
     /// # Errors
     /// The request cannot be written as an endpoint (an empty path parameter, for example).
     pub fn make_form(&mut self) -> Result<&EndpointForm, CallError> {
-        if self.form.is_none() {
-            self.form = Some(self.request.write()?);
+        if self.0.form.is_none() {
+            self.0.form = Some(self.0.request.write()?);
         }
-        Ok(self.form.as_ref().expect("made above"))
+        Ok(self.0.form.as_ref().expect("made above"))
     }
 
     /// Writes the same parameters and content by another method and path. The credentials that sign the former are dropped.
@@ -135,8 +140,8 @@ impl Call {
     /// As [`make_form`](Self::make_form).
     pub(crate) fn respell(&mut self, other: &Alternative) -> Result<(), CallError> {
         let parts = self.make_form()?.parts().clone();
-        self.form = Some(EndpointForm::from_parts(other.method, &other.path, parts)?);
-        self.context.credentials = Credentials::default();
+        self.0.form = Some(EndpointForm::from_parts(other.method, &other.path, parts)?);
+        self.0.context.unsign();
         Ok(())
     }
 
@@ -146,8 +151,8 @@ impl Call {
     /// As [`make_form`](Self::make_form).
     pub(crate) fn add_slash(&mut self) -> Result<(), CallError> {
         let form = self.make_form()?;
-        self.form = Some(form.with_slash()?);
-        self.context.credentials = Credentials::default();
+        self.0.form = Some(form.with_slash()?);
+        self.0.context.unsign();
         Ok(())
     }
 
@@ -170,28 +175,44 @@ impl Call {
 
     /// What travels beside the request.
     pub fn context(&self) -> &CallContext {
-        &self.context
+        &self.0.context
     }
 
     /// What travels beside the request, to change.
     pub fn context_mut(&mut self) -> &mut CallContext {
-        &mut self.context
+        &mut self.0.context
     }
 
     /// Takes the call apart. The context then carries the endpoint form, so that a handler can read what was signed.
     pub fn into_parts(self) -> (Box<dyn AnyRequest>, CallContext) {
-        let mut context = self.context;
-        context.form = self.arrived.or(self.form);
-        (self.request, context)
+        let Parts {
+            request,
+            form,
+            arrived,
+            mut context,
+        } = *self.0;
+        context.form = arrived.or(form);
+        (request, context)
     }
 
     /// The same call again, for a retry: same request, same form, same credentials.
     pub fn duplicate(&self) -> Self {
-        Self {
-            request: self.request.clone_box(),
-            form: self.form.clone(),
-            arrived: self.arrived.clone(),
-            context: self.context.clone(),
-        }
+        Self(Box::new(Parts {
+            request: self.0.request.clone_box(),
+            form: self.0.form.clone(),
+            arrived: self.0.arrived.clone(),
+            context: self.0.context.clone(),
+        }))
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("request", &self.0.request)
+            .field("form", &self.0.form)
+            .field("arrived", &self.0.arrived)
+            .field("context", &self.0.context)
+            .finish()
     }
 }

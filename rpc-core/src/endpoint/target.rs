@@ -32,6 +32,18 @@ impl PathTemplate {
         self.0
     }
 
+    /// What every path of this template begins with: all of it up to its first parameter.
+    pub(crate) fn literal_start(&self) -> &'static str {
+        let mut end = 0;
+        for segment in self.segments() {
+            match segment {
+                Segment::Literal(text) => end += 1 + text.len(),
+                Segment::Parameter(_) => return &self.0[..=end],
+            }
+        }
+        self.0
+    }
+
     /// The segments in order.
     pub fn segments(&self) -> impl Iterator<Item = Segment> + use<> {
         self.0[1..].split('/').map(|text| {
@@ -419,6 +431,20 @@ fn hex(digit: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_tells_what_its_paths_begin_with() {
+        for (template, start) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/b/", "/a/b/"),
+            ("/{room}", "/"),
+            ("/a/{room}/b", "/a/"),
+            ("/a/x{room}/{event}", "/a/x{room}/"),
+        ] {
+            assert_eq!(PathTemplate::new(template).literal_start(), start);
+        }
+    }
 
     #[test]
     fn parameters_are_the_same_by_name_and_order() {

@@ -61,6 +61,12 @@ impl IngestError {
         Self::new(IngestErrorKind::Syntax(expected), offset)
     }
 
+    /// The same error in a text that begins at `start` of another one.
+    pub(super) fn behind(mut self, start: usize) -> Self {
+        self.offset = self.offset.saturating_add(start);
+        self
+    }
+
     /// The reason.
     pub fn kind(&self) -> &IngestErrorKind {
         &self.kind

@@ -24,6 +24,7 @@
 //! | `members`, `reader`, `writer` | typed access that keeps what it does not know |
 //! | `stream_reader`, `pieces`, `delimit`, `validate`, `stream_writer` | one object that is larger than memory should be |
 
+mod blocks;
 mod check;
 mod delimit;
 mod error;
@@ -34,10 +35,12 @@ mod normalise;
 mod object;
 mod pieces;
 mod reader;
+mod reorder;
 mod scan;
 mod stream_reader;
 mod stream_writer;
 mod text;
+mod units;
 mod validate;
 mod value;
 mod writer;

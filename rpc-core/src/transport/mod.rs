@@ -20,15 +20,16 @@ pub use select::{
 
 use crate::{
     Boxed,
-    call::{Call, Reply},
-    error::CallError,
+    auth::SessionUse,
+    call::{Authentication, Call, Reply},
+    error::{CallError, Delivery, TransportError, TransportErrorKind},
 };
 
 /// A binding's client: sends a call and gives its reply.
 ///
 /// Contract:
 /// - *target verbatim*: where the wire carries method and target, they are those of [`Call::form`], byte for byte;
-/// - *credentials verbatim*: every value of the context's credentials travels, in order, unchanged;
+/// - *credentials verbatim*: every value of the context's credentials travels, in order, unchanged. A call that came with some is never put on a session;
 /// - *lossless*: unknown members of request and reply arrive;
 /// - *honest delivery*: a [`TransportError`](crate::error::TransportError) says `NotSent` or `Rejected` only where the peer cannot have acted;
 /// - *whole or aborted*: a streamed reply that ends without error is complete;
@@ -62,7 +63,8 @@ pub struct Capabilities {
     pub cancellation: bool,
     /// Failures tell `NotSent` and `Rejected` from `MaybeProcessed`.
     pub delivery_certainty: bool,
-    /// A proof can be bound to the connection.
+    /// A proof can be bound to the connection: the transport is handed calls that have a [signer](crate::call::CallContext::signer) and no credentials, and proves their
+    /// origin itself, by a session of the connection or by the signer's X-Matrix header. Others are handed that header as a credential.
     pub channel_binding: bool,
     /// Largest request message in bytes, if the binding has a limit of its own.
     pub max_message: Option<usize>,
@@ -115,6 +117,13 @@ impl Capabilities {
         self
     }
 
+    /// With proofs bound to the connection.
+    #[must_use]
+    pub const fn channel_binding(mut self) -> Self {
+        self.channel_binding = true;
+        self
+    }
+
     /// With a limit for one request message, in bytes.
     #[must_use]
     pub const fn max_message(mut self, bytes: usize) -> Self {
@@ -143,9 +152,44 @@ impl Service<Call> for TransportService {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, call: Call) -> Self::Future {
+    fn call(&mut self, mut call: Call) -> Self::Future {
         let transport = self.0.clone();
         call.context().note_binding(transport.name());
-        Box::pin(async move { transport.send(call).await })
+        Box::pin(async move {
+            sign_for(&*transport, &mut call)?;
+            transport.send(call).await
+        })
     }
+}
+
+/// Signs a call that is handed to a transport, if that transport does not prove its origin itself.
+///
+/// # Errors
+/// It cannot be signed, or it has to be proven by a session, which this transport has none of: nothing was sent.
+pub(crate) fn sign_for(transport: &dyn Transport, call: &mut Call) -> Result<(), CallError> {
+    if call.spec().authentication != Authentication::Server {
+        return Ok(());
+    }
+    let context = call.context();
+    let binds = transport.capabilities().channel_binding;
+    if context.sessions == Some(SessionUse::Required) && !(binds && context.signer().is_some()) {
+        return Err(TransportError::new(
+            TransportErrorKind::Refused,
+            Delivery::NotSent,
+            format!(
+                "the policy requires a session, which {} cannot prove this call by",
+                transport.name()
+            ),
+        )
+        .into());
+    }
+    let (Some(signer), Some(destination)) = (context.signer(), &context.destination) else {
+        return Ok(());
+    };
+    if !binds {
+        let (signer, destination) = (signer.clone(), destination.clone());
+        let credential = signer.x_matrix(&destination, call.make_form()?)?;
+        call.context_mut().set_signed(credential);
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ pub const BINDINGS_MEMBER: &str = "dev.comity.bindings";
 /// Most entries of a list that are read.
 pub const MAX_OFFERS: usize = 16;
 
-/// A binding that a server offers: `{"binding":"grpc/1","priority":10,"target":"fed.example.org:8448"}`.
+/// A binding that a server offers: `{"binding":"grpc/1","priority":10,"session":true,"target":"fed.example.org:8448"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// Identifier and version: `grpc/1`.
@@ -26,6 +26,8 @@ pub struct Offer {
     pub connect_to: Option<ConnectTo>,
     /// The lowest is preferred.
     pub priority: i64,
+    /// Whether the server accepts [session authentication](crate::auth::SessionAuthenticator) over it. Only a [signed](Offers::is_signed) source is believed.
+    pub session: bool,
 }
 
 impl Offer {
@@ -55,10 +57,15 @@ impl Offer {
             Some(priority) => priority.as_i64()?,
             None => 0,
         };
+        let session = match entry.get("session") {
+            Some(session) => session.as_bool()?,
+            None => false,
+        };
         plain.then_some(Self {
             binding,
             connect_to,
             priority,
+            session,
         })
     }
 
@@ -68,6 +75,9 @@ impl Offer {
             let mut entry = ObjectWriter::new();
             entry.string("binding", &offer.binding);
             entry.integer("priority", offer.priority);
+            if offer.session {
+                entry.boolean("session", true);
+            }
             if let Some(to) = &offer.connect_to {
                 entry.string("target", &to.to_string());
             }
@@ -91,6 +101,11 @@ pub trait Offers: Send + Sync + Debug + 'static {
     /// Name for logs and status: `signed`, `hint`.
     fn source(&self) -> &'static str;
 
+    /// Whether what it says is signed by the destination's own key. What weakens or replaces a proof, as a session does, is taken from no other source.
+    fn is_signed(&self) -> bool {
+        false
+    }
+
     /// What is known of `destination`, asked for if it is not known yet; `None` if nothing could be learned. It takes a bounded time.
     async fn offered(&self, destination: &ServerName) -> Option<Offered>;
 }
@@ -108,8 +123,9 @@ mod tests {
     #[test]
     fn a_list_is_read_best_first_and_written_back() {
         let offers = read(
-            r#"[{"binding":"b/1","priority":20},{"binding":"grpc/1","priority":10,"target":"fed.example.org:8448","x":1}]"#,
+            r#"[{"binding":"b/1","priority":20},{"binding":"grpc/1","priority":10,"session":true,"target":"fed.example.org:8448","x":1}]"#,
         );
+        assert!(offers[0].session && !offers[1].session);
         assert_eq!(offers[0].binding, "grpc/1");
         assert_eq!(
             offers[0].connect_to.as_ref().unwrap().to_string(),
@@ -129,6 +145,7 @@ mod tests {
             r#"{"binding":"x/1","target":"no port"}"#,
             r#"{"binding":"x/1","target":"a.b:0"}"#,
             r#"{"binding":"x/1","priority":"high"}"#,
+            r#"{"binding":"x/1","session":1}"#,
             "7",
         ] {
             let text = format!(r#"[{bad},{{"binding":"grpc/1"}}]"#);

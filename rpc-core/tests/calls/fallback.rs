@@ -20,9 +20,10 @@ use comity_core::{
     endpoint::{EndpointParts, PathTemplate, Query, TrailingSlash},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
     layers::{Clocks, Fallback, Fallbacks, Side},
+    transport::{Capabilities, Transport},
 };
 use futures_util::TryStreamExt;
-use tower::{Layer, service_fn, util::BoxCloneSyncService};
+use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use crate::homeserver::{key, name, pdu};
 
@@ -148,7 +149,26 @@ fn client(service: CallService, steps: Fallbacks) -> Client {
         comity_core::layers::Flow::layer(Duration::ZERO),
         Sign::layer(name("a.example"), key(1)),
     );
-    Client::from_service(BoxCloneSyncService::new(layers.layer(service)))
+    Client::layered(Arc::new(Peer(service)), layers)
+}
+
+/// The way to a peer.
+#[derive(Debug)]
+struct Peer(CallService);
+
+#[async_trait::async_trait]
+impl Transport for Peer {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::NONE
+    }
+
+    async fn send(&self, call: Call) -> Result<Reply, CallError> {
+        self.0.clone().oneshot(call).await
+    }
 }
 
 async fn send<O: Endpoint>(client: &Client, request: O) -> Result<O::Reply, CallError> {

@@ -204,16 +204,57 @@ async fn a_call_with_effects_runs_to_its_end_and_a_safe_one_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_is_an_answer() {
-    let client = client(RunToEnd::layer(10), |_| async { panic!("a bug") });
-    let CallError::Federation(error) = client
-        .send_transaction(&to(), transaction("[]"))
-        .await
-        .unwrap_err()
-    else {
-        panic!()
-    };
-    assert_eq!(error.http_status(), 500);
+async fn a_handler_that_panics_is_an_answer_at_once_and_later() {
+    for waits in [false, true] {
+        let client = client(RunToEnd::layer(10), move |_| async move {
+            if waits {
+                tokio::task::yield_now().await;
+            }
+            panic!("a bug")
+        });
+        let CallError::Federation(error) = client
+            .send_transaction(&to(), transaction("[]"))
+            .await
+            .unwrap_err()
+        else {
+            panic!()
+        };
+        assert_eq!(error.http_status(), 500);
+    }
+}
+
+/// In which task the handler of a call with effects begins and ends, and in which one its caller runs.
+async fn tasks(waits: bool) -> ([tokio::task::Id; 2], tokio::task::Id) {
+    let (send, seen) = std::sync::mpsc::channel();
+    let client = client(RunToEnd::layer(10), move |_| {
+        let send = send.clone();
+        async move {
+            let begun = tokio::task::id();
+            if waits {
+                // What was polled in one task has to be woken in another.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            send.send([begun, tokio::task::id()]).unwrap();
+            Err(FederationError::not_found("done").into())
+        }
+    });
+    let caller = tokio::spawn(async move {
+        let to = to();
+        let sent = client.send_transaction(&to, transaction("[]"));
+        sent.await.unwrap_err();
+        tokio::task::id()
+    });
+    let caller = caller.await.unwrap();
+    (seen.recv().unwrap(), caller)
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_at_once_takes_no_task_and_one_that_waits_ends_on_its_own() {
+    let (handler, caller) = tasks(false).await;
+    assert_eq!(handler, [caller, caller]);
+    let ([begun, ended], caller) = tasks(true).await;
+    assert_eq!(begun, caller);
+    assert_ne!(ended, caller);
 }
 
 #[tokio::test(start_paused = true)]

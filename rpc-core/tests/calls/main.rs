@@ -26,5 +26,6 @@ mod published_keys;
 mod requests;
 mod routing;
 mod select;
+mod sessions;
 mod shapes;
 mod unregistered;

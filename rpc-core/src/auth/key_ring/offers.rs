@@ -17,6 +17,10 @@ impl Offers for KeyRing {
         "signed"
     }
 
+    fn is_signed(&self) -> bool {
+        true
+    }
+
     /// The bindings that the server's signed document lists; `None` if it says nothing of them, or none was to be had.
     async fn offered(&self, destination: &ServerName) -> Option<Offered> {
         let need = Need {

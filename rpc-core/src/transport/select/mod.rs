@@ -29,9 +29,9 @@ use tokio::{
 
 use self::{
     plan::{Plan, Step},
-    state::{Attempt, Destination},
+    state::{Attempt, Destination, Watched},
 };
-use super::{Capabilities, Offers, Transport};
+use super::{Capabilities, Offers, Transport, sign_for};
 use crate::{
     ServerName,
     call::{Call, Reply},
@@ -219,7 +219,7 @@ impl Transport for Select {
         "select"
     }
 
-    /// What every binding can do; the largest message is the baseline's.
+    /// What every binding can do; the largest message is the baseline's. If any binds proofs to its connections, calls are signed here for the others.
     fn capabilities(&self) -> Capabilities {
         let transports = self.shared.transports.iter();
         let all = transports.map(|transport| transport.capabilities());
@@ -229,7 +229,7 @@ impl Transport for Select {
             deadline_propagation: all.deadline_propagation && one.deadline_propagation,
             cancellation: all.cancellation && one.cancellation,
             delivery_certainty: all.delivery_certainty && one.delivery_certainty,
-            channel_binding: all.channel_binding && one.channel_binding,
+            channel_binding: all.channel_binding || one.channel_binding,
             max_message: all.max_message,
         })
         .unwrap_or(Capabilities::NONE)
@@ -238,6 +238,7 @@ impl Transport for Select {
     async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
         let shared = &self.shared;
         let Some(name) = call.context().destination.clone() else {
+            sign_for(&*shared.transports[0], &mut call)?;
             return shared.transports[0].send(call).await;
         };
         // Made once: what goes out by a second binding is what the first one had.
@@ -366,8 +367,16 @@ impl Shared {
         if let Some(to) = &step.connect_to {
             context.connect_to = Some(to.clone());
         }
+        context.sessions = step.sessions.or(context.sessions);
         context.note_binding(transport.name());
         let deadline = context.deadline;
+        if let Err(error) = sign_for(&**transport, &mut call) {
+            let CallError::Transport(error) = error else {
+                return Err(error);
+            };
+            // It says nothing of the binding.
+            return Ok(Err(Failed { error, hung: None }));
+        }
         let sending = transport.send(call);
         let result = match limit {
             Some(limit) => match timeout_at(limit, sending).await {
@@ -448,22 +457,6 @@ impl Shared {
         fallback.trace();
         if let Some(observer) = &self.options.observer {
             observer.fell_back(&fallback);
-        }
-    }
-}
-
-/// Follows a reply to its end: a binding that breaks off every reply does not work.
-struct Watched {
-    attempt: Attempt,
-    deadline: Option<Instant>,
-    options: Arc<SelectOptions>,
-}
-
-impl stream::Watch for Watched {
-    fn ended(&mut self, error: Option<&CallError>) {
-        match error {
-            None => self.attempt.worked(),
-            Some(error) => self.attempt.failed(error, self.deadline, &self.options),
         }
     }
 }

@@ -103,6 +103,8 @@ pub(super) struct Choice {
     pub(super) source: &'static str,
     pub(super) binding: String,
     pub(super) connect_to: Option<ConnectTo>,
+    /// Whether it is signed that the destination takes sessions.
+    pub(super) session: bool,
 }
 
 impl LookUp {
@@ -133,6 +135,7 @@ impl LookUp {
                         source: source.source(),
                         binding: offer.binding.clone(),
                         connect_to: offer.connect_to.clone(),
+                        session: offer.session && source.is_signed(),
                     });
                 }
             }

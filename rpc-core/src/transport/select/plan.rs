@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     ServerName,
+    auth::SessionUse,
     error::{Delivery, TransportError, TransportErrorKind},
     transport::ConnectTo,
 };
@@ -32,6 +33,8 @@ pub(super) struct Step {
     pub(super) binding: usize,
     /// Where to connect, for this binding alone.
     pub(super) connect_to: Option<ConnectTo>,
+    /// Whether to prove calls by a session, if the operator or the destination says.
+    pub(super) sessions: Option<SessionUse>,
     pub(super) why: Why,
 }
 
@@ -74,9 +77,10 @@ impl Shared {
             let at = self.transports.iter().position(|one| one.name() == name);
             at.filter(|&at| is_free(at))
         };
-        let step = |binding, offered: Option<ConnectTo>, why| Step {
+        let step = |binding, offered: Option<ConnectTo>, session: bool, why| Step {
             binding,
             connect_to: policy.connect_to.clone().or(offered),
+            sessions: policy.sessions.or(session.then_some(SessionUse::On)),
             why,
         };
         let mut plan = Plan {
@@ -95,8 +99,10 @@ impl Shared {
                     false => Vec::new(),
                 };
                 let offered = offered.into_iter().find(|choice| choice.binding == *name);
+                let session = offered.as_ref().is_some_and(|choice| choice.session);
                 let to = offered.and_then(|choice| choice.connect_to);
-                plan.steps.extend(at.map(|at| step(at, to, Why::Policy)));
+                plan.steps
+                    .extend(at.map(|at| step(at, to, session, Why::Policy)));
             }
             Preference::Auto => {
                 plan.asks_sources = (1..self.transports.len()).any(is_free);
@@ -104,7 +110,8 @@ impl Shared {
                 plan.steps.extend(choices.into_iter().filter_map(|choice| {
                     // The baseline is where it is: no source moves it.
                     let at = by_name(&choice.binding).filter(|&at| at != 0)?;
-                    Some(step(at, choice.connect_to, Why::Offered(choice.source)))
+                    let why = Why::Offered(choice.source);
+                    Some(step(at, choice.connect_to, choice.session, why))
                 }));
             }
         }
@@ -117,7 +124,7 @@ impl Shared {
                 (Preference::Only(_), true) => Why::Unavailable,
                 _ => Why::Baseline,
             };
-            plan.steps.push(step(0, None, why));
+            plan.steps.push(step(0, None, false, why));
         }
         plan
     }

@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use crate::{ServerName, auth::now_ms, layers::Observer, transport::ConnectTo};
+use crate::{
+    ServerName,
+    auth::{SessionUse, now_ms},
+    layers::Observer,
+    transport::ConnectTo,
+};
 
 /// What the operator wants. It stands above whatever a server says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +45,9 @@ pub struct Policy {
     pub connect_to: Option<ConnectTo>,
     /// Whether a call fails rather than go by another binding. With [`Preference::Auto`] it goes by a binding that the destination offers, or fails.
     pub required: bool,
+    /// Whether calls prove their origin by a session of the connection; as the destination's signed offer says, if this is `None`. Where it is
+    /// [required](SessionUse::Required), a call that needs a proof fails over a binding that cannot, HTTPS for one.
+    pub sessions: Option<SessionUse>,
 }
 
 /// Which binding a policy prefers.

@@ -12,6 +12,7 @@ use crate::{
     ServerName,
     error::{CallError, TransportError, TransportErrorKind},
     jitter,
+    layers::stream,
     transport::ConnectTo,
 };
 
@@ -233,6 +234,22 @@ impl Drop for Attempt {
         fared.in_flight -= 1;
         if self.probes {
             fared.probing = false;
+        }
+    }
+}
+
+/// Follows a reply to its end: a binding that breaks off every reply does not work.
+pub(super) struct Watched {
+    pub(super) attempt: Attempt,
+    pub(super) deadline: Option<Instant>,
+    pub(super) options: Arc<SelectOptions>,
+}
+
+impl stream::Watch for Watched {
+    fn ended(&mut self, error: Option<&CallError>) {
+        match error {
+            None => self.attempt.worked(),
+            Some(error) => self.attempt.failed(error, self.deadline, &self.options),
         }
     }
 }

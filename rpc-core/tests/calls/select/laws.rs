@@ -328,6 +328,7 @@ fn flips() -> [Policies; 6] {
             binding: Preference::Auto,
             connect_to: Some("192.0.2.1:1".parse().unwrap()),
             required: false,
+            sessions: None,
         },
         ..Policies::default()
     };

@@ -6,6 +6,7 @@ mod falling_back;
 mod laws;
 mod looking_up;
 mod remembered;
+mod sessions;
 pub mod wires;
 
 use std::sync::Arc;

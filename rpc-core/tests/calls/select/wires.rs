@@ -15,6 +15,7 @@ use bytes::Bytes;
 use comity_core::{
     ServerName,
     api::*,
+    auth::SessionUse,
     call::{AnyRequest, Blob, BlobSource, Call, Endpoint, Message, Reply, ReplyShape, operation},
     endpoint::{EndpointForm, EndpointParts, read_content},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
@@ -46,10 +47,13 @@ pub struct Seen {
     pub credentials: Vec<String>,
     pub connect_to: Option<String>,
     pub deadline: Option<Instant>,
+    pub sessions: Option<SessionUse>,
+    pub has_signer: bool,
 }
 
 pub struct Wire {
     name: &'static str,
+    binds: bool,
     always: Mutex<Act>,
     script: Mutex<VecDeque<Act>>,
     seen: Mutex<Vec<Seen>>,
@@ -57,8 +61,14 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(name: &'static str, always: Act) -> Arc<Self> {
+        Self::binding(name, always, false)
+    }
+
+    /// One that may bind proofs to its connections.
+    pub fn binding(name: &'static str, always: Act, binds: bool) -> Arc<Self> {
         Arc::new(Self {
             name,
+            binds,
             always: Mutex::new(always),
             script: Mutex::default(),
             seen: Mutex::default(),
@@ -117,7 +127,10 @@ impl Transport for Wire {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::NONE.streaming()
+        match self.binds {
+            true => Capabilities::NONE.streaming().channel_binding(),
+            false => Capabilities::NONE.streaming(),
+        }
     }
 
     async fn send(&self, call: Call) -> Result<Reply, CallError> {
@@ -127,6 +140,8 @@ impl Transport for Wire {
             credentials: context.credentials.iter().map(str::to_owned).collect(),
             connect_to: context.connect_to.as_ref().map(ToString::to_string),
             deadline: context.deadline,
+            sessions: context.sessions,
+            has_signer: context.signer().is_some(),
         });
         let scripted = self.script.lock().unwrap().pop_front();
         let mut act = scripted.unwrap_or_else(|| self.always.lock().unwrap().clone());
@@ -185,6 +200,10 @@ impl Offers for Source {
         self.name
     }
 
+    fn is_signed(&self) -> bool {
+        self.name == "signed"
+    }
+
     async fn offered(&self, _: &ServerName) -> Option<Offered> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let takes = *self.takes.lock().unwrap();
@@ -200,6 +219,7 @@ pub fn offer(binding: &str, target: Option<&str>) -> Offer {
         binding: binding.to_owned(),
         connect_to: target.map(|target| target.parse::<ConnectTo>().unwrap()),
         priority: 0,
+        session: false,
     }
 }
 

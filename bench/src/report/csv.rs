@@ -1,0 +1,120 @@
+//! The tables for programs: every sample, and every cell (RFC 4180).
+
+use std::fmt::Write;
+
+use super::{
+    escape::field,
+    measure::{Measure, Measured},
+    words,
+};
+use crate::model::{Cell, Results};
+
+/// One row for each sample.
+pub(super) fn samples(results: &Results) -> String {
+    let mut text = String::from(
+        "transport,flow,scenario,network,seed,seconds,calls,failures,events,content_bytes",
+    );
+    for column in [
+        "latency_of",
+        "client_cpu_s",
+        "client_idle_bytes",
+        "client_peak_bytes",
+        "server_cpu_s",
+        "server_idle_bytes",
+        "server_peak_bytes",
+        "sent_bytes",
+        "received_bytes",
+        "sent_packets",
+        "received_packets",
+    ] {
+        text.push(',');
+        text.push_str(column);
+    }
+    for measure in Measure::ALL {
+        text.push(',');
+        text.push_str(measure.column());
+    }
+    text.push_str(",first_failure,command\r\n");
+    for sample in &results.samples {
+        let outcome = &sample.outcome;
+        cell(&mut text, &sample.cell);
+        let mut row = vec![
+            sample.seed.to_string(),
+            number(Some(outcome.seconds)),
+            outcome.calls.to_string(),
+            outcome.failures.to_string(),
+            outcome.events.to_string(),
+            outcome.content.to_string(),
+            field(&outcome.latency_of),
+            number(Some(sample.client.cpu)),
+            sample.client.idle.to_string(),
+            sample.client.peak.to_string(),
+            number(sample.server.map(|server| server.cpu)),
+            whole(sample.server.map(|server| server.idle)),
+            whole(sample.server.map(|server| server.peak)),
+            whole(sample.wire.map(|wire| wire.sent)),
+            whole(sample.wire.map(|wire| wire.received)),
+            whole(sample.wire.and_then(|wire| wire.packets_sent)),
+            whole(sample.wire.and_then(|wire| wire.packets_received)),
+        ];
+        row.extend(Measure::ALL.map(|measure| number(measure.of(sample))));
+        row.push(field(outcome.first_failure.as_deref().unwrap_or_default()));
+        row.push(field(&sample.command));
+        text.push_str(&row.join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+/// One row for each cell: the median over its samples and their extremes.
+pub(super) fn cells(cells: &[Measured<'_>]) -> String {
+    let mut text = String::from("transport,flow,scenario,network,samples,failures,one_process");
+    for measure in Measure::ALL {
+        let column = measure.column();
+        for of in ["median", "min", "max"] {
+            write!(text, ",{column}_{of}").expect("writing to a string cannot fail");
+        }
+    }
+    text.push_str("\r\n");
+    for measured in cells {
+        cell(&mut text, measured.cell);
+        let mut row = vec![
+            measured.samples.len().to_string(),
+            measured.failures().to_string(),
+            measured.is_together().to_string(),
+        ];
+        for measure in Measure::ALL {
+            let spread = measured.spread(measure);
+            row.push(number(spread.map(|spread| spread.median)));
+            row.push(number(spread.map(|spread| spread.min)));
+            row.push(number(spread.map(|spread| spread.max)));
+        }
+        text.push_str(&row.join(","));
+        text.push_str("\r\n");
+    }
+    text
+}
+
+fn cell(text: &mut String, cell: &Cell) {
+    for value in [
+        &cell.transport[..],
+        words::flow_name(cell.flow),
+        words::scenario_name(cell.scenario),
+        &cell.network,
+    ] {
+        text.push_str(&field(value));
+        text.push(',');
+    }
+}
+
+/// What is no number is nothing.
+fn number(value: Option<f64>) -> String {
+    match value {
+        Some(value) if value.is_finite() => value.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn whole(value: Option<u64>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}

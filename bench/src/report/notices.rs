@@ -1,0 +1,86 @@
+//! What a reader has to know before any figure: why they may not be what they seem.
+
+use super::{
+    measure::Measured,
+    words::{count, known_network, list, three},
+};
+use crate::model::{Emulation, Results};
+
+/// Repetitions below which a spread says little.
+const SEEDS: usize = 5;
+
+/// Plain sentences, the worst first.
+pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> {
+    let mut notices = Vec::new();
+    if results.samples.is_empty() {
+        notices.push("Nothing was measured.".to_owned());
+    }
+    if results.quick {
+        notices.push(
+            "A quick run: it shows that everything works. Its figures are not to be quoted."
+                .to_owned(),
+        );
+    }
+    let fewest = cells.iter().map(|measured| measured.samples.len()).min();
+    match fewest {
+        Some(1) => notices.push("Some figures are of a single repetition: they have no spread, and are not to be quoted.".to_owned()),
+        Some(fewest @ 2..SEEDS) => notices.push(format!("Some figures are of {fewest} repetitions only.")),
+        _ => {}
+    }
+    let refused = results.conformance.iter().filter(|said| is_refused(said));
+    let refused: Vec<String> = refused.map(|said| said.transport.clone()).collect();
+    if !refused.is_empty() {
+        notices.push(format!(
+            "Refused, because the conformance kit failed them: {}.",
+            list(&refused)
+        ));
+    }
+    let failed = results.networks.iter().filter(|check| !passed(check));
+    let failed: Vec<String> = failed.map(|check| check.network.clone()).collect();
+    if !failed.is_empty() {
+        notices.push(format!("Not as they should be, by their self-test: {}. Figures there are of another network than its name says.", list(&failed)));
+    }
+    let delayed = results
+        .networks
+        .iter()
+        .filter(|check| check.emulation == Emulation::InProcess);
+    let delayed = delayed
+        .filter(|check| known_network(&check.network).is_none_or(|network| network.delay > 0.0));
+    let delayed: Vec<String> = delayed.map(|check| check.network.clone()).collect();
+    if !delayed.is_empty() {
+        notices.push(format!("Not emulated, but a delay of each call within the client, without handshake, loss or rate: {}.", list(&delayed)));
+    }
+    let failing = cells
+        .iter()
+        .filter(|measured| measured.failures() > 0)
+        .count();
+    if failing > 0 {
+        notices.push(format!(
+            "In {} of {} cells some calls failed. These cells take no part in comparisons.",
+            count(failing as u64),
+            count(cells.len() as u64)
+        ));
+    }
+    if results.commit.ends_with("-dirty") {
+        notices.push("Built from a tree with changes that no commit has.".to_owned());
+    }
+    let cores = results.machine.cores.max(1) as f64;
+    if results.machine.load.0 > cores / 2.0 {
+        notices.push(format!(
+            "The machine was busy before it began: load average {} on {} cores.",
+            three(results.machine.load.0),
+            results.machine.cores
+        ));
+    }
+    notices
+}
+
+/// Whether the kit found something, so that it was not measured.
+pub(super) fn is_refused(said: &crate::model::Conformance) -> bool {
+    said.exempt.is_none() && !said.failed.is_empty()
+}
+
+/// Whether a network has every property that was asked for.
+pub(super) fn passed(check: &crate::model::NetworkCheck) -> bool {
+    check.measured.iter().all(|property| property.passed)
+}

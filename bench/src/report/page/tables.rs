@@ -1,0 +1,198 @@
+//! What was not measured, and every cell that was.
+
+use std::collections::BTreeMap;
+
+use super::{escaped, lead::name, table};
+use crate::{
+    model::{Cell, Results},
+    report::{
+        answers::Field,
+        figure::Signs,
+        measure::{Measure, Measured, Spread, per_event},
+        notices::is_refused,
+        words::{Unit, count, flow, scenario},
+    },
+};
+
+pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_>) {
+    out.push_str("<section aria-labelledby=\"not-measured\">\n<h2 id=\"not-measured\">What was not measured</h2>\n<h3>Refused transports</h3>\n");
+    let refused = results.conformance.iter().filter(|said| is_refused(said));
+    let refused: Vec<Vec<String>> = refused
+        .map(|said| {
+            let failed: Vec<String> = said.failed.iter().map(|name| escaped(name)).collect();
+            vec![escaped(&said.transport), failed.join("<br/>")]
+        })
+        .collect();
+    or_none(
+        out,
+        "Refused transports",
+        &["Transport", "Cases that it failed"],
+        refused,
+    );
+    out.push_str("<h3>Skipped cells</h3>\n");
+    // A transport that skips does so in many cells for one reason.
+    let mut reasons: BTreeMap<(&str, &str), Vec<&Cell>> = BTreeMap::new();
+    for skipped in &results.skipped {
+        let cells = reasons
+            .entry((&skipped.cell.transport, &skipped.why))
+            .or_default();
+        cells.push(&skipped.cell);
+    }
+    let skipped = reasons.into_iter().map(|((transport, why), cells)| {
+        let each: Vec<String> = cells.iter().map(|cell| place(cell)).collect();
+        let cells = format!(
+            "<details><summary>{}</summary>{}</details>",
+            count(cells.len() as u64),
+            each.join("<br/>")
+        );
+        vec![escaped(transport), escaped(why), cells]
+    });
+    or_none(
+        out,
+        "Skipped cells",
+        &["Transport", "Why", "Cells"],
+        skipped.collect(),
+    );
+    out.push_str("<h3>Cells with failures</h3>\n");
+    let failed = field
+        .cells
+        .iter()
+        .filter(|measured| measured.failures() > 0);
+    let failed = failed.map(|measured| {
+        let calls = measured.samples.iter().map(|sample| sample.outcome.calls);
+        let first = measured
+            .samples
+            .iter()
+            .find(|sample| sample.outcome.failures > 0);
+        let words = first.and_then(|sample| sample.outcome.first_failure.as_deref());
+        vec![
+            escaped(&measured.cell.transport),
+            place(measured.cell),
+            count(measured.failures()),
+            count(calls.fold(0, u64::saturating_add)),
+            escaped(words.unwrap_or("no words")),
+            first
+                .map(|sample| format!("<code>{}</code>", escaped(&sample.command)))
+                .unwrap_or_default(),
+        ]
+    });
+    or_none(
+        out,
+        "Cells with failures",
+        &[
+            "Transport",
+            "Cell",
+            "Failed calls",
+            "Answered calls",
+            "First failure",
+            "Command",
+        ],
+        failed.collect(),
+    );
+    out.push_str("</section>\n");
+}
+
+fn or_none(out: &mut String, label: &str, head: &[&str], rows: Vec<Vec<String>>) {
+    match rows.is_empty() {
+        true => out.push_str("<p>None.</p>\n"),
+        false => table(out, label, head, rows),
+    }
+}
+
+fn place(cell: &Cell) -> String {
+    format!(
+        "{}, {}, {}",
+        scenario(cell.scenario),
+        flow(cell.flow),
+        escaped(&cell.network)
+    )
+}
+
+pub(super) fn every_cell(out: &mut String, field: &Field<'_>) {
+    out.push_str("<section aria-labelledby=\"cells\">\n<h2 id=\"cells\">Every cell</h2>\n<p>The median of the repetitions, and in brackets the least and the most of them.</p>\n");
+    for network in field.networks() {
+        let cells: Vec<&Measured<'_>> = field
+            .cells
+            .iter()
+            .filter(|measured| measured.cell.network == network)
+            .collect();
+        out.push_str(&format!(
+            "<details>\n<summary>{}: {} cells</summary>\n",
+            escaped(network),
+            count(cells.len() as u64)
+        ));
+        let rows = cells.into_iter().map(|measured| row(field, measured));
+        let head = [
+            "Transport",
+            "Scenario",
+            "Flow",
+            "Runs",
+            "p50",
+            "p90",
+            "p99",
+            "Throughput",
+            "CPU, client",
+            "CPU, server",
+            "Peak, client",
+            "Peak, server",
+            "Bytes",
+            "Packets",
+        ];
+        table(out, network, &head, rows);
+        out.push_str("</details>\n");
+    }
+    out.push_str("</section>\n");
+}
+
+fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
+    let cell = measured.cell;
+    let signs = Signs::of(measured).text();
+    let transport = field
+        .party(measured)
+        .map_or_else(|| escaped(&cell.transport), name);
+    let value = |measure, unit| value(measured.spread(measure), unit);
+    let (throughput, each) = match per_event(cell.scenario) {
+        true => (
+            value(Measure::EventRate, Unit::Rate("events")),
+            "for each event",
+        ),
+        false => (
+            value(Measure::CallRate, Unit::Rate("calls")),
+            "for each call",
+        ),
+    };
+    let bytes = value(Measure::WireBytes, Unit::Bytes);
+    vec![
+        format!("{transport}{signs}"),
+        scenario(cell.scenario).to_owned(),
+        flow(cell.flow).to_owned(),
+        measured.samples.len().to_string(),
+        value(Measure::P50, Unit::Seconds),
+        value(Measure::P90, Unit::Seconds),
+        value(Measure::P99, Unit::Seconds),
+        throughput,
+        value(Measure::ClientCpu, Unit::Seconds),
+        value(Measure::ServerCpu, Unit::Seconds),
+        value(Measure::ClientMemory, Unit::Bytes),
+        value(Measure::ServerMemory, Unit::Bytes),
+        if bytes == "–" {
+            bytes
+        } else {
+            format!("{bytes} <small>{each}</small>")
+        },
+        value(Measure::WirePackets, Unit::Plain("")),
+    ]
+}
+
+fn value(spread: Option<Spread>, unit: Unit) -> String {
+    match spread {
+        Some(spread) if spread.min < spread.max => format!(
+            "{} <small>({} to {})</small>",
+            unit.value(spread.median),
+            unit.value(spread.min),
+            unit.value(spread.max)
+        ),
+        Some(spread) => unit.value(spread.median),
+        None => "–".to_owned(),
+    }
+}

@@ -1,0 +1,36 @@
+//! The first call to each of many servers.
+
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::{Caller, phase::Phase, tally::Done};
+
+impl Caller<'_> {
+    /// Calls the server that nothing else calls, so that the process has done everything once.
+    pub(super) async fn warm_up_cold(&self, phase: &Phase) {
+        let server = &self.setting.servers[0];
+        let done = self.query(phase, server, phase.number()).await;
+        phase.tally().add(done);
+    }
+
+    /// Calls each of the others once, `at_once` of them at a time, each on a connection that is new. Those that are not begun when time is over are left out.
+    pub(super) async fn cold(&self, phase: &Phase, at_once: usize) {
+        let others = match &self.setting.servers[..] {
+            [_, others @ ..] if !others.is_empty() => others,
+            only => only,
+        };
+        let first = others.first();
+        let begin = |server| async move {
+            let late = Some(server) != first && Instant::now() >= phase.until;
+            match late {
+                true => Done::default(),
+                false => self.query(phase, server, phase.number()).await,
+            }
+        };
+        let calls = stream::iter(others).map(begin);
+        let mut calls = std::pin::pin!(calls.buffer_unordered(at_once.max(1)));
+        while let Some(done) = calls.next().await {
+            phase.tally().add(done);
+        }
+    }
+}

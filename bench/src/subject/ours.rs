@@ -1,0 +1,191 @@
+//! The bindings of this workspace: each with TLS 1.3 on sockets of its own.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use comity_conformance::Declared;
+use comity_core::{
+    CallService, Operations, ServerName,
+    auth::Authenticator,
+    transport::{FixedRoutes, Route, Transport},
+};
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport};
+use comity_http::{HttpServer, HttpTransport};
+use comity_net::{
+    AddressGuard, ClientTls, Connector, Counters, Dispatch, HttpService, Listener, ListenerOptions,
+    Pool, PoolOptions, Protocol, ServerTls,
+};
+use tokio::task::AbortHandle;
+
+use super::{Client, Guard, Setting, SetupError, Subject, Wire, together::Memory};
+
+/// The transports of this workspace: `HTTPS/1.1`, `HTTP/2`, `gRPC` and `memory`.
+pub fn ours() -> Vec<Subject> {
+    let bindings = [Binding::Http1, Binding::Http2, Binding::Grpc];
+    let apart = bindings.map(|binding| Subject::Apart(Arc::new(binding)));
+    let together = Subject::Together(Arc::new(Memory));
+    apart.into_iter().chain([together]).collect()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Binding {
+    /// `http/1` over HTTP/1.1.
+    Http1,
+    /// `http/1` over HTTP/2.
+    Http2,
+    /// `grpc/1`.
+    Grpc,
+}
+
+impl Binding {
+    fn protocol(self) -> Protocol {
+        match self {
+            Self::Http1 => Protocol::Http1,
+            Self::Http2 | Self::Grpc => Protocol::Http2,
+        }
+    }
+
+    fn server(
+        self,
+        operations: Operations,
+        service: CallService,
+        screen: Option<Arc<dyn Authenticator>>,
+    ) -> HttpService {
+        match self {
+            Self::Http1 | Self::Http2 => {
+                let mut server = HttpServer::new(operations, service);
+                if let Some(authenticator) = screen {
+                    server = server.with_screen(authenticator);
+                }
+                server.boxed()
+            }
+            Self::Grpc => {
+                let options = GrpcServerOptions::default();
+                let codecs = Codecs::federation();
+                let mut server = GrpcServer::new(operations, codecs, service, options);
+                if let Some(authenticator) = screen {
+                    server = server.with_screen(authenticator);
+                }
+                server.into_service()
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Wire for Binding {
+    fn name(&self) -> String {
+        let name = match self {
+            Self::Http1 => "HTTPS/1.1",
+            Self::Http2 => "HTTP/2",
+            Self::Grpc => "gRPC",
+        };
+        name.to_owned()
+    }
+
+    async fn serve(
+        &self,
+        setting: &Setting,
+        operations: Operations,
+        service: CallService,
+    ) -> Result<(Vec<SocketAddr>, Guard), SetupError> {
+        let tls = &setting.tls;
+        let options = ListenerOptions {
+            protocol: self.protocol(),
+            ..ListenerOptions::with_tls(ServerTls::from_pem(
+                tls.certificate.as_bytes(),
+                tls.key.as_bytes(),
+            )?)
+        };
+        let mut addresses = Vec::new();
+        let mut listening = Listening::default();
+        for server in &setting.servers {
+            let authenticator = setting.authenticator(server)?;
+            let guarded = setting.guarded(authenticator.clone(), service.clone());
+            let service = self.server(operations.clone(), guarded, authenticator);
+            let listener = Listener::bind((setting.listen, 0), options.clone()).await?;
+            addresses.push(listener.local_addr());
+            let serving = listener.serve(Dispatch::new(service), std::future::pending());
+            listening.0.push(tokio::spawn(serving).abort_handle());
+        }
+        Ok((addresses, Box::new(listening)))
+    }
+
+    async fn connect(
+        &self,
+        setting: &Setting,
+        addresses: &[SocketAddr],
+    ) -> Result<Client, SetupError> {
+        let counters = Counters::new();
+        let (routes, connector) = setting.routes(addresses, counters.clone())?;
+        let options = PoolOptions::default().with_protocol(self.protocol());
+        let pool = Pool::new(connector, options);
+        let transport: Arc<dyn Transport> = match self {
+            Self::Http1 | Self::Http2 => Arc::new(HttpTransport::new(routes, pool)),
+            Self::Grpc => Arc::new(GrpcTransport::new(routes, pool)),
+        };
+        Ok(Client {
+            transport: setting.signing(transport),
+            counters,
+        })
+    }
+
+    fn declared(&self) -> Declared {
+        match self {
+            Self::Http1 | Self::Http2 => Declared::default(),
+            // Details of a status stand in a header list, which has a limit.
+            Self::Grpc => Declared::default()
+                .naming_destination()
+                .typed()
+                .bounding_error_bodies(2_500),
+        }
+    }
+}
+
+impl Setting {
+    /// The way to the servers at these addresses, and what dials them with TLS and counts their bytes.
+    ///
+    /// # Errors
+    /// There are not as many addresses as servers; the certificate authority is none.
+    pub fn routes(
+        &self,
+        addresses: &[SocketAddr],
+        counters: Counters,
+    ) -> Result<(Arc<FixedRoutes>, Connector), SetupError> {
+        if addresses.len() != self.servers.len() {
+            let (addresses, servers) = (addresses.len(), self.servers.len());
+            return Err(format!("{addresses} addresses of {servers} servers").into());
+        }
+        let mut guard = AddressGuard::default();
+        let mut routes = FixedRoutes::new();
+        for (server, address) in self.servers.iter().zip(addresses) {
+            guard = guard.allow(&address.ip().to_string())?;
+            routes = routes.with(server.clone(), route(server, *address));
+        }
+        let tls = ClientTls::from_pem(self.tls.authority.as_bytes())?;
+        let connector = Connector::new(tls)
+            .with_guard(guard)
+            .with_counters(counters);
+        Ok((Arc::new(routes), connector))
+    }
+}
+
+fn route(server: &ServerName, address: SocketAddr) -> Route {
+    Route {
+        addresses: vec![address],
+        host: server.as_str().to_owned(),
+        certificate_name: server.host().to_owned(),
+    }
+}
+
+/// Listeners that serve. Dropping it closes their ports and cuts all connections.
+#[derive(Debug, Default)]
+pub(crate) struct Listening(pub(crate) Vec<AbortHandle>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        for serving in &self.0 {
+            serving.abort();
+        }
+    }
+}

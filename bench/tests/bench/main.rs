@@ -1,0 +1,8 @@
+//! Behaviour of the comparison, over loopback with real sockets.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod failing;
+mod report;
+mod scenarios;
+mod setting;

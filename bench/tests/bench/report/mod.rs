@@ -1,0 +1,5 @@
+//! The report of results, synthetic and odd ones.
+
+mod look;
+mod synthetic;
+mod tables;

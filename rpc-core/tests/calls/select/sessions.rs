@@ -1,0 +1,152 @@
+//! Who switches sessions on: the destination's signed offer, or the operator. And what the other binding is given.
+
+use std::sync::Arc;
+
+use comity_core::{
+    Client,
+    auth::{SessionUse, Sign},
+    call::Call,
+    error::{CallError, Delivery, TransportErrorKind as Kind},
+    transport::{Offer, Offers, Policies, Policy, Preference, Select, SelectOptions, Transport},
+};
+
+use super::{
+    GRPC, HTTP,
+    wires::{Act, Source, Wire, offer, send, settle, version},
+};
+use crate::homeserver::{key, name};
+
+struct Setting {
+    http: Arc<Wire>,
+    grpc: Arc<Wire>,
+    select: Select,
+    client: Client,
+}
+
+impl Setting {
+    /// What each source says of gRPC, by its name.
+    async fn new(sources: &[(&'static str, bool)]) -> Self {
+        let source = |(name, session): &(&'static str, bool)| -> Arc<dyn Offers> {
+            let session = *session;
+            Source::new(
+                name,
+                vec![Offer {
+                    session,
+                    ..offer(GRPC, None)
+                }],
+            )
+        };
+        let http = Wire::new(HTTP, Act::Reply);
+        let grpc = Wire::binding(GRPC, Act::Reply, true);
+        let others: Vec<Arc<dyn Transport>> = vec![grpc.clone()];
+        let sources = sources.iter().map(source).collect();
+        let select = Select::new(http.clone(), others, sources, SelectOptions::default());
+        // So that the offers are looked up.
+        select.send(version()).await.unwrap();
+        settle().await;
+        let sign = Sign::layer(name("a.example"), key(1));
+        let client = Client::layered(Arc::new(select.clone()), sign);
+        Self {
+            http,
+            grpc,
+            select,
+            client,
+        }
+    }
+
+    fn set(&self, sessions: Option<SessionUse>, binding: Preference) {
+        self.select.set_policies(Policies {
+            default: Policy {
+                binding,
+                sessions,
+                ..Policy::default()
+            },
+            ..Policies::default()
+        });
+    }
+
+    async fn send(&self, call: Call) -> Result<(), CallError> {
+        self.client.send(call).await.map(drop)
+    }
+
+    /// What gRPC was told of sessions for one more call.
+    async fn told(&self) -> Option<SessionUse> {
+        let before = self.grpc.count();
+        self.send(send()).await.unwrap();
+        let seen = self.grpc.seen();
+        assert_eq!(seen.len(), before + 1);
+        let last = seen.last().unwrap();
+        assert!(
+            last.has_signer && last.credentials.is_empty(),
+            "it proves the origin itself"
+        );
+        last.sessions
+    }
+}
+
+#[tokio::test]
+async fn a_signed_offer_switches_sessions_on_and_a_hint_does_not() {
+    assert_eq!(
+        Setting::new(&[("signed", true)]).await.told().await,
+        Some(SessionUse::On)
+    );
+    assert_eq!(Setting::new(&[("signed", false)]).await.told().await, None);
+    assert_eq!(Setting::new(&[("hint", true)]).await.told().await, None);
+    // What is signed is not added to by a hint.
+    let both = Setting::new(&[("signed", false), ("hint", true)]).await;
+    assert_eq!(both.told().await, None);
+    let reversed = Setting::new(&[("hint", true), ("signed", true)]).await;
+    assert_eq!(reversed.told().await, None);
+}
+
+#[tokio::test]
+async fn the_operators_word_stands_above_the_offer() {
+    let setting = Setting::new(&[("signed", true)]).await;
+    for sessions in [SessionUse::Off, SessionUse::On, SessionUse::Required] {
+        setting.set(Some(sessions), Preference::Auto);
+        assert_eq!(setting.told().await, Some(sessions));
+    }
+    let silent = Setting::new(&[]).await;
+    silent.set(Some(SessionUse::On), Preference::Only(GRPC.to_owned()));
+    assert_eq!(silent.told().await, Some(SessionUse::On));
+    // Who prefers the binding by name has what is signed of it as well.
+    let named = Setting::new(&[("signed", true)]).await;
+    named.set(None, Preference::Only(GRPC.to_owned()));
+    assert_eq!(named.told().await, Some(SessionUse::On));
+}
+
+#[tokio::test]
+async fn a_call_that_falls_back_is_signed_for_the_baseline() {
+    let setting = Setting::new(&[("signed", true)]).await;
+    setting
+        .grpc
+        .next(Act::Fail(Kind::Connect, Delivery::NotSent));
+    setting.send(send()).await.unwrap();
+    let seen = setting.http.seen();
+    let last = seen.last().unwrap();
+    assert!(last.credentials[0].starts_with("X-Matrix "), "{last:?}");
+    assert_eq!((last.credentials.len(), last.has_signer), (1, false));
+    assert_eq!(last.sessions, None);
+}
+
+#[tokio::test]
+async fn where_sessions_are_required_no_call_that_needs_a_proof_goes_by_the_baseline() {
+    let setting = Setting::new(&[("signed", true)]).await;
+    setting.set(Some(SessionUse::Required), Preference::Auto);
+    setting
+        .grpc
+        .always(Act::Fail(Kind::Connect, Delivery::NotSent));
+    let before = setting.http.count();
+    let error = setting.send(send()).await.unwrap_err();
+    let CallError::Transport(error) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (Kind::Refused, Delivery::NotSent)
+    );
+    assert!(error.to_string().contains("requires a session"), "{error}");
+    assert_eq!(setting.http.count(), before);
+    setting.send(version()).await.unwrap();
+    assert_eq!(setting.http.count(), before + 1, "it needs none");
+}
