@@ -13,11 +13,14 @@ use comity_core::{
     json::Value,
     transport::FixedRoutes,
 };
-use comity_floors::bodies::event;
+use comity_floors::{
+    bodies::event,
+    memory::{memory_kib, reset_peak},
+};
 use comity_http::HttpTransport;
 
 use crate::{
-    process::{Role, memory_kib, reset_peak},
+    process::Role,
     report::{Need, Report},
     rounds::Spread,
     setting::{destination, origin, pool, route, signing_key},

@@ -91,6 +91,7 @@ fn play(role: &[&str]) {
             "tonic" => grpc::serve_other(Other::Tonic { checks: false }).await,
             "tonic-checked" => grpc::serve_other(Other::Tonic { checks: true }).await,
             "h2" => grpc::serve_other(Other::raw()).await,
+            "h2-joins" => grpc::serve_other(Other::joining()).await,
             "gateway" => gateway::serve(role[3]).await,
             "join" => join::read(role[1].parse().expect("a port"), number as u64).await,
             "join-linear" => linear::read(role[1].parse().expect("a port")).await,
