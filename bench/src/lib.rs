@@ -4,6 +4,8 @@
 
 pub mod model;
 pub mod network;
+#[cfg(feature = "peers")]
+pub mod peers;
 pub mod report;
 pub mod scenario;
 pub mod subject;

@@ -14,7 +14,7 @@ const SERVERS: usize = 3;
 
 const FILE: u64 = 10_000_000;
 
-async fn measured(subject: &Subject, scenario: Scenario, flow: Flow) -> Outcome {
+pub(crate) async fn measured(subject: &Subject, scenario: Scenario, flow: Flow) -> Outcome {
     let what = format!("{}, {scenario:?}, {flow:?}", name_of(subject));
     let servers = match scenario {
         Scenario::Burst | Scenario::ColdStart => SERVERS,
