@@ -17,6 +17,7 @@ mod panel;
 mod parties;
 mod question;
 mod scale;
+mod short;
 mod summary;
 mod words;
 
@@ -24,6 +25,8 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+
+pub use short::short;
 
 use crate::model::Results;
 

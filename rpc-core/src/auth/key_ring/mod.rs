@@ -13,6 +13,8 @@ mod flight;
 mod known;
 mod offers;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,0 +1,19 @@
+//! `comity bench`: our transports compared. What it does is in `comity-bench`, for anyone's transport.
+
+use std::process::ExitCode;
+
+use comity_bench::{Options, subject::Subject};
+
+/// Who takes part: the bindings of this workspace, and with the feature `bench-peers` what others would do.
+fn subjects() -> Vec<Subject> {
+    comity_bench::subject::ours()
+}
+
+pub(crate) fn main(options: &Options) -> ExitCode {
+    comity_bench::main(subjects(), options)
+}
+
+/// The whole of a process that the comparison started; none if this is no such process.
+pub(crate) fn child() -> Option<ExitCode> {
+    comity_bench::child(subjects())
+}
