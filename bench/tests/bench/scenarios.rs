@@ -61,7 +61,10 @@ fn recorded(outcome: &Outcome) -> u64 {
 #[tokio::test]
 async fn ours_are_called_as_the_report_calls_them() {
     let names: Vec<_> = ours().iter().map(name_of).collect();
-    assert_eq!(names, ["HTTPS/1.1", "HTTP/2", "gRPC", "gRPC, session", "memory"]);
+    assert_eq!(
+        names,
+        ["HTTPS/1.1", "HTTP/2", "gRPC", "gRPC, session", "memory"]
+    );
 }
 
 #[tokio::test]
