@@ -107,8 +107,6 @@ async fn an_answer_that_is_wrong_is_a_failure() {
 async fn a_call_that_is_not_authenticated_is_a_failure() {
     for subject in ours() {
         let setting = setting(1);
-        let (operations, right) = service(&setting, Scenario::SmallQuery);
-        let served = set_up_with(&subject, &setting, operations, right).await;
         let stranger = Setting {
             seed: 8,
             ..setting.clone()
@@ -116,7 +114,6 @@ async fn a_call_that_is_not_authenticated_is_a_failure() {
         let Subject::Apart(wire) = &subject else {
             continue;
         };
-        drop(served);
         let (operations, right) = service(&setting, Scenario::SmallQuery);
         let (addresses, _guard) = wire.serve(&setting, operations, right).await.unwrap();
         let client = wire.connect(&stranger, &addresses).await.unwrap();
