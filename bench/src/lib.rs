@@ -7,6 +7,8 @@ mod machine;
 pub mod model;
 pub mod network;
 mod options;
+#[cfg(feature = "peers")]
+pub mod peers;
 mod place;
 mod plan;
 mod process;

@@ -6,7 +6,13 @@ use comity_bench::{Options, subject::Subject};
 
 /// Who takes part: the bindings of this workspace, and with the feature `bench-peers` what others would do.
 fn subjects() -> Vec<Subject> {
-    comity_bench::subject::ours()
+    let ours = comity_bench::subject::ours();
+    #[cfg(feature = "bench-peers")]
+    let ours = ours
+        .into_iter()
+        .chain(comity_bench::peers::subjects())
+        .collect();
+    ours
 }
 
 pub(crate) fn main(options: &Options) -> ExitCode {

@@ -65,7 +65,11 @@ pub(crate) fn check(root: &Path) -> Outcome {
         .collect();
     let entries = fs::read_dir(&output)?.filter_map(Result::ok);
     let mut names = entries.map(|entry| entry.file_name());
-    if !names.any(|name| Path::new(&name).extension().is_some_and(|ending| ending == "svg")) {
+    if !names.any(|name| {
+        Path::new(&name)
+            .extension()
+            .is_some_and(|ending| ending == "svg")
+    }) {
         findings.push("the report has no plot".to_owned());
     }
     let results = fs::read(output.join("results.json"))?;
