@@ -159,7 +159,9 @@ fn unreasonable(
         _ if subject.exempt().is_some() && network.delay > 0.0 => {
             "a peer is compared where no network hides what it costs"
         }
-        (Transaction, Flow::OneInFlight) | (SmallQuery, Flow::Concurrent) if network.delay > 0.0 => {
+        (Transaction, Flow::OneInFlight) | (SmallQuery, Flow::Concurrent)
+            if network.delay > 0.0 =>
+        {
             "one round trip each, as small-query with one in flight shows"
         }
         (Join20k | Join200k, _) if choice.quick => "not in --quick",

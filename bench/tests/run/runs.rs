@@ -75,7 +75,10 @@ pub fn measured() {
         let of = format!("--networks loopback --seed {}", sample.seed);
         assert!(sample.command.contains(&of), "{}", sample.command);
     }
-    let exempt = results.conformance.iter().filter(|said| said.exempt.is_some());
+    let exempt = results
+        .conformance
+        .iter()
+        .filter(|said| said.exempt.is_some());
     assert_eq!(exempt.count(), 2);
     assert!(folder.path().join("index.html").exists());
 }
@@ -99,22 +102,49 @@ pub fn refused() {
     let (code, folder) = run(&with(&["--transports", "deaf", "gRPC", "--seeds", "1"]));
     assert_eq!(code, 1);
     let results = results(&folder);
-    let said = results.conformance.iter().find(|said| said.transport == "deaf");
+    let said = results
+        .conformance
+        .iter()
+        .find(|said| said.transport == "deaf");
     let said = said.unwrap();
-    assert!(!said.failed.is_empty() && said.failed.len() <= 20, "{said:?}");
+    assert!(
+        !said.failed.is_empty() && said.failed.len() <= 20,
+        "{said:?}"
+    );
     assert!(said.failed[0].starts_with("deaf: "), "{said:?}");
-    let measured: Vec<&str> = results.samples.iter().map(|sample| &*sample.cell.transport).collect();
+    let measured: Vec<&str> = results
+        .samples
+        .iter()
+        .map(|sample| &*sample.cell.transport)
+        .collect();
     assert_eq!(measured, ["gRPC"]);
-    let skipped: Vec<_> = results.skipped.iter().map(|skipped| (&*skipped.cell.transport, &*skipped.why)).collect();
-    assert_eq!(skipped, [("deaf", "the transport was refused by the conformance kit")]);
+    let skipped: Vec<_> = results
+        .skipped
+        .iter()
+        .map(|skipped| (&*skipped.cell.transport, &*skipped.why))
+        .collect();
+    assert_eq!(
+        skipped,
+        [("deaf", "the transport was refused by the conformance kit")]
+    );
 }
 
 pub fn failing() {
-    let (code, folder) = run(&with(&["--transports", "dies", "hangs", "gRPC", "--seeds", "2"]));
+    let (code, folder) = run(&with(&[
+        "--transports",
+        "dies",
+        "hangs",
+        "gRPC",
+        "--seeds",
+        "2",
+    ]));
     assert_eq!(code, 1);
     let results = results(&folder);
     let failed = |name: &str| {
-        let of = results.failed.iter().filter(|failed| failed.cell.transport == name);
+        let of = results
+            .failed
+            .iter()
+            .filter(|failed| failed.cell.transport == name);
         let why: Vec<&str> = of.map(|failed| &*failed.why).collect();
         // With the other seed it is not tried.
         assert_eq!(why.len(), 1, "{:?}", results.failed);
@@ -125,14 +155,28 @@ pub fn failing() {
     assert!(dies.contains("the cable is unplugged"), "{dies}");
     let hangs = failed("hangs");
     assert!(hangs.contains("had not answered after"), "{hangs}");
-    let measured: Vec<&str> = results.samples.iter().map(|sample| &*sample.cell.transport).collect();
+    let measured: Vec<&str> = results
+        .samples
+        .iter()
+        .map(|sample| &*sample.cell.transport)
+        .collect();
     assert_eq!(measured, ["gRPC", "gRPC"]);
 }
 
 pub fn delayed() {
     let (code, folder) = run(&[
-        "--transports", "gRPC", "--scenarios", "small-query", "--flows", "one-in-flight",
-        "--networks", "45ms", "--seconds", "0.4", "--seed", "3",
+        "--transports",
+        "gRPC",
+        "--scenarios",
+        "small-query",
+        "--flows",
+        "one-in-flight",
+        "--networks",
+        "45ms",
+        "--seconds",
+        "0.4",
+        "--seed",
+        "3",
     ]);
     assert_eq!(code, 0);
     let results = results(&folder);
