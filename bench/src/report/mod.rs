@@ -2,7 +2,7 @@
 //!
 //! `measure` reads figures off samples and gathers them by cell; `csv` writes them for programs; `parties` says how each transport is drawn; `words` has names, units and numbers for people;
 //! `escape` is for text that others chose. A plot is made of panels: `scale` has axes, `panel` draws rows of values and `lines` curves, by plotters, and `figure` puts them together. `question`
-//! has a file for each question that the page answers, `answers` says who is ahead, `page` writes the page and `document` the Markdown.
+//! has a file for each question that the page answers, `answers` says who is ahead and `summary` what that comes to, `page` writes the page, `short` the end of a run in a terminal, and `document` the Markdown.
 
 mod answers;
 mod canvas;

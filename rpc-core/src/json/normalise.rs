@@ -146,7 +146,8 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
                 self.reorder.end_member(next.name - 1, false);
             }
             whole.name_start = member.name + 1;
-            whole.name_end = (member.value - 2) | if escaped { ESCAPED } else { 0 };
+            let mark = if escaped { ESCAPED } else { 0 };
+            whole.name_end = (member.value - 2) | mark;
         }
         self.objects.push(whole);
     }
