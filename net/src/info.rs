@@ -217,6 +217,44 @@ mod tests {
         assert_eq!(connection.state::<u64>(), None);
     }
 
+    /// Exports whatever it is asked for.
+    struct Willing;
+
+    impl Export for Willing {
+        fn export(&self, _: &[u8], _: Option<&[u8]>, out: &mut [u8]) -> Result<(), ExportError> {
+            out.fill(1);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_channel_exports_with_tls_1_3_without_early_data_while_it_lasts() {
+        use rustls::ProtocolVersion::{TLSv1_2, TLSv1_3};
+        for (version, early_data, lasts, exports) in [
+            (TLSv1_3, false, true, true),
+            (TLSv1_3, true, true, false),
+            (TLSv1_3, false, false, false),
+            (TLSv1_2, false, true, false),
+        ] {
+            let tls = TlsInfo {
+                version,
+                alpn: None,
+                sni: None,
+                resumed: early_data,
+                early_data,
+                peer_certificates: Vec::new(),
+            };
+            let exporter: Arc<dyn Export> = Arc::new(Willing);
+            let address = SocketAddr::from(([192, 0, 2, 1], 8448));
+            let tls = (tls, Arc::downgrade(&exporter));
+            let connection = ConnectionInfo::new(address, address, Version::HTTP_2, Some(tls));
+            if !lasts {
+                drop(exporter);
+            }
+            assert_eq!(connection.exporter(b"label").is_some(), exports);
+        }
+    }
+
     #[test]
     fn nothing_is_exported_without_tls() {
         let error = connection().export_keying_material(b"label", None, &mut [0; 32]);

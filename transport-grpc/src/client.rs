@@ -10,8 +10,9 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{
+    auth::SessionOptions,
     call::{Call, EventStream, Message, Reply, ReplyShape},
-    endpoint::check_counts,
+    endpoint::{EndpointForm, check_counts},
     error::{CallError, Delivery, TransportError, TransportErrorKind},
     transport::{Capabilities, Resolve, Route, Transport, route_of},
 };
@@ -31,6 +32,7 @@ use crate::{
     invoke,
     invoked::OnInvoke,
     message_limit, metadata,
+    proof::Proof,
 };
 
 /// Calls other servers over gRPC.
@@ -44,6 +46,7 @@ pub struct GrpcTransport {
     pool: Pool,
     codecs: Arc<Codecs>,
     on_invoke: Option<OnInvoke>,
+    sessions: Option<Arc<SessionOptions>>,
 }
 
 impl GrpcTransport {
@@ -54,6 +57,7 @@ impl GrpcTransport {
             pool,
             codecs: Arc::new(Codecs::federation()),
             on_invoke: None,
+            sessions: None,
         }
     }
 
@@ -71,9 +75,20 @@ impl GrpcTransport {
         self
     }
 
+    /// Proves calls by a session of their connection, where the destination's signed offer or the operator says so, or these options do: one signature for a
+    /// connection in place of one for each call. Where it is refused the call is sent again, signed, and the connection goes without for a while.
+    ///
+    /// For calls that a [`Sign`](comity_core::auth::Sign) layer passed; one that came with credentials goes by those. The pool has to be one server's own: a connection on which
+    /// a session was made is that server's alone.
+    #[must_use]
+    pub fn with_sessions(mut self, options: SessionOptions) -> Self {
+        self.sessions = Some(Arc::new(options));
+        self
+    }
+
     async fn exchange(
         &self,
-        exchange: &Exchange,
+        exchange: &Exchange<'_>,
         method: &str,
         message: Bytes,
         limit: usize,
@@ -93,7 +108,8 @@ impl GrpcTransport {
             protocol(format!("`{method}` is no method's name")).with_source(error)
         })?;
         *request.headers_mut() = exchange.headers.clone();
-        let response = self.pool.send(&exchange.route, request).await?;
+        let prove = |connection: &Arc<_>, head: &mut _| exchange.proof.write(connection, head);
+        let response = self.pool.send_with(&exchange.route, request, prove).await?;
         let (head, body) = response.into_parts();
         if head.status != StatusCode::OK {
             return Err(carrier_status(head.status));
@@ -123,7 +139,7 @@ impl GrpcTransport {
     /// Sends the operation's own message.
     async fn typed(
         &self,
-        exchange: &Exchange,
+        exchange: &Exchange<'_>,
         row: &Row,
         message: Bytes,
     ) -> Result<Reply, Refused> {
@@ -156,19 +172,19 @@ impl GrpcTransport {
     }
 
     async fn deliver(&self, mut call: Call) -> Result<Reply, CallError> {
-        let (spec, operation, deadline) = (call.spec(), call.operation(), call.context().deadline);
         call.make_form()?;
         call.check_method()?;
-        let destination = call.context().destination.clone().ok_or_else(|| {
+        let context = call.context();
+        let destination = context.destination.as_ref().ok_or_else(|| {
             TransportError::new(
                 TransportErrorKind::Unsupported,
                 Delivery::NotSent,
                 "the call has no destination",
             )
         })?;
-        let route = route_of(&*self.resolver, call.context()).await?;
+        let route = route_of(&*self.resolver, context).await?;
         let form = call.form().expect("made above");
-        let mut headers = metadata::write(call.context(), &destination, form)?;
+        let mut headers = metadata::write(context, destination, form)?;
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/grpc+proto"),
@@ -181,18 +197,39 @@ impl GrpcTransport {
         let exchange = Exchange {
             route,
             headers,
-            deadline,
+            deadline: context.deadline,
+            proof: Proof::new(context, destination, form, self.sessions.as_deref()),
         };
+        match self.attempt(&exchange, &call, form).await {
+            Ok(reply) => {
+                exchange.proof.worked();
+                Ok(reply)
+            }
+            Err(CallError::Federation(error)) if exchange.proof.is_refused(&error) => {
+                tracing::debug!(%destination, %error, "a session was refused; the call is signed");
+                self.attempt(&exchange, &call, form).await
+            }
+            Err(error) => Err(error),
+        }
+    }
 
+    /// Sends the call as its own message, or else through `Invoke`.
+    async fn attempt(
+        &self,
+        exchange: &Exchange<'_>,
+        call: &Call,
+        form: &EndpointForm,
+    ) -> Result<Reply, CallError> {
+        let (spec, operation) = (call.spec(), call.operation());
         let row = self.codecs.of_operation(operation);
         if let Some(row) = row
             && let Some(message) = (row.encode)(form.parts())
             && message.len() <= MAX_MESSAGE + PREFIX
         {
-            match self.typed(&exchange, row, message).await {
+            match self.typed(exchange, row, message).await {
                 Ok(reply) => return Ok(reply),
                 Err(Refused::Lacks(error)) => {
-                    tracing::debug!(%destination, operation = spec.name, %error, "the peer lacks the typed method");
+                    tracing::debug!(destination = ?call.context().destination, operation = spec.name, %error, "the peer lacks the typed method");
                 }
                 Err(refused) => return Err(refused.into()),
             }
@@ -203,7 +240,7 @@ impl GrpcTransport {
         let message = invoke::write_request(form);
         let incoming = self
             .exchange(
-                &exchange,
+                exchange,
                 invoke::METHOD,
                 message,
                 MAX_MESSAGE,
@@ -229,13 +266,17 @@ impl Transport for GrpcTransport {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::NONE
+        let own = Capabilities::NONE
             .streaming()
             .multiplexed()
             .deadline_propagation()
             .cancellation()
             .delivery_certainty()
-            .max_message(MAX_MESSAGE)
+            .max_message(MAX_MESSAGE);
+        match self.sessions {
+            Some(_) => own.channel_binding(),
+            None => own,
+        }
     }
 
     async fn send(&self, call: Call) -> Result<Reply, CallError> {
@@ -260,10 +301,11 @@ fn late(delivery: Delivery) -> TransportError {
 }
 
 /// What both attempts of a call have in common.
-struct Exchange {
+struct Exchange<'a> {
     route: Route,
     headers: HeaderMap,
     deadline: Option<Instant>,
+    proof: Proof<'a>,
 }
 
 /// Something answered in HTTP. gRPC reads 404 as UNIMPLEMENTED: whoever answered it has no such method. 431 refused the head.

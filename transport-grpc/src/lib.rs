@@ -45,8 +45,10 @@ mod media;
 mod membership;
 mod metadata;
 mod operating;
+mod options;
 mod parameters;
 mod policy;
+mod proof;
 mod queries;
 mod rooms;
 mod server;
@@ -64,8 +66,9 @@ pub use content::{
 };
 pub use invoked::OnInvoke;
 pub use operating::{Health, is_reflection, reflection};
+pub use options::GrpcServerOptions;
 pub use parameters::{QueryReader, query_of};
-pub use server::{GrpcServer, GrpcServerOptions, error_response, is_grpc};
+pub use server::{GrpcServer, error_response, is_grpc};
 
 /// The binding's name and version.
 pub const BINDING: &str = "grpc/1";

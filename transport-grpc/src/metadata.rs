@@ -21,6 +21,8 @@ use crate::BINDING;
 const METHOD: HeaderName = HeaderName::from_static("x-matrix-method");
 const TARGET: HeaderName = HeaderName::from_static("x-matrix-uri-bin");
 const DESTINATION: HeaderName = HeaderName::from_static("x-matrix-destination");
+/// A session's credential. It does not stand in `authorization`, because implementations of HPACK send that one's value in full each time.
+pub(crate) const SESSION: HeaderName = HeaderName::from_static("x-matrix-session");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -46,14 +48,11 @@ pub(crate) fn write(
 ) -> Result<HeaderMap, TransportError> {
     let mut headers = HeaderMap::new();
     for credential in context.credentials.iter() {
-        let mut value = value(AUTHORIZATION.as_str(), credential)?;
-        value.set_sensitive(true);
-        headers.append(AUTHORIZATION, value);
+        headers.append(AUTHORIZATION, secret(AUTHORIZATION.as_str(), credential)?);
     }
     headers.insert(METHOD, value("the method", form.method())?);
-    let mut target = value("the target", &BASE64.encode(form.target()))?;
     // It can hold an access token.
-    target.set_sensitive(true);
+    let target = secret("the target", &BASE64.encode(form.target()))?;
     headers.insert(TARGET, target);
     headers.insert(DESTINATION, value("the destination", destination.as_str())?);
     if let Some(from) = &context.from {
@@ -86,6 +85,13 @@ fn value(what: &str, text: &str) -> Result<HeaderValue, TransportError> {
     })
 }
 
+/// A value that no intermediary's table may keep (RFC 7541 §7.1.3).
+pub(crate) fn secret(what: &str, text: &str) -> Result<HeaderValue, TransportError> {
+    let mut value = value(what, text)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// Method and target as they were signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Signed {
@@ -111,6 +117,9 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<(CallContext, Option<Signed>),
             FederationError::malformed_credentials("metadata `authorization` is not UTF-8")
         })?;
         credentials.push(credential.to_owned());
+    }
+    if let Some(session) = one(headers, &SESSION)? {
+        credentials.push(session.to_owned());
     }
     context.credentials = Credentials::new(credentials);
     context.from = one(headers, &FROM)?.map(str::to_owned);

@@ -1,10 +1,10 @@
 //! The server.
 
-use std::{any::Any, convert::Infallible, fmt, sync::Arc, task::Poll, time::Duration};
+use std::{any::Any, convert::Infallible, fmt, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use comity_core::{
-    Boxed, CallService, Operations, ServerName,
+    Boxed, CallService, Operations,
     auth::Authenticator,
     call::{Authentication, Call, CallContext, Op, Reply, ReplyShape, TraceContext},
     endpoint::{
@@ -31,10 +31,9 @@ use crate::{
     codec::{Codecs, Row},
     error::{bad_request, request_too_large, to_status},
     framing::{FrameError, MessageReader, ReplyBody},
-    invoke,
-    invoked::OnInvoke,
-    message_limit, metadata,
+    invoke, message_limit, metadata,
     metadata::Signed,
+    options::GrpcServerOptions,
 };
 
 /// Answers calls that arrive over gRPC: an HTTP service for a `comity-net` listener.
@@ -54,61 +53,6 @@ struct Shared {
     options: GrpcServerOptions,
     screen: Option<Arc<dyn Authenticator>>,
     admission: Option<Arc<dyn Admission>>,
-}
-
-/// Settings of a [`GrpcServer`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct GrpcServerOptions {
-    /// How long a request's message may take to arrive. 60 s unless set.
-    pub read_timeout: Duration,
-    /// Whether W3C trace context is believed: for servers whose callers are configured peers. Not unless set.
-    pub trace: bool,
-    /// The name of the gateway that this server is, if it answers for another: it stands in `via` of each reply, and of errors of its own.
-    pub via: Option<ServerName>,
-    /// Is told of each call that arrives through `Invoke`.
-    pub on_invoke: Option<OnInvoke>,
-}
-
-impl Default for GrpcServerOptions {
-    fn default() -> Self {
-        Self {
-            read_timeout: Duration::from_secs(60),
-            trace: false,
-            via: None,
-            on_invoke: None,
-        }
-    }
-}
-
-impl GrpcServerOptions {
-    /// Sets how long a request's message may take to arrive.
-    #[must_use]
-    pub fn with_read_timeout(mut self, limit: Duration) -> Self {
-        self.read_timeout = limit;
-        self
-    }
-
-    /// Tells of each call that arrives through `Invoke`.
-    #[must_use]
-    pub fn with_on_invoke(mut self, on_invoke: OnInvoke) -> Self {
-        self.on_invoke = Some(on_invoke);
-        self
-    }
-
-    /// Has W3C trace context believed. Otherwise it is dropped, as anybody can send some.
-    #[must_use]
-    pub fn with_trace(mut self) -> Self {
-        self.trace = true;
-        self
-    }
-
-    /// Sets the name of the gateway that this server is.
-    #[must_use]
-    pub fn with_via(mut self, name: ServerName) -> Self {
-        self.via = Some(name);
-        self
-    }
 }
 
 /// Whether a request is gRPC's: a predicate for `comity_net::Dispatch`. gRPC has no method but POST; another request of its type is for the HTTP server to refuse.
@@ -196,6 +140,7 @@ impl GrpcServer {
         }
         if let Some(info) = head.extensions.get::<Arc<ConnectionInfo>>() {
             context.connection = Some(info.clone() as Arc<dyn Any + Send + Sync>);
+            context.channel = Some(info.clone());
         }
         context.client = ClientAddress::of(&head.extensions);
         Ok((context, signed))

@@ -135,6 +135,7 @@ impl Routed {
     pub(crate) fn arrived_with(mut self, extensions: &Extensions) -> Self {
         if let Some(info) = extensions.get::<Arc<ConnectionInfo>>() {
             self.context.connection = Some(info.clone());
+            self.context.channel = Some(info.clone());
         }
         self.context.client = ClientAddress::of(extensions);
         if let Some(Addressed(destination)) = extensions.get() {

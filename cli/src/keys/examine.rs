@@ -189,7 +189,8 @@ pub(crate) fn offer_text(offer: &Offer) -> String {
     let place = offer.connect_to.as_ref();
     let place = place.map_or(String::new(), |to| format!(" at {to}"));
     let (binding, priority) = (Printable(&offer.binding), offer.priority);
-    format!("{binding}{place}, priority {priority}")
+    let session = if offer.session { ", sessions" } else { "" };
+    format!("{binding}{place}, priority {priority}{session}")
 }
 
 pub(crate) fn offer_json(offer: &Offer) -> Value {
@@ -197,6 +198,7 @@ pub(crate) fn offer_json(offer: &Offer) -> Value {
         "binding": offer.binding,
         "target": offer.connect_to.as_ref().map(ToString::to_string),
         "priority": offer.priority,
+        "session": offer.session,
     })
 }
 

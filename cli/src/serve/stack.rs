@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use comity_core::{
     CallService, Client, Operations, Router, ServerName, api,
     auth::{
-        KeyRing, KeyRingOptions, Notary, NotaryOptions, PublishedKeys, PublishedKeysOptions, Sign,
-        SigningKey, Verify, XMatrixAuthenticator,
+        KeyRing, KeyRingOptions, Notary, NotaryOptions, PublishedKeys, PublishedKeysOptions,
+        SessionAuthenticator, SessionOptions, Sign, SigningKey, Verify, XMatrixAuthenticator,
     },
     error::TransportError,
     layers::{
@@ -63,7 +63,7 @@ impl Stack {
         let network = Network::new(options)?;
         let published =
             PublishedKeys::new(name.clone(), key.clone(), PublishedKeysOptions::default())?;
-        // The port below speaks it.
+        // The port below speaks it, and who comes by it may prove itself once for a connection.
         published.offer(&[Offer {
             binding: BINDING.to_owned(),
             connect_to: None,
@@ -163,10 +163,12 @@ impl Network {
     fn select(&self, ring: &KeyRing) -> Select {
         let options = PoolOptions::default().with_protocol(Protocol::Http2);
         let pool = Pool::new(self.connector.clone(), options);
-        let grpc = Arc::new(GrpcTransport::new(self.routes.clone(), pool));
+        // The pool is this server's alone.
+        let grpc =
+            GrpcTransport::new(self.routes.clone(), pool).with_sessions(SessionOptions::default());
         Select::new(
             self.https.clone(),
-            vec![grpc],
+            vec![Arc::new(grpc)],
             vec![Arc::new(ring.clone()), Arc::new(self.discovery.clone())],
             SelectOptions::default(),
         )
@@ -244,7 +246,8 @@ fn service(
     backoff: &Backoff,
     store: &Store,
 ) -> CallService {
-    let authenticator = XMatrixAuthenticator::new(homeserver.name().clone(), ring);
+    let x_matrix = XMatrixAuthenticator::new(homeserver.name().clone(), ring);
+    let authenticator = SessionAuthenticator::new(x_matrix);
     let homeserver = Arc::new(homeserver.clone());
     Router::new()
         .with(api::server(homeserver.clone()))

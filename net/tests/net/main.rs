@@ -9,6 +9,7 @@ mod aborts;
 mod addresses;
 mod bounds;
 mod delivery;
+mod early_data;
 mod listener;
 mod ping;
 mod pool;

@@ -586,8 +586,7 @@ async fn a_transport_is_handed_a_signature_unless_it_proves_origins_itself() {
         let sign = Sign::layer(name("a.example"), key(1));
         let client = Client::layered(transport.clone(), sign);
         client.send(call).await.unwrap_err();
-        let handed = transport.calls.lock().unwrap().pop().unwrap();
-        handed
+        transport.calls.lock().unwrap().pop().unwrap()
     };
     let signed = vec![x_matrix("a.example", 1)];
     assert_eq!(send(false, call(None, &[])).await, (signed, None));

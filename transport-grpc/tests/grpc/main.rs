@@ -13,6 +13,7 @@ mod literal_paths;
 mod older;
 mod operating;
 mod screen;
+mod sessions;
 mod setting;
 mod streams;
 mod third_party;

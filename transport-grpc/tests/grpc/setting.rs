@@ -20,7 +20,7 @@ use tower::{service_fn, util::BoxCloneSyncService};
 
 pub(crate) struct Serving {
     pub(crate) address: SocketAddr,
-    root: String,
+    pub(crate) root: String,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -79,6 +79,16 @@ impl Serving {
     }
 
     pub(crate) async fn dispatching(dispatch: Dispatch) -> Self {
+        let tls =
+            |chain: &str, key: &str| ServerTls::from_pem(chain.as_bytes(), key.as_bytes()).unwrap();
+        Self::with_tls(dispatch, tls).await
+    }
+
+    /// With TLS made of a certificate chain and its key, both PEM.
+    pub(crate) async fn with_tls(
+        dispatch: Dispatch,
+        tls: impl FnOnce(&str, &str) -> ServerTls,
+    ) -> Self {
         let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let root_key = rcgen::KeyPair::generate().unwrap();
@@ -89,8 +99,7 @@ impl Serving {
             .unwrap()
             .signed_by(&key, &issuer)
             .unwrap();
-        let tls =
-            ServerTls::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let tls = tls(&leaf.pem(), &key.serialize_pem());
         let listener = Listener::bind("127.0.0.1:0", ListenerOptions::with_tls(tls))
             .await
             .unwrap();

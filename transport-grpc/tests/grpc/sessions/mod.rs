@@ -1,0 +1,6 @@
+//! Session authentication over real connections. `threats` are the rows of the threat model in `docs/grpc-binding.md`, by name.
+
+mod bodies;
+mod setting;
+mod threats;
+mod use_of_sessions;
