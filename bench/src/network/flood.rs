@@ -43,8 +43,17 @@ pub(super) struct Flood {
 pub(super) struct Flooded {
     pub(super) sent: u64,
     pub(super) received: u64,
+    /// Packets that were lost after they had taken their time on the link.
+    pub(super) lost: u64,
     /// From the first that was received to the last.
     pub(super) took: Duration,
+}
+
+impl Flooded {
+    /// The share that did not arrive.
+    pub(super) fn missing(&self) -> f64 {
+        self.sent.saturating_sub(self.received) as f64 / self.sent.max(1) as f64
+    }
 }
 
 impl Flood {
@@ -56,6 +65,7 @@ impl Flood {
         counted: &Counted,
     ) -> Result<Flooded, NetworkError> {
         let (received, done) = (AtomicU64::new(0), AtomicBool::new(false));
+        let before = counted.lost.load(Relaxed);
         let run = || -> io::Result<Flooded> {
             to.set_read_timeout(Some(self.delay + SILENCE))?;
             thread::scope(|scope| {
@@ -68,6 +78,7 @@ impl Flood {
                 Ok(Flooded {
                     sent: sent?,
                     received: received.load(Relaxed),
+                    lost: counted.lost.load(Relaxed) - before,
                     took,
                 })
             })

@@ -4,6 +4,7 @@ use std::{error::Error, net::Ipv4Addr, thread, time::Duration};
 
 use super::{
     Emulated, Loopback, NetworkError,
+    delayed::way_of_a_call,
     echo::{Echo, Ends},
     flood::{Flood, Flooded},
     link::queue_bytes,
@@ -38,31 +39,28 @@ const LOSS_SECONDS: f64 = 5.0;
 ///
 /// The delay is half of an echo's median round trip. The loss is the share of datagrams that did not arrive: which are lost depends on the seed
 /// alone, so that it is the same whenever it is measured. It is counted over so many that three standard deviations are less than the tolerance,
-/// or over what a limited link takes in five seconds. The rate is that of IP bytes that arrived one way.
+/// or over what a limited link takes in five seconds. The rate is that of IP bytes one way, with those
+/// that were lost, as they have taken their time.
 ///
 /// What was beyond the tolerance is measured up to twice more, and the note says so; the loss then counts all that were sent.
 /// Where no network can be emulated the delay within the client is measured, and the note says why.
 pub fn self_test(network: &Network, seed: u64) -> NetworkCheck {
-    let (emulation, found) = if network.delay > 0.0 {
-        (Emulation::Tun, emulated(network, seed))
+    let found = if network.delay > 0.0 {
+        emulated(network, seed)
     } else {
-        (Emulation::None, loopback())
+        loopback()
     };
     let (emulation, measured, note) = match found {
-        Ok((measured, 1)) => (emulation, measured, None),
-        Ok((measured, attempts)) => (
-            emulation,
-            measured,
-            Some(format!(
-                "measured {attempts} times, as something was beyond the tolerance before"
-            )),
-        ),
+        Ok(found) => (found.emulation, found.measured, found.note),
         // The host's own loopback is there in any case.
         Err(error) if network.delay == 0.0 => (Emulation::None, Vec::new(), Some(why(&error))),
         Err(error) => (
             Emulation::InProcess,
-            vec![property("loss", network.loss, 0.0)],
-            Some(why(&error)),
+            within_the_client(network),
+            Some(format!(
+                "only the delay, within the client: {}",
+                why(&error)
+            )),
         ),
     };
     NetworkCheck {
@@ -71,6 +69,15 @@ pub fn self_test(network: &Network, seed: u64) -> NetworkCheck {
         measured,
         note,
     }
+}
+
+/// What a delay within the client comes to. It has no loss and no rate.
+fn within_the_client(network: &Network) -> Vec<Property> {
+    let way = way_of_a_call(network).unwrap_or_default();
+    vec![
+        property("delay", network.delay, way),
+        property("loss", network.loss, 0.0),
+    ]
 }
 
 /// The error with what caused it.
@@ -92,56 +99,121 @@ fn property(name: &str, wanted: f64, measured: f64) -> Property {
     }
 }
 
-fn loopback() -> Result<(Vec<Property>, u64), NetworkError> {
-    let opened = Loopback::open()?;
-    let echo = Echo::open(opened.client(), opened.server(), Ipv4Addr::LOCALHOST)?;
-    let mut attempt = 1;
-    loop {
-        let way = echo.way(ECHOES, Duration::ZERO)?.as_secs_f64();
-        let passed = way < LOOPBACK;
-        if passed || attempt == ATTEMPTS {
-            let delay = Property {
-                passed,
-                ..property("delay", 0.0, way)
-            };
-            return Ok((vec![delay], attempt));
-        }
-        attempt += 1;
-    }
+/// What was found of a network that could be had.
+struct Found {
+    emulation: Emulation,
+    measured: Vec<Property>,
+    note: Option<String>,
 }
 
-/// The measured properties, and how often it was measured.
-fn emulated(network: &Network, seed: u64) -> Result<(Vec<Property>, u64), NetworkError> {
-    let kept = |found: &Option<Property>| found.as_ref().is_some_and(|found| found.passed);
+fn loopback() -> Result<Found, NetworkError> {
+    let opened = Loopback::open()?;
+    let mut failures = Failures::default();
+    let mut delay = None;
+    while !kept(&delay) && failures.attempt() {
+        let way = Echo::open(opened.client(), opened.server(), Ipv4Addr::LOCALHOST)
+            .and_then(|echo| echo.way(ECHOES, Duration::ZERO));
+        let found = failures.or_nothing(way.map(|way| way.as_secs_f64()));
+        delay = Some(Property {
+            passed: found.is_some_and(|way| way < LOOPBACK),
+            ..property("delay", 0.0, found.unwrap_or_default())
+        });
+    }
+    Ok(Found {
+        emulation: Emulation::None,
+        measured: delay.into_iter().collect(),
+        note: failures.note(),
+    })
+}
+
+fn emulated(network: &Network, seed: u64) -> Result<Found, NetworkError> {
     let (mut delay, mut loss, mut rate) = (None, None, None);
-    let (mut sent, mut received) = (0, 0);
-    let mut attempt = 0;
-    loop {
-        let opened = Emulated::open(network, seed.wrapping_add(attempt))?;
+    let mut all = Flooded::default();
+    let mut failures = Failures::default();
+    while !(kept(&delay) && kept(&loss) && (network.rate.is_none() || kept(&rate)))
+        && failures.attempt()
+    {
+        let opened = Emulated::open(network, seed.wrapping_add(failures.attempts - 1))?;
         if !kept(&delay) {
-            delay = Some(property("delay", network.delay, way(&opened, network)?));
+            let way = failures.or_nothing(way(&opened, network));
+            delay = Some(property("delay", network.delay, way.unwrap_or_default()));
         }
         if !kept(&loss) {
-            for flooded in losses(&opened, network)? {
-                sent += flooded.sent;
-                received += flooded.received;
+            // Where nothing may be lost, more packets do not make up for one.
+            if network.loss == 0.0 {
+                all = Flooded::default();
             }
-            let share = (sent - received) as f64 / sent as f64;
-            loss = Some(property("loss", network.loss, share));
+            for flooded in failures
+                .or_nothing(losses(&opened, network))
+                .into_iter()
+                .flatten()
+            {
+                all.sent += flooded.sent;
+                all.received += flooded.received;
+            }
+            let found = property("loss", network.loss, all.missing());
+            loss = Some(Property {
+                passed: found.passed && all.sent > 0,
+                ..found
+            });
         }
         if let Some(wanted) = network.rate
             && !kept(&rate)
         {
-            rate = Some(property("rate", wanted, speed(&opened, network, wanted)?));
+            let speed = failures.or_nothing(speed(&opened, network, wanted));
+            rate = Some(property("rate", wanted, speed.unwrap_or_default()));
         }
-        attempt += 1;
-        let measured: Vec<Property> = [&delay, &loss, &rate]
-            .into_iter()
-            .flatten()
-            .cloned()
-            .collect();
-        if attempt == ATTEMPTS || measured.iter().all(|found| found.passed) {
-            return Ok((measured, attempt));
+        let overrun = opened.drops().overrun;
+        if overrun > 0 {
+            failures.said(format!(
+                "{overrun} packets were lost that the link did not lose"
+            ));
+        }
+    }
+    Ok(Found {
+        emulation: Emulation::Tun,
+        measured: [delay, loss, rate].into_iter().flatten().collect(),
+        note: failures.note(),
+    })
+}
+
+fn kept(found: &Option<Property>) -> bool {
+    found.as_ref().is_some_and(|found| found.passed)
+}
+
+/// How often it was measured, and what went wrong.
+#[derive(Default)]
+struct Failures {
+    attempts: u64,
+    last: Option<String>,
+}
+
+impl Failures {
+    /// Whether there is one more attempt.
+    fn attempt(&mut self) -> bool {
+        let more = self.attempts < ATTEMPTS;
+        self.attempts += u64::from(more);
+        more
+    }
+
+    fn or_nothing<T>(&mut self, measured: Result<T, NetworkError>) -> Option<T> {
+        measured.map_err(|error| self.said(why(&error))).ok()
+    }
+
+    fn said(&mut self, words: String) {
+        self.last = Some(words);
+    }
+
+    fn note(self) -> Option<String> {
+        let again = (self.attempts > 1).then(|| {
+            format!(
+                "measured {} times, as something was beyond the tolerance at first",
+                self.attempts
+            )
+        });
+        match (again, self.last) {
+            (Some(again), Some(last)) => Some(format!("{again}; {last}")),
+            (again, last) => again.or(last),
         }
     }
 }
@@ -185,7 +257,7 @@ fn losses(opened: &Emulated, network: &Network) -> Result<[Flooded; 2], NetworkE
     Ok([there?, back?])
 }
 
-/// What arrives of large datagrams, in bits a second.
+/// How fast large datagrams leave the link, by what arrives and what is lost behind it, in bits a second.
 fn speed(opened: &Emulated, network: &Network, rate: f64) -> Result<f64, NetworkError> {
     let flood = Flood {
         count: (rate / 8.0 / LARGE as f64).ceil() as u64,
@@ -197,7 +269,8 @@ fn speed(opened: &Emulated, network: &Network, rate: f64) -> Result<f64, Network
     let [there, _] = opened.counted();
     let flooded = flood.run(&ends.client, &ends.server, there)?;
     // The first marks the beginning.
-    let bits = flooded.received.saturating_sub(1) * LARGE * 8;
+    let left = (flooded.received + flooded.lost).saturating_sub(1);
+    let bits = left * LARGE * 8;
     Ok(bits as f64 / flooded.took.as_secs_f64())
 }
 
@@ -208,4 +281,62 @@ fn on_the_link(network: &Network, packet: u64) -> u64 {
     };
     let under_way = (rate / 8.0 * network.delay) as u64;
     (under_way + queue_bytes(network.delay, rate) / 2) / packet
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn network(delay: f64, loss: f64, rate: Option<f64>) -> Network {
+        Network {
+            name: "test",
+            delay,
+            loss,
+            rate,
+        }
+    }
+
+    #[test]
+    fn a_property_is_kept_within_its_tolerance() {
+        assert!(property("delay", 0.1, 0.104).passed);
+        assert!(property("delay", 0.1, 0.096).passed);
+        assert!(!property("delay", 0.1, 0.106).passed);
+        assert!(!property("delay", 0.1, 0.0).passed);
+        assert!(property("loss", 0.0, 0.0).passed);
+        assert!(!property("loss", 0.0, 0.000_1).passed);
+    }
+
+    #[test]
+    fn a_network_that_is_another_is_told() {
+        let real = network(0.03, 0.02, Some(4e6));
+        let opened = match Emulated::open(&real, 1) {
+            Ok(opened) => opened,
+            Err(error) => return println!("skipped: {}", why(&error)),
+        };
+        let claimed = network(0.01, 0.1, Some(2e6));
+        let way = way(&opened, &claimed).unwrap();
+        assert!(way >= 0.03 && !property("delay", claimed.delay, way).passed);
+        let [there, back] = losses(&opened, &claimed).unwrap();
+        for flooded in [there, back] {
+            assert!(flooded.missing() < 0.04, "{flooded:?}");
+            assert!(!property("loss", claimed.loss, flooded.missing()).passed);
+        }
+    }
+
+    #[test]
+    fn what_went_wrong_is_noted() {
+        let mut failures = Failures::default();
+        while failures.attempt() {
+            failures.or_nothing::<()>(Err(NetworkError::Namespace {
+                words: "refused".to_owned(),
+            }));
+        }
+        let note = failures.note().unwrap();
+        assert!(
+            note.contains("3 times") && note.contains("refused"),
+            "{note}"
+        );
+        assert_eq!(Failures::default().note(), None);
+    }
 }
