@@ -104,53 +104,46 @@ fn joins() -> [Work; 2] {
     let port = server.line();
     let mut reader = Role::start(&["join-linear", &port, "0"]);
     let sizes = [1_000_u64, 20_000, 200_000];
-    let mut costs: Vec<(u64, Vec<f64>, Vec<f64>)> = sizes
-        .into_iter()
-        .map(|state| (state, Vec::new(), Vec::new()))
-        .collect();
+    let mut reading: Vec<Vec<f64>> = vec![Vec::new(); sizes.len()];
+    let mut writing = reading.clone();
     for round in 0..=ROUNDS {
-        for (state, reading, writing) in &mut costs {
+        for (at, state) in sizes.into_iter().enumerate() {
             // The largest needs no warming up, and takes seconds.
-            if round == 0 && *state == sizes[2] {
+            if round == 0 && state == sizes[2] {
                 continue;
             }
             // A small one is repeated: its CPU time is near what the clock of the process resolves.
-            let times = if *state == sizes[0] { 10 } else { 1 };
+            let times = if state == sizes[0] { 10 } else { 1 };
             let begun = server.cpu();
             let mut read = 0.0;
             for _ in 0..times {
                 read += Duration::from_nanos(reader.ask(&state.to_string())).as_secs_f64();
-                assert_eq!(reader.number(), *state + *state / 10, "every event arrives");
+                assert_eq!(reader.number(), state + state / 10, "every event arrives");
             }
             let written = (server.cpu() - begun).as_secs_f64();
             if round > 0 {
-                reading.push(read / f64::from(times));
-                writing.push(written / f64::from(times));
+                reading[at].push(read / f64::from(times));
+                writing[at].push(written / f64::from(times));
             }
         }
     }
-    let points = |of: fn(&(u64, Vec<f64>, Vec<f64>)) -> &Vec<f64>| {
-        let point = |cost| {
-            let &(state, _, _) = cost;
-            (
-                (state + state / 10) as f64,
-                Spread::of(of(cost).clone()).median,
-            )
-        };
-        costs.iter().map(point).collect()
+    let points = |costs: Vec<Vec<f64>>| {
+        let events = sizes.map(|state| (state + state / 10) as f64);
+        let medians = costs.into_iter().map(|costs| Spread::of(costs).median);
+        events.into_iter().zip(medians).collect()
     };
     [
         Work {
             what: "`send_join` read as a stream, the client",
             unit: "event",
             fixed_part: "signing and sending the request, the reply's head and end",
-            points: points(|(_, reading, _)| reading),
+            points: points(reading),
         },
         Work {
             what: "`send_join` written as a stream, the server, which also makes each event",
             unit: "event",
             fixed_part: "reading and verifying the request, the reply's head and end",
-            points: points(|(_, _, writing)| writing),
+            points: points(writing),
         },
     ]
 }
