@@ -164,8 +164,8 @@ impl Network {
         let options = PoolOptions::default().with_protocol(Protocol::Http2);
         let pool = Pool::new(self.connector.clone(), options);
         // The pool is this server's alone.
-        let grpc = GrpcTransport::new(self.routes.clone(), pool)
-            .with_sessions(SessionOptions::default());
+        let grpc =
+            GrpcTransport::new(self.routes.clone(), pool).with_sessions(SessionOptions::default());
         Select::new(
             self.https.clone(),
             vec![Arc::new(grpc)],

@@ -15,6 +15,7 @@ mod hostile;
 mod inbound;
 mod lifecycle;
 mod seen;
+mod sessions;
 mod setting;
 mod sockets;
 mod streams;
