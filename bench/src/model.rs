@@ -330,6 +330,7 @@ pub struct Machine {
     /// Compiler of the program that measured.
     pub compiler: String,
     /// Load average of the last minute, before and after.
+    #[serde(deserialize_with = "nulls_are_nan")]
     pub load: (f64, f64),
 }
 
@@ -367,6 +368,11 @@ pub struct Results {
 /// JSON has no NaN and no infinity: they are written as `null`. A report with one odd figure is still read again.
 fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+fn nulls_are_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(f64, f64), D::Error> {
+    let (before, after) = <(Option<f64>, Option<f64>)>::deserialize(deserializer)?;
+    Ok((before.unwrap_or(f64::NAN), after.unwrap_or(f64::NAN)))
 }
 
 #[cfg(test)]

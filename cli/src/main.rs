@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod call;
 mod completions;
 mod demo;
@@ -29,6 +30,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Compares transports by flows, scenarios and networks, and writes a report
+    Bench(Box<comity_bench::Options>),
     /// Makes one federation call, and shows what comes back
     Call(Box<call::Options>),
     /// Prints a shell's completions for this program
@@ -46,7 +49,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Both sides of a transport that is measured are this program again.
+    if let Some(ended) = bench::child() {
+        return ended;
+    }
     match Arguments::parse().command {
+        Command::Bench(options) => bench::main(&options),
         Command::Call(options) => wait(call::main(&options)),
         Command::Completions(options) => completions::main(&options, Arguments::command()),
         Command::Demo(options) => demo::main(&options),

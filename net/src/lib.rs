@@ -101,6 +101,9 @@ mod http2_settings {
     pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
     pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
     pub(crate) const FRAME: u32 = 128 << 10;
+    /// What of one stream waits here, given to HTTP/2 and not sent, while the peer's window or the socket has no room. hyper's own choice, 400 KiB, makes a reply
+    /// that is read slowly cost that much for nothing: it is asked for more as soon as this has room.
+    pub(crate) const SEND_BUFFER: usize = 128 << 10;
     /// A listener sends a ping when it received nothing for this long while streams are open. For a pool it is [`PoolOptions`](crate::PoolOptions) that says.
     pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);
     pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);

@@ -181,7 +181,8 @@ impl Operations {
             if !path.starts_with(start) {
                 continue;
             }
-            let Some(parameters) = template.matches(path, op.trailing_slash()) else {
+            let Some(parameters) = template.matches_behind(start.len(), path, op.trailing_slash())
+            else {
                 continue;
             };
             if own != method {

@@ -18,11 +18,20 @@ pub fn to_response<B>(head: ReplyHead, body: B) -> Response<B> {
         (header::RETRY_AFTER, head.retry_after),
     ];
     for (name, value) in headers {
-        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+        if let Some(value) = value.and_then(|value| header_value(&value)) {
             response.headers_mut().insert(name, value);
         }
     }
     response
+}
+
+fn header_value(value: &str) -> Option<HeaderValue> {
+    // Nearly every reply's.
+    const JSON: &str = "application/json";
+    match value {
+        JSON => Some(HeaderValue::from_static(JSON)),
+        other => HeaderValue::from_str(other).ok(),
+    }
 }
 
 /// The response that an error is, as an [`HttpServer`](crate::HttpServer) would write it: for what stands before one and refuses a request itself.

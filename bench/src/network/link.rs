@@ -60,6 +60,11 @@ impl Link {
         }
     }
 
+    /// In nanoseconds, one way.
+    pub(super) fn delay(&self) -> u64 {
+        self.delay
+    }
+
     /// Judges a packet of `bytes` that comes at `now`. Instants do not go back.
     ///
     /// Each packet draws once, whatever becomes of it: the same packets meet the same draws, however fast they come.

@@ -49,12 +49,12 @@ pub enum NetworkError {
         /// What `ip`, or what was to start it, said.
         words: String,
     },
-    /// A setting of the kernel could not be made.
-    #[error("{name} could not be set in a network namespace")]
+    /// A setting of the kernel could not be read or made.
+    #[error("{name} could not be read or set in a network namespace")]
     Setting {
         /// Which.
         name: &'static str,
-        /// What writing it said.
+        /// What was said.
         source: io::Error,
     },
     /// The system refused something else.

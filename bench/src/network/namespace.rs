@@ -121,8 +121,13 @@ impl Namespace {
 
     /// Sets a value below `/proc/sys`, which shows a thread the values of its own namespace.
     pub(super) fn set(&self, name: &'static str, value: &str) -> Result<(), NetworkError> {
-        let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        self.within(|| fs::write(path, value))?
+        self.within(|| fs::write(path_of(name), value))?
+            .map_err(|source| NetworkError::Setting { name, source })
+    }
+
+    /// A value below `/proc/sys`.
+    pub(super) fn setting(&self, name: &'static str) -> Result<String, NetworkError> {
+        self.within(|| fs::read_to_string(path_of(name)))?
             .map_err(|source| NetworkError::Setting { name, source })
     }
 
@@ -144,6 +149,10 @@ impl Drop for Namespace {
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
+}
+
+fn path_of(setting: &str) -> String {
+    format!("/proc/sys/{}", setting.replace('.', "/"))
 }
 
 fn link_of(process: u32) -> String {

@@ -1,9 +1,8 @@
 //! What carries packets from one device to the other: one thread for each direction.
 //!
 //! A thread waits for the first of three things: a packet, the instant at which the next one is due, the order to stop. It sleeps by
-//! `ppoll(2)` with a timer slack of a nanosecond, as a thread's ordinary slack of 50 µs is a quarter of a LAN's delay, and it looks again
-//! without sleeping where the next packet is due within [`NEAR`]. What it takes to wake up comes on top of the delay; see
-//! [`Emulated`](super::Emulated) for how that is taken off.
+//! `ppoll(2)` with a timer slack of a nanosecond, as a thread's ordinary slack of 50 µs is a quarter of a LAN's delay. Waking up takes a few
+//! dozen microseconds on a virtual machine, and more or less of them; where that matters it wakes up [`NEAR`] before and looks until the packet is due.
 
 use std::{
     collections::VecDeque,
@@ -33,8 +32,11 @@ use super::{
 /// Largest packet, as on Ethernet.
 pub(super) const MTU: usize = 1_500;
 
-/// A packet that is due within this is waited for without sleeping: about what a sleep is late by.
-const NEAR: u64 = 10_000;
+/// A packet that is due within this is waited for without sleeping, where the delay is short: a little more than a sleep is late by. In nanoseconds.
+const NEAR: u64 = 30_000;
+
+/// A delay shorter than this is short. In nanoseconds.
+const SHORT: u64 = 5_000_000;
 
 /// Packets that are read before those that are due are written.
 const BATCH: usize = 64;
@@ -102,6 +104,7 @@ impl Pump {
                     let _ = set_current_timer_slack(NonZeroU64::new(1));
                     let _ = said.set(gettid().as_raw_nonzero().get());
                     Direction {
+                        near: if link.delay() < SHORT { NEAR } else { 0 },
                         from: &from,
                         to: &to,
                         link,
@@ -161,6 +164,7 @@ struct Direction<'a> {
     to: &'a SyncDevice,
     link: Link,
     counted: &'a Counted,
+    near: u64,
     began: Instant,
     /// What is under way, in the order of arrival.
     line: VecDeque<Packet>,
@@ -189,8 +193,8 @@ impl Direction<'_> {
                 .line
                 .front()
                 .map(|packet| packet.due.saturating_sub(self.now()));
-            if wait.is_none_or(|wait| wait > NEAR) {
-                self.sleep(wait.map(|wait| wait - NEAR), stop);
+            if wait.is_none_or(|wait| wait > self.near) {
+                self.sleep(wait.map(|wait| wait - self.near), stop);
             }
         }
     }

@@ -17,7 +17,7 @@ const TOLERANCE: f64 = 0.05;
 const ATTEMPTS: u64 = 3;
 
 /// Echoes for the delay.
-const ECHOES: u32 = 301;
+const ECHOES: u32 = 101;
 
 /// A loopback's way takes less than half of the shortest delay that is emulated.
 const LOOPBACK: f64 = 0.000_1;
@@ -146,11 +146,16 @@ fn emulated(network: &Network, seed: u64) -> Result<(Vec<Property>, u64), Networ
     }
 }
 
-/// The delay, one way, in seconds.
+/// The delay, one way, in seconds: the middle of three, each with threads of its own, as it matters on which processor they run.
 fn way(opened: &Emulated, network: &Network) -> Result<f64, NetworkError> {
     let expected = Duration::from_secs_f64(network.delay);
-    let echo = Echo::open(opened.client(), opened.server(), opened.server_address())?;
-    Ok(echo.way(ECHOES, expected)?.as_secs_f64())
+    let mut ways = [0.0; 3];
+    for way in &mut ways {
+        let echo = Echo::open(opened.client(), opened.server(), opened.server_address())?;
+        *way = echo.way(ECHOES, expected)?.as_secs_f64();
+    }
+    ways.sort_unstable_by(f64::total_cmp);
+    Ok(ways[1])
 }
 
 /// Small datagrams, both ways at once.

@@ -30,6 +30,8 @@ pub(super) enum Lead<'a> {
     Clear(&'a Party, f64),
     /// The repetitions of these overlap with those of the best, which comes first.
     Tied(Vec<&'a Party>),
+    /// So do those of all.
+    Level,
     /// Nobody to compare with.
     Alone(&'a Party),
     /// Nothing was measured.
@@ -103,6 +105,7 @@ impl<'a> Field<'a> {
         tied.extend(overlapping.map(|(party, _)| *party));
         match tied.len() {
             1 => Lead::Clear(best, ratio(spread.median, next.median)),
+            all if all == choice.len() => Lead::Level,
             _ => Lead::Tied(tied),
         }
     }
@@ -127,7 +130,7 @@ impl<'a> Field<'a> {
                     *counts.entry(place.unwrap_or(usize::MAX)).or_default() += 1;
                     all += 1;
                 }
-                Lead::Tied(_) => {
+                Lead::Tied(_) | Lead::Level => {
                     tied += 1;
                     all += 1;
                 }

@@ -230,18 +230,23 @@ pub(super) fn width(text: &str, size: f64) -> i32 {
     (characters.sum::<f64>() * size).ceil() as i32
 }
 
-/// Lines of at most so many pixels, broken between words.
+/// Lines of at most so many pixels, broken between words, and within one that is longer than a line.
 pub(super) fn wrapped(text: &str, size: f64, pixels: i32) -> Vec<String> {
+    let most = (f64::from(pixels) / size / CHARACTER) as usize;
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is a line");
-        let longer = format!("{line} {word}");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if width(&longer, size) <= pixels {
-            *line = longer;
-        } else {
-            lines.push(word.to_owned());
+        let characters: Vec<char> = word.chars().collect();
+        for part in characters.chunks(most.max(1)) {
+            let part: String = part.iter().collect();
+            let line = lines.last_mut().expect("there is a line");
+            let longer = format!("{line} {part}");
+            if line.is_empty() {
+                line.push_str(&part);
+            } else if width(&longer, size) <= pixels {
+                *line = longer;
+            } else {
+                lines.push(part);
+            }
         }
     }
     lines

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use super::{
     escape::field,
     measure::{Measure, Measured},
-    words,
 };
 use crate::model::{Cell, Results};
 
@@ -98,8 +97,8 @@ pub(super) fn cells(cells: &[Measured<'_>]) -> String {
 fn cell(text: &mut String, cell: &Cell) {
     for value in [
         &cell.transport[..],
-        words::flow_name(cell.flow),
-        words::scenario_name(cell.scenario),
+        cell.flow.name(),
+        cell.scenario.name(),
         &cell.network,
     ] {
         text.push_str(&field(value));

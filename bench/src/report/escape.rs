@@ -5,12 +5,12 @@ use comity_gateway::admin::is_unseen;
 /// Longest name in a plot; the middle of a longer one is left out.
 pub(super) const SHORT: usize = 17;
 
-/// The text with what cannot be seen, or would not be XML, shown as its number.
+/// The text with what cannot be seen shown as its number. What is left may stand in XML.
 pub(super) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            c if is_unseen(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+            c if is_unseen(c) => {
                 shown.push_str(&format!("\u{fffd}{:x}", u32::from(c)));
             }
             c => shown.push(c),

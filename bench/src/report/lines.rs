@@ -80,7 +80,7 @@ pub(super) fn draw(title: &str, warning: Option<&'static str>, curves: &[Curve<'
     Drawing::new(WIDTH, height, |canvas| {
         canvas.text((4, 10), title, 12.0, Text::bold(Align::Left));
         if let Some(warning) = warning {
-            canvas.text((WIDTH - 4, 10), warning, 10.5, Text::bold(Align::Right));
+            canvas.text((WIDTH - 4, 28), warning, 10.5, Text::bold(Align::Right));
         }
         let names = curves.iter().map(|curve| width(&curve.name(), TICK)).max();
         let right = WIDTH - names.unwrap_or(0).min(140) - 20;
@@ -131,12 +131,12 @@ fn upward(curves: &[Curve<'_>], pixels: (i32, i32)) -> Scale {
         peaks().fold(0.0, f64::max),
     );
     match most / least >= 10.0 {
-        true => Scale::fitting(
-            bytes.filter(|bytes| *bytes >= least / 10.0),
-            Unit::Bytes,
-            pixels,
-            5,
-        ),
+        true => {
+            let drawn = bytes.filter(|bytes| *bytes >= least / 10.0);
+            // The lowest curve is not to lie on the axis.
+            let drawn = drawn.chain(std::iter::once(least / 2.0));
+            Scale::fitting(drawn, Unit::Bytes, pixels, 5)
+        }
         false => Scale::linear(bytes, Unit::Bytes, pixels, 5),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::parties::Party;
 use crate::model::{Cell, NETWORKS, Results, Sample, Scenario};
 
 /// A figure of one sample. Times are in seconds, sizes in bytes, rates by the second.
@@ -215,15 +216,15 @@ impl Measured<'_> {
     }
 }
 
-/// Every cell that has a sample, in the order of the report: network, flow, scenario, then transports as they are named by `order`.
-pub(super) fn cells<'a>(results: &'a Results, order: &[String]) -> Vec<Measured<'a>> {
+/// Every cell that has a sample, in the order of the report: network, flow, scenario, then transports in the order of the parties.
+pub(super) fn cells<'a>(results: &'a Results, order: &[Party]) -> Vec<Measured<'a>> {
     let mut cells: BTreeMap<_, Measured<'a>> = BTreeMap::new();
     for sample in &results.samples {
         let cell = &sample.cell;
         let network = NETWORKS
             .iter()
             .position(|network| network.name == cell.network);
-        let transport = order.iter().position(|name| *name == cell.transport);
+        let transport = order.iter().position(|party| party.name == cell.transport);
         let key = (
             network.unwrap_or(NETWORKS.len()),
             &cell.network,

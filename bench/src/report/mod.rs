@@ -7,6 +7,7 @@
 mod answers;
 mod canvas;
 mod csv;
+mod document;
 mod escape;
 mod figure;
 mod lines;
@@ -17,6 +18,7 @@ mod panel;
 mod parties;
 mod question;
 mod scale;
+mod short;
 mod summary;
 mod words;
 
@@ -24,6 +26,8 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+
+pub use short::short;
 
 use crate::model::Results;
 
@@ -61,7 +65,7 @@ pub enum ReportError {
     },
 }
 
-/// Writes the report into `folder`, which is made if it is not there: `results.json`, `samples.csv`, `cells.csv`, a plot in SVG for each figure, and `index.html`, which needs none of the others.
+/// Writes the report into `folder`, which is made if it is not there: `results.json`, `samples.csv`, `cells.csv`, a plot in SVG for each figure, `performance.md` with what [`markdown`] gives, and `index.html`, which needs none of the others.
 /// Files of those names are replaced.
 ///
 /// # Errors
@@ -82,8 +86,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
     put("results.json", &json)?;
     put("samples.csv", &csv::samples(results))?;
     let parties = parties::parties(results);
-    let order: Vec<String> = parties.iter().map(|party| party.name.clone()).collect();
-    let cells = measure::cells(results, &order);
+    let cells = measure::cells(results, &parties);
     put("cells.csv", &csv::cells(&cells))?;
     let field = answers::Field {
         cells: &cells,
@@ -94,6 +97,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
     for figure in questions.iter().flat_map(|question| &question.figures) {
         put(&format!("{}.svg", figure.slug), &figure.file(&from))?;
     }
+    put("performance.md", &document::document(results, &field))?;
     put("index.html", &page::page(results, &field, &questions))?;
     Ok(())
 }
@@ -116,6 +120,11 @@ pub fn read(path: &Path) -> Result<Results, ReportError> {
 /// The generated part of `docs/performance.md`, to stand between its marks.
 #[must_use]
 pub fn markdown(results: &Results) -> String {
-    let _ = results;
-    String::new()
+    let parties = parties::parties(results);
+    let cells = measure::cells(results, &parties);
+    let field = answers::Field {
+        cells: &cells,
+        parties: &parties,
+    };
+    document::document(results, &field)
 }

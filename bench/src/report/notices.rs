@@ -61,6 +61,12 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
             count(cells.len() as u64)
         ));
     }
+    if !results.failed.is_empty() {
+        notices.push(format!(
+            "{} repetitions were tried and gave no sample; their cells have fewer than the others, or none.",
+            count(results.failed.len() as u64)
+        ));
+    }
     if results.commit.ends_with("-dirty") {
         notices.push("Built from a tree with changes that no commit has.".to_owned());
     }

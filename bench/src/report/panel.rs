@@ -35,7 +35,7 @@ pub(super) enum Form {
 #[derive(Clone, Debug)]
 pub(super) struct Panel {
     pub(super) title: String,
-    /// Stands at the title: why to be careful.
+    /// Stands below the title: why to be careful.
     pub(super) warning: Option<&'static str>,
     /// What the axis is of.
     pub(super) of: String,
@@ -96,17 +96,17 @@ impl Panel {
         let groups = || self.groups.iter().filter(|group| !group.rows.is_empty());
         let rows: usize = groups().map(|group| group.rows.len()).sum();
         let headings = groups().filter(|group| !group.heading.is_empty()).count();
-        let top = 26;
+        let top = if self.warning.is_some() { 40 } else { 26 };
         let bottom = top + ROW * (rows + headings) as i32 + 6 * groups().count() as i32;
         Drawing::new(WIDTH, bottom + 38, |canvas| {
             let all = || groups().flat_map(|group| &group.rows);
             let names = all().map(|row| width(&row.name, NAME)).max().unwrap_or(0);
-            let written = |row: &Row| self.unit.value(row.written);
+            let written = |row: &Row| self.unit.brief(row.written);
             let ends = all()
                 .map(|row| width(&written(row), NAME))
                 .max()
                 .unwrap_or(0);
-            let left = (names + 10).clamp(50, 150);
+            let left = (names + 13).clamp(50, 150);
             let right = WIDTH - ends.min(110) - 10;
             let scale = self.scale((left, right));
             self.frame(canvas, &scale, (top, bottom));
@@ -119,7 +119,7 @@ impl Panel {
                 }
                 for row in &group.rows {
                     let middle = y + ROW / 2;
-                    canvas.text((left - 6, middle), &row.name, NAME, Text::new(Align::Right));
+                    canvas.text((left - 9, middle), &row.name, NAME, Text::new(Align::Right));
                     let end = Text::new(Align::Right);
                     canvas.text((WIDTH - 4, middle), &written(row), NAME, end);
                     match self.form {
@@ -153,7 +153,7 @@ impl Panel {
     fn frame(&self, canvas: &Canvas<'_>, scale: &Scale, (top, bottom): (i32, i32)) {
         canvas.text((4, 10), &self.title, 12.0, Text::bold(Align::Left));
         if let Some(warning) = self.warning {
-            canvas.text((WIDTH - 4, 10), warning, NAME, Text::bold(Align::Right));
+            canvas.text((4, 26), warning, NAME, Text::bold(Align::Left));
         }
         let mut free = i32::MIN;
         for (value, text) in &scale.ticks {

@@ -63,11 +63,12 @@ pub(super) fn parties(results: &Results) -> Vec<Party> {
     let mut names: Vec<&str> = Vec::new();
     let named = results.conformance.iter().map(|said| &said.transport);
     let sampled = results.samples.iter().map(|sample| &sample.cell.transport);
+    let failed = results.failed.iter().map(|failed| &failed.cell.transport);
     let skipped = results
         .skipped
         .iter()
         .map(|skipped| &skipped.cell.transport);
-    for name in named.chain(sampled).chain(skipped) {
+    for name in named.chain(sampled).chain(failed).chain(skipped) {
         if !names.contains(&&name[..]) {
             names.push(name);
         }
@@ -110,7 +111,10 @@ pub(super) fn parties(results: &Results) -> Vec<Party> {
         };
         parties.push(Party {
             name: name.to_owned(),
-            label: unlike(short(name, SHORT), &|party| &party.label),
+            label: unlike(
+                short(if name.is_empty() { "(no name)" } else { name }, SHORT),
+                &|party| &party.label,
+            ),
             slug: unlike(slug(name), &|party| &party.slug),
             peer,
             together: of.clone().next().is_some() && of.all(|sample| sample.server.is_none()),

@@ -4,7 +4,7 @@ use super::{
     answers::{Better, Field},
     escape::short,
     measure::Measure,
-    words::{FLOWS, SCENARIOS, flow, three},
+    words::{flow, three},
 };
 use crate::model::{Flow, Scenario};
 
@@ -18,10 +18,10 @@ const RUMA: &str = "ruma";
 pub(super) fn sentences(field: &Field<'_>) -> Vec<String> {
     let mut sentences = Vec::new();
     let networks = field.networks();
-    for each in FLOWS {
+    for each in Flow::ALL {
         let places = networks
             .iter()
-            .flat_map(|network| SCENARIOS.map(|scenario| field.of(network, each, scenario)));
+            .flat_map(|network| Scenario::ALL.map(|scenario| field.of(network, each, scenario)));
         let comparisons: Vec<_> = places.filter(|cells| cells.len() > 1).collect();
         if !comparisons.is_empty() {
             let tally = field.tally(
@@ -37,9 +37,9 @@ pub(super) fn sentences(field: &Field<'_>) -> Vec<String> {
         return sentences;
     };
     let place = short(network, 40);
-    let places = FLOWS
+    let places = Flow::ALL
         .into_iter()
-        .flat_map(|each| SCENARIOS.map(|scenario| field.of(network, each, scenario)));
+        .flat_map(|each| Scenario::ALL.map(|scenario| field.of(network, each, scenario)));
     let comparisons: Vec<_> = places.filter(|cells| cells.len() > 1).collect();
     if !comparisons.is_empty() {
         let tally = field.tally(

@@ -20,14 +20,16 @@ impl Caller<'_> {
             only => only,
         };
         let first = others.first();
-        let begin = |server| async move {
+        // By number: with a borrowed argument the future is not seen to be `Send`.
+        let begin = |place: usize| async move {
+            let server = &others[place];
             let late = Some(server) != first && Instant::now() >= phase.until;
             match late {
                 true => Done::default(),
                 false => self.query(phase, server, phase.number()).await,
             }
         };
-        let calls = stream::iter(others).map(begin);
+        let calls = stream::iter(0..others.len()).map(begin);
         let mut calls = std::pin::pin!(calls.buffer_unordered(at_once.max(1)));
         while let Some(done) = calls.next().await {
             phase.tally().add(done);

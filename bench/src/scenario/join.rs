@@ -22,6 +22,9 @@ use super::{
 /// Points of the plot of memory over events.
 const POINTS: u64 = 100;
 
+/// Numbers of the events that join: behind those of every pool.
+const JOINS: u64 = 1_000_000;
+
 impl Caller<'_> {
     /// Joins a room of `state` state events. With `resident`, its memory over what it has now is noted on the way.
     pub(super) async fn join(
@@ -84,7 +87,7 @@ impl Caller<'_> {
     }
 
     fn join_request(&self, phase: &Phase, state: u64, number: u64) -> SendJoin {
-        let text = event(self.setting.seed, Kind::Membership, u64::MAX - number);
+        let text = event(self.setting.seed, Kind::Membership, JOINS + number);
         let value = Value::parse(Bytes::from(text), usize::MAX).expect("it is written as JSON");
         SendJoin {
             room_id: format!("!{state}:{}", self.setting.servers[0]),

@@ -38,6 +38,32 @@ pub enum Subject {
     Together(Arc<dyn Together>),
 }
 
+impl Subject {
+    /// How it is called in the report and on the command line.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Apart(wire) => wire.name(),
+            Self::Together(harness) => harness.name(),
+        }
+    }
+
+    /// Whether it can do this at all: [`Wire::takes`].
+    pub fn takes(&self, scenario: Scenario) -> bool {
+        match self {
+            Self::Apart(wire) => wire.takes(scenario),
+            Self::Together(_) => true,
+        }
+    }
+
+    /// Why the conformance kit is not asked: [`Wire::exempt`].
+    pub fn exempt(&self) -> Option<&'static str> {
+        match self {
+            Self::Apart(wire) => wire.exempt(),
+            Self::Together(_) => None,
+        }
+    }
+}
+
 /// A harness of the conformance kit that can be printed.
 pub trait Together: Harness + Debug {}
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use comity_conformance::Declared;
 use comity_core::{
     CallService, Operations, ServerName,
-    auth::Authenticator,
+    auth::{Authenticator, SessionAuthenticator, SessionOptions, SessionUse},
     transport::{FixedRoutes, Route, Transport},
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport};
@@ -17,11 +17,16 @@ use comity_net::{
 };
 use tokio::task::AbortHandle;
 
-use super::{Client, Guard, Setting, SetupError, Subject, Wire, together::Memory};
+use super::{Client, Guard, Proof, Setting, SetupError, Subject, Wire, together::Memory};
 
-/// The transports of this workspace: `HTTPS/1.1`, `HTTP/2`, `gRPC` and `memory`.
+/// The transports of this workspace: `HTTPS/1.1`, `HTTP/2`, `gRPC`, `gRPC, session` and `memory`.
 pub fn ours() -> Vec<Subject> {
-    let bindings = [Binding::Http1, Binding::Http2, Binding::Grpc];
+    let bindings = [
+        Binding::Http1,
+        Binding::Http2,
+        Binding::Grpc,
+        Binding::GrpcSession,
+    ];
     let apart = bindings.map(|binding| Subject::Apart(Arc::new(binding)));
     let together = Subject::Together(Arc::new(Memory));
     apart.into_iter().chain([together]).collect()
@@ -33,15 +38,38 @@ enum Binding {
     Http1,
     /// `http/1` over HTTP/2.
     Http2,
-    /// `grpc/1`.
+    /// `grpc/1`, each call signed.
     Grpc,
+    /// `grpc/1` with one signature for a connection. To the conformance kit, which signs each call and verifies by X-Matrix, it is the same as the one before.
+    GrpcSession,
 }
 
 impl Binding {
     fn protocol(self) -> Protocol {
         match self {
             Self::Http1 => Protocol::Http1,
-            Self::Http2 | Self::Grpc => Protocol::Http2,
+            Self::Http2 | Self::Grpc | Self::GrpcSession => Protocol::Http2,
+        }
+    }
+
+    /// What verifies the calls to one of the servers, unless the service does.
+    fn authenticator(
+        self,
+        setting: &Setting,
+        server: &ServerName,
+    ) -> Result<Option<Arc<dyn Authenticator>>, SetupError> {
+        let x_matrix = setting.x_matrix(server)?;
+        Ok(x_matrix.map(|x_matrix| match self {
+            Self::GrpcSession => Arc::new(SessionAuthenticator::new(x_matrix)) as _,
+            Self::Http1 | Self::Http2 | Self::Grpc => Arc::new(x_matrix) as _,
+        }))
+    }
+
+    /// How the client uses sessions: always or not at all, so that nothing is measured that is called otherwise.
+    fn sessions(self, setting: &Setting) -> SessionUse {
+        match (self, setting.proof) {
+            (Self::GrpcSession, Proof::Seeded) => SessionUse::Required,
+            _ => SessionUse::Off,
         }
     }
 
@@ -59,7 +87,7 @@ impl Binding {
                 }
                 server.boxed()
             }
-            Self::Grpc => {
+            Self::Grpc | Self::GrpcSession => {
                 let options = GrpcServerOptions::default();
                 let codecs = Codecs::federation();
                 let mut server = GrpcServer::new(operations, codecs, service, options);
@@ -79,6 +107,7 @@ impl Wire for Binding {
             Self::Http1 => "HTTPS/1.1",
             Self::Http2 => "HTTP/2",
             Self::Grpc => "gRPC",
+            Self::GrpcSession => "gRPC, session",
         };
         name.to_owned()
     }
@@ -100,7 +129,7 @@ impl Wire for Binding {
         let mut addresses = Vec::new();
         let mut listening = Listening::default();
         for server in &setting.servers {
-            let authenticator = setting.authenticator(server)?;
+            let authenticator = self.authenticator(setting, server)?;
             let guarded = setting.guarded(authenticator.clone(), service.clone());
             let service = self.server(operations.clone(), guarded, authenticator);
             let listener = Listener::bind((setting.listen, 0), options.clone()).await?;
@@ -122,7 +151,10 @@ impl Wire for Binding {
         let pool = Pool::new(connector, options);
         let transport: Arc<dyn Transport> = match self {
             Self::Http1 | Self::Http2 => Arc::new(HttpTransport::new(routes, pool)),
-            Self::Grpc => Arc::new(GrpcTransport::new(routes, pool)),
+            Self::Grpc | Self::GrpcSession => {
+                let sessions = SessionOptions::default().with_usually(self.sessions(setting));
+                Arc::new(GrpcTransport::new(routes, pool).with_sessions(sessions))
+            }
         };
         Ok(Client {
             transport: setting.signing(transport),
@@ -134,7 +166,7 @@ impl Wire for Binding {
         match self {
             Self::Http1 | Self::Http2 => Declared::default(),
             // Details of a status stand in a header list, which has a limit.
-            Self::Grpc => Declared::default()
+            Self::Grpc | Self::GrpcSession => Declared::default()
                 .naming_destination()
                 .typed()
                 .bounding_error_bodies(2_500),

@@ -1,4 +1,4 @@
-//! Proof of origin as it is measured: X-Matrix, by keys that are drawn from the seed, so that no key is fetched.
+//! Proof of origin as it is measured: by keys that are drawn from the seed, so that none is fetched.
 
 use std::{sync::Arc, time::Duration};
 
@@ -51,19 +51,19 @@ impl Setting {
         Ok(ring.with_pinned(ServerKeys::parse(document)?))
     }
 
-    /// What verifies the calls to one of the servers, unless the [service does](Proof::Brought).
+    /// What verifies the calls to one of the servers by X-Matrix, unless the [service does](Proof::Brought).
     ///
     /// # Errors
     /// As [`key_ring`](Self::key_ring).
-    pub fn authenticator(
+    pub fn x_matrix(
         &self,
         server: &ServerName,
-    ) -> Result<Option<Arc<dyn Authenticator>>, SetupError> {
+    ) -> Result<Option<XMatrixAuthenticator>, SetupError> {
         Ok(match self.proof {
             Proof::Brought => None,
             Proof::Seeded => {
                 let ring = Arc::new(self.key_ring()?);
-                Some(Arc::new(XMatrixAuthenticator::new(server.clone(), ring)))
+                Some(XMatrixAuthenticator::new(server.clone(), ring))
             }
         })
     }

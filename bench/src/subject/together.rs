@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use comity_conformance::{Declared, Harness, HarnessError, Served};
 use comity_core::{
     CallService, Operations, ServerName,
+    auth::Authenticator,
     call::{Call, Reply},
     error::{CallError, Delivery, TransportError, TransportErrorKind},
     transport::{Capabilities, MemoryMode, MemoryTransport, Transport},
@@ -53,7 +54,8 @@ pub async fn together(
     let mut served = Vec::new();
     let mut ways = HashMap::new();
     for server in &setting.servers {
-        let authenticator = setting.authenticator(server)?;
+        let authenticator = setting.x_matrix(server)?;
+        let authenticator = authenticator.map(|it| Arc::new(it) as Arc<dyn Authenticator>);
         let guarded = setting.guarded(authenticator, service.clone());
         let standing = harness.serve(server, operations.clone(), guarded).await?;
         ways.insert(server.clone(), standing.transport().clone());

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod failing;
+#[cfg(feature = "peers")]
+mod peers;
 mod report;
 mod scenarios;
 mod setting;

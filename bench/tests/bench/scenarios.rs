@@ -1,20 +1,27 @@
 //! Each of our transports does each scenario without a failure, and tells what was delivered.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use comity_bench::{
     model::{Flow, Outcome, Scenario},
-    scenario::{first_call, run},
+    scenario::{first_call, run, service},
     subject::{Subject, ours},
 };
 
-use crate::setting::{name_of, plan, set_up, setting};
+use comity_core::call::Call;
+use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
+
+use crate::setting::{name_of, plan, set_up, set_up_with, setting};
 
 const SERVERS: usize = 3;
 
 const FILE: u64 = 10_000_000;
 
-async fn measured(subject: &Subject, scenario: Scenario, flow: Flow) -> Outcome {
+pub(crate) async fn measured(subject: &Subject, scenario: Scenario, flow: Flow) -> Outcome {
     let what = format!("{}, {scenario:?}, {flow:?}", name_of(subject));
     let servers = match scenario {
         Scenario::Burst | Scenario::ColdStart => SERVERS,
@@ -54,7 +61,10 @@ fn recorded(outcome: &Outcome) -> u64 {
 #[tokio::test]
 async fn ours_are_called_as_the_report_calls_them() {
     let names: Vec<_> = ours().iter().map(name_of).collect();
-    assert_eq!(names, ["HTTPS/1.1", "HTTP/2", "gRPC", "memory"]);
+    assert_eq!(
+        names,
+        ["HTTPS/1.1", "HTTP/2", "gRPC", "gRPC, session", "memory"]
+    );
 }
 
 #[tokio::test]
@@ -154,5 +164,34 @@ async fn a_first_call_opens_the_connection() {
             assert_eq!(before, 0, "nothing is dialled before");
             assert!(client.counters.received() > 500, "a certificate came");
         }
+    }
+}
+
+/// Whether a session is one is not to be told from outside; the handler is told.
+#[tokio::test]
+async fn handlers_see_how_the_origin_was_proven() {
+    for subject in ours() {
+        let setting = setting(2);
+        let (operations, right) = service(&setting, Scenario::ColdStart);
+        let schemes = Arc::new(Mutex::new(BTreeSet::new()));
+        let seen = schemes.clone();
+        let noting = BoxCloneSyncService::new(service_fn(move |call: Call| {
+            let proof = call.context().proof().unwrap();
+            assert_eq!(proof.server_name().as_str(), "client.example.org");
+            seen.lock().unwrap().insert(proof.scheme());
+            right.clone().oneshot(call)
+        }));
+        let (client, _guard) = set_up_with(&subject, &setting, operations, noting).await;
+        for scenario in [Scenario::Transaction, Scenario::ColdStart] {
+            let plan = plan(scenario, Flow::Concurrent);
+            let outcome = run(&client, &setting, &plan, &|| 0).await;
+            assert_eq!(outcome.first_failure, None);
+        }
+        let expected = match &name_of(&subject)[..] {
+            "gRPC, session" => "session",
+            _ => "X-Matrix",
+        };
+        let schemes: Vec<_> = schemes.lock().unwrap().iter().copied().collect();
+        assert_eq!(schemes, [expected], "{}", name_of(&subject));
     }
 }

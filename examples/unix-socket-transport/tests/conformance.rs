@@ -1,55 +1,13 @@
 //! The conformance kit over `unix/1`.
 
-// [doc: harness]
-use std::sync::Arc;
+// [doc: trials]
+mod harness;
 
-use comity_conformance::{Declared, Harness, HarnessError, Served, async_trait, samples, suite};
-use comity_core::{CallService, Operations, ServerName};
+use comity_conformance::{samples, suite};
 use libtest_mimic::Arguments;
-use tempfile::TempDir;
-use tokio::{net::UnixListener, task::AbortHandle};
-use unix_socket_transport::{BINDING, UnixTransport, serve};
-
-struct Unix;
-
-/// The server, and the folder that holds its socket.
-struct Serving(AbortHandle, #[expect(dead_code, reason = "held")] TempDir);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-#[async_trait]
-impl Harness for Unix {
-    fn name(&self) -> String {
-        BINDING.to_owned()
-    }
-
-    async fn serve(
-        &self,
-        _: &ServerName,
-        operations: Operations,
-        service: CallService,
-    ) -> Result<Served, HarnessError> {
-        let folder = tempfile::tempdir()?;
-        let path = folder.path().join("socket");
-        let listener = UnixListener::bind(&path)?;
-        let serving = tokio::spawn(serve(listener, operations, service)).abort_handle();
-        let cut = serving.clone();
-        Ok(Served::new(Arc::new(UnixTransport(path)))
-            .until_dropped(Serving(serving, folder))
-            .with_cut(move || cut.abort()))
-    }
-
-    fn declared(&self) -> Declared {
-        Declared::default().naming_destination()
-    }
-}
 
 fn main() {
-    let trials = suite(Unix, &samples());
+    let trials = suite(harness::Unix, &samples());
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 // [end doc]

@@ -26,12 +26,12 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Control characters, and Unicode's marks of direction and width: what a peer writes shows none of them to a person, on a page or in a terminal.
+/// Control characters, Unicode's marks of direction and width, and what is no character: what a peer writes shows none of them to a person, on a page or in a terminal.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod homeserver;
 mod hostile;
 mod inbound;
 mod lifecycle;
+mod memory;
 mod seen;
 mod sessions;
 mod setting;

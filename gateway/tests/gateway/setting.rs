@@ -108,6 +108,13 @@ impl Side {
         authority: &Authority,
         settings: Settings,
     ) -> (Homeserver, Config, TempDir) {
+        let (homeserver, files) = Self::prepared(name, seed, authority).await;
+        let config = configured(&homeserver, &files, &settings, &[]);
+        (homeserver, config, files)
+    }
+
+    /// A homeserver, and the files that a gateway beside it needs, but for its configuration.
+    pub async fn prepared(name: &str, seed: u8, authority: &Authority) -> (Homeserver, TempDir) {
         let homeserver = Homeserver::start(name, seed).await;
         let files = tempfile::tempdir().unwrap();
         let (chain, key) = authority.certificate(name);
@@ -116,8 +123,7 @@ impl Side {
         write("tls.key", &key).unwrap();
         write("ca.crt", &authority.root).unwrap();
         write("egress.secret", &format!("{SECRET}\n")).unwrap();
-        let config = configured(&homeserver, &files, &settings, &[]);
-        (homeserver, config, files)
+        (homeserver, files)
     }
 
     /// Tells the gateway of a peer: lines of its table.
@@ -196,6 +202,17 @@ fn configuration(
     settings: &Settings,
     peers: &[(&str, String)],
 ) -> Result<Config, ConfigError> {
+    let text = configuration_text(homeserver, settings, peers);
+    let file = files.path().join("gateway.toml");
+    Config::read(file.to_str().unwrap(), &text)
+}
+
+/// What stands in a gateway's file.
+pub fn configuration_text(
+    homeserver: &Homeserver,
+    settings: &Settings,
+    peers: &[(&str, String)],
+) -> String {
     let tables = [
         (
             "homeserver",
@@ -235,8 +252,7 @@ fn configuration(
         writeln!(text, "[peers.\"{peer}\"]\n{lines}").unwrap();
     }
     text.push_str(&settings.more);
-    let file = files.path().join("gateway.toml");
-    Config::read(file.to_str().unwrap(), &text)
+    text
 }
 
 fn configured(

@@ -65,6 +65,7 @@ impl Server {
             .initial_stream_window_size(h2::STREAM_WINDOW)
             .initial_connection_window_size(h2::CONNECTION_WINDOW)
             .max_frame_size(h2::FRAME)
+            .max_send_buf_size(h2::SEND_BUFFER)
             .max_header_list_size(HEADER_LIST as u32)
             .max_concurrent_streams(options.max_concurrent_streams)
             .max_pending_accept_reset_streams(h2::PENDING_RESETS)

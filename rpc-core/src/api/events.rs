@@ -4,7 +4,7 @@ use crate::{
     call::{Endpoint, EventReply, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query, TrailingSlash},
     error::FederationError,
-    event::{Listed, Pdu, judge_all, listed_values},
+    event::{Listed, Pdu, listed_values},
     json::{Members, Object, ObjectWriter, ReadError},
 };
 
@@ -82,7 +82,7 @@ impl MessageForm for GetEventReply {
             // As in a transaction: of another type, they trouble nobody and stay among the unknown members.
             origin: reader.try_string("origin"),
             origin_server_ts: reader.try_integer("origin_server_ts"),
-            pdus: judge_all(reader.array("pdus")?, Pdu::judge),
+            pdus: Pdu::judge_all(reader.array("pdus")?),
             extra: reader.rest(),
         })
     }
@@ -426,7 +426,7 @@ impl MessageForm for GetMissingEventsReply {
     fn read(object: &Object) -> Result<Self, ReadError> {
         let mut reader = object.reader();
         Ok(Self {
-            events: judge_all(reader.array("events")?, Pdu::judge),
+            events: Pdu::judge_all(reader.array("events")?),
             extra: reader.rest(),
         })
     }

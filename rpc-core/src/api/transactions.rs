@@ -104,7 +104,7 @@ impl Endpoint for SendTransaction {
             // Receivers in use check neither of these two; a value of another type stays among the unknown members.
             origin: reader.try_string("origin"),
             origin_server_ts: reader.try_integer("origin_server_ts"),
-            pdus: judge_all(pdus, Pdu::judge),
+            pdus: Pdu::judge_all(pdus),
             edus: edus.map(|edus| judge_all(edus, Edu::judge)),
             extra: reader.rest(),
             extra_query: parts.query.clone(),

@@ -107,12 +107,11 @@ impl XMatrixAuthenticator {
     }
 
     /// What the credentials say, and the one of our names that they are for.
-    pub(super) fn claims(
+    pub(super) fn claims<'a>(
         &self,
-        context: &CallContext,
-    ) -> Result<(XMatrixCredentials, ServerName), FederationError> {
-        let headers = context.credentials.iter().map(str::as_bytes);
-        let credentials = XMatrixCredentials::from_headers(headers).map_err(|error| {
+        context: &'a CallContext,
+    ) -> Result<(&'a XMatrixCredentials, ServerName), FederationError> {
+        let credentials = context.credentials.x_matrix().map_err(|error| {
             if error.is_missing() {
                 FederationError::unauthorized(error.to_string())
             } else {
@@ -167,16 +166,20 @@ impl XMatrixAuthenticator {
 #[async_trait]
 impl Authenticator for XMatrixAuthenticator {
     async fn authenticate(&self, call: &mut Call) -> Result<Origin, FederationError> {
+        if call.form().is_none() {
+            self.claims(call.context())?;
+            match call.make_form() {
+                Ok(_) => {}
+                Err(CallError::Federation(error)) => return Err(error),
+                Err(CallError::Transport(error)) => {
+                    return Err(FederationError::internal(error.to_string()));
+                }
+            }
+        }
         let (credentials, destination) = self.claims(call.context())?;
         let origin = credentials.origin().clone();
         let credentials = credentials.as_slice();
-        let form = match call.make_form() {
-            Ok(form) => form,
-            Err(CallError::Federation(error)) => return Err(error),
-            Err(CallError::Transport(error)) => {
-                return Err(FederationError::internal(error.to_string()));
-            }
-        };
+        let form = call.form().expect("it was made");
         let mut valid = 0;
         let mut fault = None;
         for credential in credentials {

@@ -202,6 +202,8 @@ impl VerifyKey {
     /// # Errors
     /// [`VerifyKeyError::NotAPoint`] or [`VerifyKeyError::Weak`].
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, VerifyKeyError> {
+        #[cfg(test)]
+        DECOMPRESSED.set(DECOMPRESSED.get() + 1);
         let key = ed25519_dalek::VerifyingKey::from_bytes(bytes)
             .map_err(|_| VerifyKeyError::NotAPoint)?;
         if key.is_weak() {
@@ -255,6 +257,12 @@ impl fmt::Debug for VerifyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VerifyKey({})", self.to_base64())
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many keys were decompressed on this thread.
+    pub(super) static DECOMPRESSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// A text or some bytes are no key to verify with.

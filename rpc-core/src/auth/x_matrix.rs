@@ -350,8 +350,8 @@ impl<'a> Cursor<'a> {
         loop {
             // Bytes beyond ASCII pass, so that it stops at a character's boundary.
             let rest = &self.text.as_bytes()[self.at..];
-            let plain = |b: &u8| !matches!(b, b'"' | b'\\') && is_visible(*b);
-            self.at += rest.iter().take_while(|b| plain(b)).count();
+            let plain = rest.iter().take_while(|b| PLAIN[usize::from(**b)]);
+            self.at += plain.count();
             let run = &self.text[start..self.at];
             match self.peek() {
                 None => return Err(self.expected("a closing quote")),
@@ -383,11 +383,38 @@ impl<'a> Cursor<'a> {
 }
 
 /// Whether a byte may stand in a quoted string, perhaps escaped.
-fn is_visible(b: u8) -> bool {
+const fn is_visible(b: u8) -> bool {
     b == b'\t' || !b.is_ascii_control()
 }
 
+/// Which bytes stand for themselves in a quoted string: all that are visible but the quote and the backslash.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        plain[b] = is_visible(b as u8) && b != b'"' as usize && b != b'\\' as usize;
+        b += 1;
+    }
+    plain
+};
+
 /// `tchar` of RFC 9110 §5.6.2.
+const TOKEN: [bool; 256] = {
+    let mut token = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        token[b] = (b as u8).is_ascii_alphanumeric();
+        b += 1;
+    }
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut at = 0;
+    while at < others.len() {
+        token[others[at] as usize] = true;
+        at += 1;
+    }
+    token
+};
+
 fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+    TOKEN[usize::from(b)]
 }

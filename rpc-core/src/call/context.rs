@@ -1,12 +1,17 @@
 //! What travels beside a request.
 
-use std::{any::Any, fmt, net::IpAddr, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use tokio::time::Instant;
 
 use crate::{
     ServerName,
-    auth::{Channel, Origin, SessionUse, Signer},
+    auth::{Channel, Origin, SessionUse, Signer, XMatrixCredentials, XMatrixError},
     call::Authentication,
     endpoint::EndpointForm,
     error::FederationError,
@@ -151,34 +156,59 @@ impl fmt::Debug for CallContext {
 }
 
 /// Values of `Authorization`, in order, literally. `Debug` shows only how many there are.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Credentials(Vec<String>);
+#[derive(Clone, Default)]
+pub struct Credentials {
+    values: Vec<String>,
+    /// What X-Matrix says in them, once somebody has asked.
+    x_matrix: OnceLock<Result<XMatrixCredentials, XMatrixError>>,
+}
 
 impl Credentials {
     /// These header values.
     pub fn new(values: Vec<String>) -> Self {
-        Self(values)
+        Self {
+            values,
+            x_matrix: OnceLock::new(),
+        }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 
     /// Each value.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.values.iter().map(String::as_str)
     }
 
     /// Adds one.
     pub fn push(&mut self, value: String) {
-        self.0.push(value);
+        self.x_matrix = OnceLock::new();
+        self.values.push(value);
+    }
+
+    /// What X-Matrix says in them. They are read once: for the look at a request's head, and again when it is verified.
+    ///
+    /// # Errors
+    /// As [`XMatrixCredentials::from_headers`].
+    pub(crate) fn x_matrix(&self) -> Result<&XMatrixCredentials, &XMatrixError> {
+        let read = || XMatrixCredentials::from_headers(self.iter().map(str::as_bytes));
+        self.x_matrix.get_or_init(read).as_ref()
     }
 }
 
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
+
+impl Eq for Credentials {}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Credentials({} redacted)", self.0.len())
+        write!(f, "Credentials({} redacted)", self.values.len())
     }
 }
 

@@ -46,12 +46,7 @@ impl PathTemplate {
 
     /// The segments in order.
     pub fn segments(&self) -> impl Iterator<Item = Segment> + use<> {
-        self.0[1..].split('/').map(|text| {
-            let name = text
-                .strip_prefix('{')
-                .and_then(|text| text.strip_suffix('}'));
-            name.map_or(Segment::Literal(text), Segment::Parameter)
-        })
+        segments(&self.0[1..])
     }
 
     /// The path with these parameters, in the template's order. An empty parameter gives a path that
@@ -98,10 +93,20 @@ impl PathTemplate {
         raw_path: &str,
         slash: TrailingSlash,
     ) -> Option<Result<Vec<String>, BadEscape>> {
-        self.raw_parameters(raw_path)
+        self.matches_behind(0, raw_path, slash)
+    }
+
+    /// The same of a path of which it is known that it begins as the template does: with as many bytes of its [`literal_start`](Self::literal_start).
+    pub(crate) fn matches_behind(
+        &self,
+        known: usize,
+        raw_path: &str,
+        slash: TrailingSlash,
+    ) -> Option<Result<Vec<String>, BadEscape>> {
+        self.raw_parameters(known, raw_path)
             .or_else(|| match slash {
                 TrailingSlash::Refuse => None,
-                TrailingSlash::Accept => self.raw_parameters(raw_path.strip_suffix('/')?),
+                TrailingSlash::Accept => self.raw_parameters(known, raw_path.strip_suffix('/')?),
             })
             .map(|raw| {
                 raw.into_iter()
@@ -154,10 +159,18 @@ impl PathTemplate {
             .collect()
     }
 
-    fn raw_parameters<'p>(&self, raw_path: &'p str) -> Option<Vec<&'p str>> {
-        let mut pieces = raw_path.strip_prefix('/')?.split('/');
+    fn raw_parameters<'p>(&self, known: usize, raw_path: &'p str) -> Option<Vec<&'p str>> {
+        let (template, path) = (&self.0[known..], raw_path.get(known..)?);
+        if template.is_empty() {
+            return path.is_empty().then(Vec::new);
+        }
+        let (template, path) = match known {
+            0 => (&template[1..], path.strip_prefix('/')?),
+            _ => (template, path),
+        };
+        let mut pieces = path.split('/');
         let mut parameters = Vec::new();
-        for segment in self.segments() {
+        for segment in segments(template) {
             let piece = pieces.next()?;
             match segment {
                 Segment::Literal(text) if text == piece => {}
@@ -167,6 +180,15 @@ impl PathTemplate {
         }
         pieces.next().is_none().then_some(parameters)
     }
+}
+
+fn segments(template: &'static str) -> impl Iterator<Item = Segment> {
+    template.split('/').map(|text| {
+        let name = text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'));
+        name.map_or(Segment::Literal(text), Segment::Parameter)
+    })
 }
 
 /// Where the next parameter's brace is, or the template's end.

@@ -6,7 +6,9 @@ use std::{
     sync::OnceLock,
 };
 
-use super::{EventFault, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, extensible::ContentBlocks};
+use super::{
+    BadEvent, EventFault, Listed, MAX_EVENT_BYTES, MAX_EVENT_DEPTH, extensible::ContentBlocks,
+};
 use crate::json::{Object, Value};
 
 /// A persistent data unit: one event as the canonical text of a JSON object within the limits of size and depth.
@@ -27,6 +29,31 @@ impl Pdu {
     /// # Errors
     /// It is not an object, too large, or too deep. Nothing else of the request or reply is touched by that.
     pub fn judge(value: Value) -> Result<Self, EventFault> {
+        Self::check(&value)?;
+        Ok(Self::of(value))
+    }
+
+    /// Judges the elements of a list one by one, as [`judge_all`](super::judge_all) does, without holding each of them twice.
+    pub(crate) fn judge_all(values: Vec<Value>) -> Vec<Listed<Self>> {
+        let judge = |(index, value)| match Self::check(&value) {
+            Ok(()) => Ok(Self::of(value)),
+            Err(fault) => Err(BadEvent {
+                index,
+                fault,
+                value: Some(value),
+            }),
+        };
+        (0..).zip(values).map(judge).collect()
+    }
+
+    fn of(value: Value) -> Self {
+        Self {
+            value,
+            object: OnceLock::new(),
+        }
+    }
+
+    fn check(value: &Value) -> Result<(), EventFault> {
         if !value.is_object() {
             return Err(EventFault::NotAnObject);
         }
@@ -38,10 +65,7 @@ impl Pdu {
         if depth > MAX_EVENT_DEPTH {
             return Err(EventFault::TooDeep { depth });
         }
-        Ok(Self {
-            value,
-            object: OnceLock::new(),
-        })
+        Ok(())
     }
 
     /// The canonical text.
@@ -58,10 +82,7 @@ impl Pdu {
     /// stored.
     #[must_use]
     pub fn detached(&self) -> Self {
-        Self {
-            value: self.value.detached(),
-            object: OnceLock::new(),
-        }
+        Self::of(self.value.detached())
     }
 
     /// The same text with its members found.

@@ -4,27 +4,34 @@
 //! text or finds the error. So nothing here can refuse what ought to be accepted, and all that has to hold is: what this pass
 //! accepts *is* canonical.
 
-use super::Facts;
+use super::blocks::Blocks;
 use super::error::LARGEST_TEXT;
-use super::index::{ElementSpan, Index, Mark, MemberSpan};
+use super::index::Index;
 use super::nesting::Nesting;
-use super::scan::{Number, canonical_escape, compare_names, number, plain_run};
-
-/// A transaction's list takes up to 100 (SS "Transactions").
-const USUAL_ELEMENTS: usize = 100;
+use super::scan::{Number, canonical_escape, compare_names, number};
+use super::units::Units;
 
 /// The text is not canonical (or no JSON at all).
 #[derive(Debug)]
 pub(super) struct NotCanonical;
 
-/// Checks a text and finds its facts only.
-pub(super) fn check(text: &[u8]) -> Result<Facts, NotCanonical> {
-    Pass::<false>::new(text)?.run().map(|index| index.facts)
-}
+/// Where a text stopped being canonical: at the latest behind what was finished by then.
+pub(super) type Departure<const INDEX: bool> = Option<Units<INDEX>>;
 
-/// Checks a text and finds its facts, members and elements.
-pub(super) fn check_and_index(text: &[u8]) -> Result<Index, NotCanonical> {
-    Pass::<true>::new(text)?.run()
+/// Checks a text and finds its facts; with `INDEX`, its members and elements, too.
+///
+/// # Errors
+/// What is known of the canonical text before the departure, or `None` if the text is no UTF-8 or too long.
+pub(super) fn check<const INDEX: bool>(text: &[u8]) -> Result<Index, Departure<INDEX>> {
+    // One pass over the whole text: for strings one by one, calling it costs more than the pass does.
+    if text.len() > LARGEST_TEXT || simdutf8::basic::from_utf8(text).is_err() {
+        return Err(None);
+    }
+    let mut pass = Pass::<INDEX>::new(text);
+    match pass.run() {
+        Ok(()) => Ok(pass.units.finish()),
+        Err(NotCanonical) => Err(Some(pass.units)),
+    }
 }
 
 /// The name before the current one in one open object, as the text between its quotes: start, "has an escape", end, in one word
@@ -48,83 +55,46 @@ impl Name {
     }
 }
 
-/// Depth and numbers of what has been seen since some value began. Depths count from the text's start.
-#[derive(Clone, Copy, Default)]
-struct Seen {
-    deepest: u32,
-    odd: bool,
-}
-
-impl Seen {
-    #[inline(always)]
-    fn add(&mut self, other: Self) {
-        self.deepest = self.deepest.max(other.deepest);
-        self.odd |= other.odd;
-    }
-
-    #[inline(always)]
-    fn facts(self, outside: u32) -> Facts {
-        Facts {
-            depth: self.deepest - outside,
-            odd_numbers: self.odd,
-        }
-    }
-}
-
 struct Pass<'a, const INDEX: bool> {
     text: &'a [u8],
     at: usize,
+    blocks: Blocks,
     nesting: Nesting,
     /// Valid while the innermost container is an object.
     previous: Name,
     /// `previous` of the objects around the innermost container.
     outer: Vec<Name>,
-    index: Index,
-    /// The depth at which the values that have an index entry lie: 1, or 2 within an array that is a member's value.
-    unit_depth: u32,
-    /// Since the innermost indexed value began.
-    unit: Seen,
-    /// Over the finished elements of the current array member.
-    elements: Seen,
-    /// Over everything that is finished.
-    whole: Seen,
+    units: Units<INDEX>,
 }
 
 impl<'a, const INDEX: bool> Pass<'a, INDEX> {
-    fn new(text: &'a [u8]) -> Result<Self, NotCanonical> {
-        if text.len() > LARGEST_TEXT {
-            return Err(NotCanonical);
-        }
-        Ok(Self {
+    fn new(text: &'a [u8]) -> Self {
+        Self {
             text,
             at: 0,
+            blocks: Blocks::new(),
             nesting: Nesting::default(),
             previous: Name::NONE,
             outer: Vec::new(),
-            index: Index::default(),
-            unit_depth: if INDEX { 1 } else { u32::MAX },
-            unit: Seen::default(),
-            elements: Seen::default(),
-            whole: Seen::default(),
-        })
+            units: Units::new(),
+        }
     }
 
-    fn run(mut self) -> Result<Index, NotCanonical> {
+    #[inline(always)]
+    fn run(&mut self) -> Result<(), NotCanonical> {
         loop {
-            self.begin_unit();
+            self.units.begin(self.nesting.depth(), self.at);
             if self.value()? {
                 continue;
             }
             // A value has just ended: close what ends with it, then step to the next one.
             loop {
-                self.end_unit();
+                self.units.end(self.nesting.depth(), self.at);
                 if self.nesting.depth() == 0 {
                     if self.at != self.text.len() {
                         return Err(NotCanonical);
                     }
-                    self.whole.add(self.unit);
-                    self.index.facts = self.whole.facts(0);
-                    return Ok(self.index);
+                    return Ok(());
                 }
                 match self.peek() {
                     Some(b',') => {
@@ -174,7 +144,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
                 if what == Number::NegativeZero {
                     return Err(NotCanonical);
                 }
-                self.unit.odd |= what == Number::Odd;
+                self.units.odd_number(what == Number::Odd);
                 self.at = end;
             }
             Some(b't') => self.literal(b"true")?,
@@ -201,16 +171,8 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
         }
         self.nesting.open(object);
         self.previous = Name::NONE;
-        self.unit.deepest = self.unit.deepest.max(self.nesting.depth());
-        if INDEX && !object && self.nesting.depth() == 2 && !self.index.members.is_empty() {
-            // An array as a member of the top-level object.
-            self.unit_depth = 2;
-            self.elements = self.unit;
-            // 1 KiB at most, where a list of events would otherwise grow step by step.
-            if self.index.elements.capacity() == 0 && self.text.len() > USUAL_ELEMENTS * 64 {
-                self.index.elements.reserve(USUAL_ELEMENTS);
-            }
-        }
+        self.units
+            .open(object, self.nesting.depth(), self.text.len());
         self.at += 1;
     }
 
@@ -220,10 +182,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
         if self.nesting.depth() > 0 && self.nesting.in_object() {
             self.previous = self.outer.pop().unwrap_or(Name::NONE);
         }
-        if INDEX && self.nesting.depth() < self.unit_depth && self.unit_depth == 2 {
-            self.unit_depth = 1;
-            self.unit = self.elements;
-        }
+        self.units.close(self.nesting.depth());
         self.at += 1;
     }
 
@@ -250,12 +209,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
         }
         self.previous = name;
         if INDEX && self.nesting.depth() == 1 {
-            self.index.members.push(MemberSpan {
-                name: (start - 1) as u32,
-                value: self.at as u32,
-                first_element: self.index.elements.len() as u32,
-                mark: Mark::default().with_escaped_name(escaped),
-            });
+            self.units.member(start - 1, self.at, escaped);
         }
         Ok(())
     }
@@ -264,7 +218,7 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
     #[inline(always)]
     fn string(&mut self) -> Result<bool, NotCanonical> {
         let start = self.at + 1;
-        let (mut at, mut high) = plain_run(self.text, start);
+        let mut at = self.blocks.next_end(self.text, start);
         let mut escaped = false;
         loop {
             match self.text.get(at) {
@@ -275,53 +229,9 @@ impl<'a, const INDEX: bool> Pass<'a, INDEX> {
                 }
                 _ => return Err(NotCanonical),
             }
-            let (next, more) = plain_run(self.text, at);
-            at = next;
-            high |= more;
-        }
-        if high && simdutf8::basic::from_utf8(&self.text[start..at]).is_err() {
-            return Err(NotCanonical);
+            at = self.blocks.next_end(self.text, at);
         }
         self.at = at + 1;
         Ok(escaped)
-    }
-
-    /// If the value that begins here gets an index entry, starts to note its facts.
-    #[inline(always)]
-    fn begin_unit(&mut self) {
-        if INDEX && self.nesting.depth() == self.unit_depth {
-            self.unit = Seen {
-                deepest: self.unit_depth,
-                odd: false,
-            };
-            if self.unit_depth == 2 || self.index.members.is_empty() {
-                self.index.elements.push(ElementSpan {
-                    start: self.at as u32,
-                    mark: Mark::default(),
-                });
-            }
-        }
-    }
-
-    /// If the value that ended here has an index entry, completes it.
-    #[inline(always)]
-    fn end_unit(&mut self) {
-        if !INDEX || self.nesting.depth() != self.unit_depth {
-            return;
-        }
-        let mark = Mark::new(self.unit.facts(self.unit_depth));
-        if self.unit_depth == 2 {
-            self.elements.add(self.unit);
-            if let Some(element) = self.index.elements.last_mut() {
-                element.mark = mark;
-            }
-        } else {
-            self.whole.add(self.unit);
-            if let Some(member) = self.index.members.last_mut() {
-                member.mark = mark.with_escaped_name(member.mark.escaped_name());
-            } else if let Some(element) = self.index.elements.last_mut() {
-                element.mark = mark;
-            }
-        }
     }
 }

@@ -61,6 +61,12 @@ impl IngestError {
         Self::new(IngestErrorKind::Syntax(expected), offset)
     }
 
+    /// The same error in a text that begins at `start` of another one.
+    pub(super) fn behind(mut self, start: usize) -> Self {
+        self.offset = self.offset.saturating_add(start);
+        self
+    }
+
     /// The reason.
     pub fn kind(&self) -> &IngestErrorKind {
         &self.kind
@@ -69,6 +75,17 @@ impl IngestError {
     /// The offset in bytes, counted from the start of the body or stream.
     pub fn offset(&self) -> usize {
         self.offset
+    }
+}
+
+/// The error at a place: the text ends, or something else was expected.
+#[cold]
+#[inline(never)]
+pub(super) fn expected(source: &[u8], expected: &'static str, at: usize) -> IngestError {
+    if at >= source.len() {
+        IngestError::new(IngestErrorKind::Truncated, source.len())
+    } else {
+        IngestError::syntax(expected, at)
     }
 }
 

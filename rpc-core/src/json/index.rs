@@ -10,7 +10,7 @@ use super::Facts;
 use super::scan::{CanonicalBytes, compare_names};
 
 /// What one pass found in one canonical text.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Index {
     /// About the text as a whole.
     pub(super) facts: Facts,
@@ -21,7 +21,7 @@ pub(super) struct Index {
 }
 
 /// One member of the top-level object.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MemberSpan {
     /// Where the name's opening quote is.
     pub(super) name: u32,
@@ -33,7 +33,7 @@ pub(super) struct MemberSpan {
 }
 
 /// One element of a top-level array.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ElementSpan {
     pub(super) start: u32,
     pub(super) mark: Mark,
@@ -42,7 +42,7 @@ pub(super) struct ElementSpan {
 /// [`Facts`] in 32 bits, with room for one more: does the member's name contain an escape?
 ///
 /// A level costs two bytes, so the depth of a text below 2 GiB fits 30 bits.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Mark(u32);
 
 impl Mark {

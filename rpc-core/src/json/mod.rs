@@ -17,13 +17,15 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `scan` | the lexical rules that all passes share: strings, escapes, numbers |
+//! | `blocks` | where strings end, for 64 bytes at a time |
 //! | `check` | the fast pass: is this canonical, and where are its members and elements |
-//! | `index` | what that pass found |
-//! | `normalise` | the slow pass: any JSON to canonical JSON, or the error |
+//! | `index`, `units` | what that pass found, and how it is noted on the way |
+//! | `normalise`, `reorder` | the slow pass, from where the fast one gave up: any JSON to canonical JSON, or the error |
 //! | `value`, `object` | canonical text in the hands of a user |
 //! | `members`, `reader`, `writer` | typed access that keeps what it does not know |
 //! | `stream_reader`, `pieces`, `delimit`, `validate`, `stream_writer` | one object that is larger than memory should be |
 
+mod blocks;
 mod check;
 mod delimit;
 mod error;
@@ -34,10 +36,12 @@ mod normalise;
 mod object;
 mod pieces;
 mod reader;
+mod reorder;
 mod scan;
 mod stream_reader;
 mod stream_writer;
 mod text;
+mod units;
 mod validate;
 mod value;
 mod writer;

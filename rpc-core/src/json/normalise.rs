@@ -3,201 +3,252 @@
 //! Two steps, so that the cost stays n log n for any input:
 //!
 //! 1. [`Rewrite`] reads the source once and writes every value in canonical spelling, members still in source order. Runs that need
-//!    no change are copied whole. An object whose names do not ascend is noted, with the places of its members in order.
-//! 2. If there was such an object, [`emit`] copies the text once more, taking the members of noted objects in their order.
+//!    no change are copied whole, and nothing is copied while the text needs no change. An object whose names do not ascend is noted.
+//! 2. If there was such an object, the text is copied once more, with the members of noted objects in their order ([`Reorder`]).
 //!
-//! Moving members at the end of each object instead would copy an inner object once for each level around it, and a hostile body has
-//! a million levels.
+//! It goes on where [`check`](super::check) gave up, and notes the same: its result is not read again.
 
-use super::error::{IngestError, IngestErrorKind};
+use super::blocks::Blocks;
+use super::check::check;
+use super::error::{IngestError, IngestErrorKind, expected};
+use super::index::Index;
 use super::nesting::Nesting;
-use super::scan::{
-    Number, canonical_escape, compare_names, hex4, is_space, number, plain_run, unescape_short,
-};
-use super::text::{unescape, write_char};
+use super::reorder::{CHUNK, ESCAPED, Reorder, append};
+use super::scan::{Number, canonical_escape, compare_names, is_space, number};
+use super::text::{respell_escape, unescape};
+use super::units::{Finished, Units};
 
-/// Writes the canonical text of the JSON value that `source` holds. The caller has checked its length.
-pub(super) fn normalise(source: &[u8]) -> Result<Vec<u8>, IngestError> {
-    if let Err(error) = simdutf8::compat::from_utf8(source) {
-        return Err(IngestError::new(IngestErrorKind::Utf8, error.valid_up_to()));
-    }
-    let mut rewrite = Rewrite {
-        source,
-        at: 0,
-        run: 0,
-        out: Vec::with_capacity(source.len()),
-        nesting: Nesting::default(),
-        objects: Vec::new(),
-        pending: Vec::new(),
-        disordered: Vec::new(),
-        members: Vec::new(),
-    };
-    rewrite.run()?;
+/// Writes the canonical text of the JSON value that `source` begins with; nothing but white space may follow it. `source` is UTF-8,
+/// its length was checked, and `units` are those of its canonical beginning.
+pub(super) fn normalise<const INDEX: bool>(
+    source: &[u8],
+    units: Units<INDEX>,
+) -> Result<(Vec<u8>, Index), IngestError> {
+    let mut rewrite = Rewrite::new(source, units);
+    let end = rewrite.run()?;
     let Rewrite {
-        out,
-        mut disordered,
-        members,
+        run,
+        mut out,
+        reorder,
+        units,
         ..
     } = rewrite;
-    if disordered.is_empty() {
-        return Ok(out);
+    let index = units.finish();
+    if run > 0 || !reorder.is_needed() {
+        append(&mut out, source, run, end);
     }
-    // Noted when they ended; wanted by where they begin.
-    disordered.sort_unstable_by_key(|object| object.start);
-    Ok(emit(&out, &disordered, &members))
+    if !reorder.is_needed() {
+        return Ok((out, index));
+    }
+    // As long as nothing was respelled, there was nothing to copy.
+    let text = if run > 0 { &out[..] } else { &source[..end] };
+    match reorder.write(text, index) {
+        (text, Some(index)) => Ok((text, index)),
+        (text, None) => match check::<INDEX>(&text) {
+            Ok(index) => Ok((text, index)),
+            // Not an assertion: bytes from a peer reach this line, and a refusal is the safe way to be wrong.
+            Err(_) => Err(IngestError::new(IngestErrorKind::Internal, 0)),
+        },
+    }
 }
 
 /// An object that is still open.
 struct OpenObject {
     /// Where its `{` is in the output.
     start: u32,
-    /// Its first entry in `pending`.
+    /// Its first entry among the pending members.
     first: u32,
     /// The name before the current one, in the source; `ESCAPED` in `name_end` says that it contains an escape.
     name_start: u32,
     name_end: u32,
-    ordered: bool,
+    /// Each name so far is greater than the one before; is less.
+    ascending: bool,
+    descending: bool,
+    /// An object within the current member is disordered; one within any member is.
+    member_disordered: bool,
+    disordered_within: bool,
 }
 
-/// A member, as places in the output: `"name":value`.
-#[derive(Clone, Copy)]
-struct Member {
-    start: u32,
-    /// Where the name's closing quote is; with the flag `ESCAPED`.
-    name_end: u32,
-    end: u32,
-}
-
-const ESCAPED: u32 = 1 << 31;
-
-impl Member {
-    fn name(self, out: &[u8]) -> &[u8] {
-        &out[self.start as usize + 1..(self.name_end & !ESCAPED) as usize]
+impl OpenObject {
+    fn new(start: u32, first: u32) -> Self {
+        Self {
+            start,
+            first,
+            name_start: 0,
+            name_end: 0,
+            ascending: true,
+            descending: true,
+            member_disordered: false,
+            disordered_within: false,
+        }
     }
 }
 
-/// An object whose members are to be written in another order, or not all of them.
-struct Disordered {
-    /// From its `{` ..
-    start: u32,
-    /// .. to behind its `}`, in the output of the first step.
-    end: u32,
-    /// Its members' places are `members[first..last]`.
-    first: u32,
-    last: u32,
+/// Which text of a string contains an escape: the source, the output.
+#[derive(Default, Clone, Copy)]
+struct Escapes {
+    read: bool,
+    written: bool,
 }
 
-struct Rewrite<'a> {
+struct Rewrite<'a, const INDEX: bool> {
     source: &'a [u8],
     at: usize,
-    /// What of the source is canonical as it stands but not yet copied begins here.
+    blocks: Blocks,
+    /// What of the source is canonical as it stands but not yet copied begins here; 0 as long as nothing was copied.
     run: usize,
     out: Vec<u8>,
     nesting: Nesting,
     objects: Vec<OpenObject>,
-    /// The members of all open objects, inner ones last.
-    pending: Vec<Member>,
-    disordered: Vec<Disordered>,
-    members: Vec<(u32, u32)>,
+    reorder: Reorder,
+    units: Units<INDEX>,
 }
 
-impl Rewrite<'_> {
-    fn run(&mut self) -> Result<(), IngestError> {
-        self.space();
-        loop {
-            if self.value()? {
-                continue;
+impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
+    fn new(source: &'a [u8], mut units: Units<INDEX>) -> Self {
+        let Finished { end, depth } = units.rewind();
+        let mut rewrite = Self {
+            source,
+            at: end,
+            blocks: Blocks::new(),
+            run: 0,
+            out: Vec::new(),
+            nesting: Nesting::default(),
+            objects: Vec::new(),
+            reorder: Reorder::default(),
+            units,
+        };
+        if depth > 0 {
+            rewrite.resume(depth);
+        }
+        rewrite
+    }
+
+    /// Opens what is open behind the finished units: the whole, and if they are two levels deep, an array in it.
+    fn resume(&mut self, depth: u32) {
+        let object = self.source.first() == Some(&b'{');
+        self.nesting.open(object);
+        if depth == 2 {
+            self.nesting.open(false);
+        }
+        if !object {
+            return;
+        }
+        let mut whole = OpenObject::new(0, 0);
+        let members = self.units.members();
+        whole.descending = members.len() < 2;
+        for (at, member) in members.iter().enumerate() {
+            let escaped = member.mark.escaped_name();
+            self.reorder
+                .begin_member(member.name, member.value - 2, escaped);
+            // The last one has not ended.
+            if let Some(next) = members.get(at + 1) {
+                self.reorder.end_member(next.name - 1, false);
             }
-            loop {
-                self.space();
-                if self.nesting.depth() == 0 {
-                    if self.at != self.source.len() {
-                        return Err(IngestError::new(IngestErrorKind::TrailingBytes, self.at));
-                    }
-                    self.copy_run();
-                    return Ok(());
+            whole.name_start = member.name + 1;
+            whole.name_end = (member.value - 2) | if escaped { ESCAPED } else { 0 };
+        }
+        self.objects.push(whole);
+    }
+
+    /// Reads the whole value and returns where it ends.
+    #[inline(always)]
+    fn run(&mut self) -> Result<usize, IngestError> {
+        let mut behind_value = self.at > 0;
+        loop {
+            if !behind_value {
+                self.units.begin(self.nesting.depth(), self.out_place());
+                if self.value()? {
+                    continue;
                 }
-                let in_object = self.nesting.in_object();
-                match self.peek() {
-                    Some(b',') => {
-                        if in_object {
-                            self.end_member();
-                        }
-                        self.at += 1;
-                        self.space();
-                        if in_object {
-                            self.name()?;
-                        }
-                        break;
-                    }
-                    Some(b'}') if in_object => {
+                self.units.end(self.nesting.depth(), self.at);
+            }
+            behind_value = true;
+            if self.nesting.depth() == 0 {
+                let end = self.at;
+                let spaces = self.source[end..]
+                    .iter()
+                    .take_while(|&&byte| is_space(byte));
+                let behind = end + spaces.count();
+                if behind != self.source.len() {
+                    return Err(IngestError::new(IngestErrorKind::TrailingBytes, behind));
+                }
+                return Ok(end);
+            }
+            self.space();
+            let in_object = self.nesting.in_object();
+            match self.peek() {
+                Some(b',') => {
+                    if in_object {
                         self.end_member();
-                        self.close();
                     }
-                    Some(b']') if !in_object => self.close(),
-                    _ if in_object => return Err(self.expected("',' or '}'")),
-                    _ => return Err(self.expected("',' or ']'")),
+                    self.at += 1;
+                    self.space();
+                    if in_object {
+                        self.name()?;
+                    }
+                    behind_value = false;
                 }
+                Some(b'}') if in_object => {
+                    self.end_member();
+                    self.close();
+                    self.units.end(self.nesting.depth(), self.at);
+                }
+                Some(b']') if !in_object => {
+                    self.close();
+                    self.units.end(self.nesting.depth(), self.at);
+                }
+                _ if in_object => return Err(expected(self.source, "',' or '}'", self.at)),
+                _ => return Err(expected(self.source, "',' or ']'", self.at)),
             }
         }
     }
 
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.source.get(self.at).copied()
     }
 
-    /// The error at the current place: the text ends, or something else was expected.
-    fn expected(&self, expected: &'static str) -> IngestError {
-        self.expected_at(expected, self.at)
-    }
-
-    fn expected_at(&self, expected: &'static str, at: usize) -> IngestError {
-        if at >= self.source.len() {
-            IngestError::new(IngestErrorKind::Truncated, self.source.len())
-        } else {
-            IngestError::syntax(expected, at)
-        }
-    }
-
     /// Where the byte at `self.at` is going to be in the output.
-    #[inline]
-    fn out_place(&self) -> u32 {
+    #[inline(always)]
+    fn out_place(&self) -> usize {
         // Output is never longer than source, and that is below 2 GiB.
-        (self.out.len() + (self.at - self.run)) as u32
+        self.out.len() + (self.at - self.run)
     }
 
+    #[inline(always)]
     fn copy_run(&mut self) {
-        self.out.extend_from_slice(&self.source[self.run..self.at]);
+        if self.out.capacity() == 0 {
+            self.out.reserve(self.source.len() + CHUNK);
+        }
+        append(&mut self.out, self.source, self.run, self.at);
         self.run = self.at;
     }
 
     /// Leaves white space out.
-    #[inline]
+    #[inline(always)]
     fn space(&mut self) {
         if self.peek().is_some_and(is_space) {
             self.copy_run();
-            while self.peek().is_some_and(is_space) {
-                self.at += 1;
-            }
+            self.at = behind_spaces(self.source, self.at + 1);
             self.run = self.at;
         }
     }
 
     /// A scalar or an empty container; or the start of a container up to its first value, then `true`.
+    #[inline(always)]
     fn value(&mut self) -> Result<bool, IngestError> {
         match self.peek() {
             Some(b'"') => {
                 self.string()?;
             }
             Some(b'{') => {
-                self.objects.push(OpenObject {
-                    start: self.out_place(),
-                    first: self.pending.len() as u32,
-                    name_start: 0,
-                    name_end: 0,
-                    ordered: true,
-                });
+                let start = self.out_place();
+                let first = self.reorder.pending();
+                self.objects.push(OpenObject::new(start as u32, first));
                 self.nesting.open(true);
+                self.units
+                    .open(true, self.nesting.depth(), self.source.len());
                 self.at += 1;
                 self.space();
                 if self.peek() != Some(b'}') {
@@ -208,6 +259,8 @@ impl Rewrite<'_> {
             }
             Some(b'[') => {
                 self.nesting.open(false);
+                self.units
+                    .open(false, self.nesting.depth(), self.source.len());
                 self.at += 1;
                 self.space();
                 if self.peek() != Some(b']') {
@@ -216,8 +269,9 @@ impl Rewrite<'_> {
                 self.close();
             }
             Some(b'-' | b'0'..=b'9') => {
-                let (end, what) =
-                    number(self.source, self.at).map_err(|at| self.expected_at("a digit", at))?;
+                let (end, what) = number(self.source, self.at)
+                    .map_err(|at| expected(self.source, "a digit", at))?;
+                self.units.odd_number(what == Number::Odd);
                 if what == Number::NegativeZero {
                     self.copy_run();
                     self.run += 1;
@@ -227,247 +281,165 @@ impl Rewrite<'_> {
             Some(b't') => self.literal(b"true", "'true'")?,
             Some(b'f') => self.literal(b"false", "'false'")?,
             Some(b'n') => self.literal(b"null", "'null'")?,
-            _ => return Err(self.expected("a value")),
+            _ => return Err(expected(self.source, "a value", self.at)),
         }
         Ok(false)
     }
 
-    fn literal(&mut self, literal: &[u8], expected: &'static str) -> Result<(), IngestError> {
-        for (offset, &byte) in literal.iter().enumerate() {
-            if self.source.get(self.at + offset) != Some(&byte) {
-                return Err(self.expected_at(expected, self.at + offset));
-            }
+    #[inline(always)]
+    fn literal(&mut self, literal: &[u8], name: &'static str) -> Result<(), IngestError> {
+        if !self.source[self.at..].starts_with(literal) {
+            let wrong = literal
+                .iter()
+                .zip(self.at..)
+                .find(|(byte, at)| self.source.get(*at) != Some(byte));
+            let at = wrong.map_or(self.at, |(_, at)| at);
+            return Err(expected(self.source, name, at));
         }
         self.at += literal.len();
         Ok(())
     }
 
     /// A member's name, the colon, and what space is around it.
+    #[inline(always)]
     fn name(&mut self) -> Result<(), IngestError> {
         if self.peek() != Some(b'"') {
-            return Err(self.expected("a member name"));
+            return Err(expected(self.source, "a member name", self.at));
         }
         let start = self.out_place();
         let name_start = self.at + 1;
-        let escaped = self.string()?;
-        let name_end = self.at - 1;
-        let mut member = Member {
-            start,
-            name_end: self.out_place() - 1,
-            end: 0,
-        };
-        let mut name_end_marked = name_end as u32;
-        if escaped {
-            // Set for an escape that the output no longer has, too: then decoding changes nothing.
-            member.name_end |= ESCAPED;
-            name_end_marked |= ESCAPED;
-        }
-        self.pending.push(member);
+        let Escapes { read, written } = self.string()?;
+        let name_end = (self.at - 1) as u32 | if read { ESCAPED } else { 0 };
+        self.reorder
+            .begin_member(start as u32, self.out_place() as u32 - 1, written);
         self.space();
         if self.peek() != Some(b':') {
-            return Err(self.expected("':'"));
+            return Err(expected(self.source, "':'", self.at));
         }
         self.at += 1;
         self.space();
-        let source = self.source;
+        if INDEX && self.nesting.depth() == 1 {
+            self.units.member(start, self.out_place(), written);
+        }
         let object = self
             .objects
             .last_mut()
             .expect("a name is read only within an object");
-        if object.name_start != 0 && object.ordered {
-            let previous =
-                &source[object.name_start as usize..(object.name_end & !ESCAPED) as usize];
-            let name = &source[name_start..name_end];
-            object.ordered = if (object.name_end | name_end_marked) & ESCAPED == 0 {
-                compare_names(previous, name, false).is_lt()
+        if object.name_start != 0 && (object.ascending || object.descending) {
+            let previous = object.name_start as usize..(object.name_end & !ESCAPED) as usize;
+            let name = name_start..(name_end & !ESCAPED) as usize;
+            let (previous, name) = (&self.source[previous], &self.source[name]);
+            let order = if (object.name_end | name_end) & ESCAPED == 0 {
+                compare_names(previous, name, false)
             } else {
-                unescape(previous) < unescape(name)
+                unescape(previous).cmp(&unescape(name))
             };
+            object.ascending &= order.is_lt();
+            object.descending &= order.is_gt();
         }
         object.name_start = name_start as u32;
-        object.name_end = name_end_marked;
+        object.name_end = name_end;
         Ok(())
     }
 
     /// The member whose value ended just before: its text is complete.
+    #[inline(always)]
     fn end_member(&mut self) {
-        let end = self.out_place();
-        if let Some(member) = self.pending.last_mut() {
-            member.end = end;
+        let end = self.out_place() as u32;
+        if let Some(object) = self.objects.last_mut() {
+            self.reorder.end_member(end, object.member_disordered);
+            object.disordered_within |= object.member_disordered;
+            object.member_disordered = false;
         }
     }
 
     /// The innermost container ends here.
+    #[inline(always)]
     fn close(&mut self) {
         let object = self.nesting.in_object();
         self.nesting.close();
+        self.units.close(self.nesting.depth());
         self.at += 1;
-        if !object {
-            return;
-        }
-        let object = self.objects.pop().expect("one entry for each open object");
-        let first = object.first as usize;
-        if !object.ordered {
-            self.copy_run();
-            self.note_disordered(object.start, first);
-        }
-        self.pending.truncate(first);
-    }
-
-    /// Sorts the members of an object that has just ended, and lets the last of equal names stand.
-    fn note_disordered(&mut self, start: u32, first: usize) {
-        let out = &self.out;
-        let members = &mut self.pending[first..];
-        let by_name = |a: &Member, b: &Member| {
-            let escapes = (a.name_end | b.name_end) & ESCAPED != 0;
-            compare_names(a.name(out), b.name(out), escapes)
-        };
-        members.sort_unstable_by(|a, b| by_name(a, b).then(a.start.cmp(&b.start)));
-        let first_noted = self.members.len() as u32;
-        for (at, member) in members.iter().enumerate() {
-            let overridden = members
-                .get(at + 1)
-                .is_some_and(|next| by_name(member, next).is_eq());
-            if !overridden {
-                self.members.push((member.start, member.end));
+        if object && let Some(object) = self.objects.pop() {
+            if object.ascending {
+                self.reorder.end_ordered(object.first);
+            } else {
+                self.end_disordered(&object);
+            }
+            if (!object.ascending || object.disordered_within)
+                && let Some(outer) = self.objects.last_mut()
+            {
+                outer.member_disordered = true;
             }
         }
-        self.disordered.push(Disordered {
-            start,
-            end: self.out.len() as u32,
-            first: first_noted,
-            last: self.members.len() as u32,
-        });
     }
 
-    /// A string with both its quotes, respelled where needed; says whether its source contains an escape.
-    fn string(&mut self) -> Result<bool, IngestError> {
+    #[inline(always)]
+    fn end_disordered(&mut self, object: &OpenObject) {
+        let text = if self.run == 0 {
+            &self.source[..self.at]
+        } else {
+            self.copy_run();
+            &self.out
+        };
+        self.reorder
+            .end_disordered(object.start, object.first, object.descending, text);
+    }
+
+    /// A string with both its quotes, respelled where needed.
+    #[inline(always)]
+    fn string(&mut self) -> Result<Escapes, IngestError> {
         self.at += 1;
-        let mut escaped = false;
+        let mut escapes = Escapes::default();
         loop {
-            (self.at, _) = plain_run(self.source, self.at);
+            self.at = self.blocks.next_end(self.source, self.at);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(escaped);
+                    return Ok(escapes);
                 }
                 Some(b'\\') => {
-                    escaped = true;
+                    escapes.read = true;
                     match canonical_escape(self.source, self.at) {
-                        Some(length) => self.at += length,
-                        None => self.respell_escape()?,
-                    }
-                }
-                _ => return Err(self.expected("no control character within a string")),
-            }
-        }
-    }
-
-    /// An escape that canonical JSON spells in another way.
-    fn respell_escape(&mut self) -> Result<(), IngestError> {
-        self.copy_run();
-        let backslash = self.at;
-        self.at += 1;
-        match self.peek() {
-            Some(escape @ (b'/' | b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')) => {
-                self.at += 1;
-                write_char(&mut self.out, char::from(unescape_short(escape)));
-            }
-            Some(b'u') => {
-                let first = self.escaped_unit()?;
-                let character = match first {
-                    0xd800..=0xdbff => {
-                        let paired = self.source[self.at..].starts_with(b"\\u");
-                        let second = if paired {
-                            self.at += 1;
-                            self.escaped_unit()?
-                        } else {
-                            0
-                        };
-                        char::decode_utf16([first, second])
-                            .next()
-                            .and_then(Result::ok)
-                    }
-                    unit => char::from_u32(u32::from(unit)),
-                };
-                let Some(character) = character else {
-                    return Err(IngestError::new(IngestErrorKind::LoneSurrogate, backslash));
-                };
-                write_char(&mut self.out, character);
-            }
-            _ => return Err(self.expected("an escape")),
-        }
-        self.run = self.at;
-        Ok(())
-    }
-
-    /// The four digits behind the `u` at the current place.
-    fn escaped_unit(&mut self) -> Result<u16, IngestError> {
-        let digits = self.at + 1;
-        let Some(unit) = self.source.get(digits..).and_then(hex4) else {
-            let wrong = (digits..digits + 4)
-                .find(|&at| !self.source.get(at).is_some_and(u8::is_ascii_hexdigit))
-                .unwrap_or(digits);
-            return Err(self.expected_at("a hexadecimal digit", wrong));
-        };
-        self.at = digits + 4;
-        Ok(unit)
-    }
-}
-
-/// What is still to be copied, innermost last.
-enum Step {
-    /// This part of the text, noted objects within it reordered.
-    Copy { from: u32, to: u32 },
-    /// The members of a noted object from this one on (a place in `members`), and its closing brace.
-    Members { object: u32, next: u32 },
-}
-
-/// The second step: copies `text`, taking the members of noted objects in their order.
-fn emit(text: &[u8], disordered: &[Disordered], members: &[(u32, u32)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut steps = vec![Step::Copy {
-        from: 0,
-        to: text.len() as u32,
-    }];
-    while let Some(step) = steps.pop() {
-        match step {
-            Step::Copy { from, to } => {
-                let within = disordered.partition_point(|object| object.start < from);
-                match disordered.get(within).filter(|object| object.start < to) {
-                    None => out.extend_from_slice(&text[from as usize..to as usize]),
-                    Some(object) => {
-                        out.extend_from_slice(&text[from as usize..=object.start as usize]);
-                        if object.end < to {
-                            steps.push(Step::Copy {
-                                from: object.end,
-                                to,
-                            });
+                        Some(length) => {
+                            escapes.written = true;
+                            self.at += length;
                         }
-                        steps.push(Step::Members {
-                            object: within as u32,
-                            next: object.first,
-                        });
+                        None => {
+                            self.copy_run();
+                            let place = self.out.len();
+                            self.at = respell_escape(self.source, self.at, &mut self.out)?;
+                            escapes.written |= self.out.get(place) == Some(&b'\\');
+                            self.run = self.at;
+                        }
                     }
                 }
-            }
-            Step::Members { object, next } => {
-                let Disordered { first, last, .. } = disordered[object as usize];
-                if next == last {
-                    out.push(b'}');
-                    continue;
+                _ => {
+                    let what = "no control character within a string";
+                    return Err(expected(self.source, what, self.at));
                 }
-                if next != first {
-                    out.push(b',');
-                }
-                let (from, to) = members[next as usize];
-                steps.push(Step::Members {
-                    object,
-                    next: next + 1,
-                });
-                steps.push(Step::Copy { from, to });
             }
         }
     }
-    out
+}
+
+/// The first place from `at` on where there is no white space. Indentation is passed over in large steps: each is a guess that the
+/// processor makes before it has seen the text.
+#[inline(always)]
+fn behind_spaces(source: &[u8], mut at: usize) -> usize {
+    loop {
+        while source[at..].first_chunk() == Some(b"        ") {
+            at += 8;
+        }
+        if source[at..].first_chunk() == Some(b"    ") {
+            at += 4;
+        }
+        if source[at..].first_chunk() == Some(b"  ") {
+            at += 2;
+        }
+        if !source.get(at).copied().is_some_and(is_space) {
+            return at;
+        }
+        at += 1;
+    }
 }

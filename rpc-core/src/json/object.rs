@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::check::check_and_index;
 use super::error::{IngestError, IngestErrorKind, ReadError, ReadErrorKind, TooMany};
 use super::index::Index;
 use super::reader::ObjectReader;
@@ -36,7 +35,7 @@ impl Object {
     pub fn parse(bytes: Bytes, max_bytes: usize) -> Result<Self, IngestError> {
         let start = bytes.iter().take_while(|&&byte| is_space(byte)).count();
         let object = bytes.get(start) == Some(&b'{');
-        let (text, index) = ingest(bytes, max_bytes, check_and_index)?;
+        let (text, index) = ingest::<true>(bytes, max_bytes)?;
         if !object {
             return Err(IngestError::new(IngestErrorKind::NotAnObject, start));
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::error::{IngestError, IngestErrorKind, expected};
 use super::scan::{hex4, plain_run, unescape_short};
 
 /// Appends `s` as a canonical JSON string: quoted, and escaped where canonical JSON demands it, nowhere else.
@@ -95,6 +96,51 @@ pub(super) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
         out.extend_from_slice(&text[start..at]);
     }
     Cow::Owned(out)
+}
+
+/// Appends what the escape at `backslash` stands for, which canonical JSON spells in another way; returns the place behind it.
+pub(super) fn respell_escape(
+    source: &[u8],
+    backslash: usize,
+    out: &mut Vec<u8>,
+) -> Result<usize, IngestError> {
+    let at = backslash + 1;
+    let character = match source.get(at) {
+        Some(escape @ (b'/' | b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't')) => {
+            write_char(out, char::from(unescape_short(*escape)));
+            return Ok(at + 1);
+        }
+        Some(b'u') => escaped_unit(source, at + 1)?,
+        _ => return Err(expected(source, "an escape", at)),
+    };
+    let behind = at + 5;
+    let (character, behind) = match character {
+        first @ 0xd800..=0xdbff => {
+            let second = if source[behind..].starts_with(b"\\u") {
+                escaped_unit(source, behind + 2)?
+            } else {
+                0
+            };
+            let character = char::decode_utf16([first, second]).next();
+            (character.and_then(Result::ok), behind + 6)
+        }
+        unit => (char::from_u32(u32::from(unit)), behind),
+    };
+    let Some(character) = character else {
+        return Err(IngestError::new(IngestErrorKind::LoneSurrogate, backslash));
+    };
+    write_char(out, character);
+    Ok(behind)
+}
+
+/// The four hexadecimal digits at `digits`.
+fn escaped_unit(source: &[u8], digits: usize) -> Result<u16, IngestError> {
+    source.get(digits..).and_then(hex4).ok_or_else(|| {
+        let wrong = (digits..digits + 4)
+            .find(|&at| !source.get(at).is_some_and(u8::is_ascii_hexdigit))
+            .unwrap_or(digits);
+        expected(source, "a hexadecimal digit", wrong)
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::check::{check, check_and_index};
+use super::check::check;
 use super::error::{IngestError, IngestErrorKind, LARGEST_TEXT, SerializeError};
 use super::index::Index;
 use super::normalise::normalise;
@@ -65,13 +65,12 @@ pub struct Value {
     facts: Facts,
 }
 
-/// Checks `bytes` strictly. `Ok` holds canonical text and what `pass` found in it: the bytes themselves if they are canonical but
-/// for white space around them, else their canonical encoding.
-pub(super) fn ingest<T>(
+/// Checks `bytes` strictly. `Ok` holds canonical text and its index (with `INDEX`; else its facts only): the bytes themselves if they
+/// are canonical but for white space around them, else their canonical encoding.
+pub(super) fn ingest<const INDEX: bool>(
     bytes: Bytes,
     max_bytes: usize,
-    pass: impl Fn(&[u8]) -> Result<T, super::check::NotCanonical>,
-) -> Result<(Bytes, T), IngestError> {
+) -> Result<(Bytes, Index), IngestError> {
     let limit = max_bytes.min(LARGEST_TEXT);
     if bytes.len() > limit {
         let kind = IngestErrorKind::TooLarge {
@@ -87,20 +86,29 @@ pub(super) fn ingest<T>(
         .take_while(|&&byte| is_space(byte))
         .count();
     let end = bytes.len() - spaces;
-    if let Ok(found) = pass(&bytes[start..end]) {
-        let text = if end - start == bytes.len() {
-            bytes
-        } else {
-            bytes.slice(start..end)
-        };
-        return Ok((text, found));
-    }
-    let text = normalise(&bytes)?;
-    // Not an assertion: bytes from a peer reach this line, and a refusal is the safe way to be wrong.
-    match pass(&text) {
-        Ok(found) => Ok((Bytes::from(text), found)),
-        Err(_) => Err(IngestError::new(IngestErrorKind::Internal, 0)),
-    }
+    let units = match check::<INDEX>(&bytes[start..end]) {
+        Ok(index) => {
+            let text = if end - start == bytes.len() {
+                bytes
+            } else {
+                bytes.slice(start..end)
+            };
+            return Ok((text, index));
+        }
+        Err(Some(units)) => units,
+        Err(None) => {
+            let valid =
+                simdutf8::compat::from_utf8(&bytes).map_or_else(|it| it.valid_up_to(), str::len);
+            return Err(IngestError::new(IngestErrorKind::Utf8, valid));
+        }
+    };
+    let (text, index) = normalise(&bytes[start..], units).map_err(|error| error.behind(start))?;
+    debug_assert_eq!(
+        check::<INDEX>(&text).ok().as_ref(),
+        Some(&index),
+        "the second pass writes canonical text and finds what the first one finds in it"
+    );
+    Ok((Bytes::from(text), index))
 }
 
 impl Value {
@@ -111,8 +119,8 @@ impl Value {
     /// # Errors
     /// Whatever refuses a body as a whole; see the module's table.
     pub fn parse(bytes: Bytes, max_bytes: usize) -> Result<Self, IngestError> {
-        let (text, facts) = ingest(bytes, max_bytes, check)?;
-        Ok(Self { text, facts })
+        let (text, index) = ingest::<false>(bytes, max_bytes)?;
+        Ok(Self::from_checked(text, index.facts))
     }
 
     pub(super) fn from_checked(text: Bytes, facts: Facts) -> Self {
@@ -211,7 +219,7 @@ impl Value {
 
     /// Where members and elements lie.
     pub(super) fn index(&self) -> Index {
-        check_and_index(&self.text).expect("the text of a value is canonical")
+        check::<true>(&self.text).expect("the text of a value is canonical")
     }
 
     /// A JSON string.

@@ -6,6 +6,7 @@ mod absolute_form;
 mod answers;
 mod bodies;
 mod bounds;
+mod cores;
 mod framing;
 mod headers;
 mod hops;

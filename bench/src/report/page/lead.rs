@@ -2,13 +2,14 @@
 
 use super::{escaped, table};
 use crate::{
-    model::Scenario,
+    model::{Flow, Scenario},
     report::{
         answers::{Better, Field, Lead},
+        escape::short,
         measure::Measure,
         parties::Party,
         summary::sentences,
-        words::{FLOWS, SCENARIOS, flow, scenario},
+        words::{flow, scenario},
     },
 };
 
@@ -24,18 +25,18 @@ pub(super) fn section(out: &mut String, field: &Field<'_>) {
         }
         out.push_str("</ul>\n");
     }
-    out.push_str("<p>A name means that every repetition of this transport was better than every repetition of all others, and how many times as much the next one takes. “Level” means that repetitions overlap with those of the one with the best median, which comes first. Peers, transports within one process and cells with failures do not take part.</p>\n");
+    out.push_str("<p>A name means that every repetition of this transport was better than every repetition of all others, and how many times as much the next one takes. “Level” are those whose repetitions overlap with those of the one with the best median, which comes first. Peers, transports within one process and cells with failures do not take part. A dash means that nothing is left to compare.</p>\n");
     let networks = field.networks();
     let mut head = vec!["Scenario"];
     head.extend(&networks);
-    for each in FLOWS {
+    for each in Flow::ALL {
         let of = |scenario: Scenario| {
             networks
                 .iter()
                 .map(move |network| field.of(network, each, scenario))
         };
         let any = |scenario: &Scenario| of(*scenario).any(|cells| !cells.is_empty());
-        let scenarios: Vec<Scenario> = SCENARIOS.into_iter().filter(any).collect();
+        let scenarios: Vec<Scenario> = Scenario::ALL.into_iter().filter(any).collect();
         if scenarios.is_empty() {
             continue;
         }
@@ -50,19 +51,47 @@ pub(super) fn section(out: &mut String, field: &Field<'_>) {
         });
         table(out, &title, &head, rows);
     }
+    cpu(out, field, networks.first().copied());
     out.push_str("</section>\n");
+}
+
+/// CPU is compared on one network.
+fn cpu(out: &mut String, field: &Field<'_>, network: Option<&str>) {
+    let Some(network) = network else {
+        return;
+    };
+    let title = format!("Least CPU for a call, on {}", short(network, 40));
+    out.push_str(&format!("<h3>{}</h3>\n", escaped(&title)));
+    let any = |scenario: &Scenario| {
+        Flow::ALL
+            .iter()
+            .any(|flow| !field.of(network, *flow, *scenario).is_empty())
+    };
+    let rows = Scenario::ALL.into_iter().filter(any).map(|each| {
+        let leads = Flow::ALL.iter().map(|flow| {
+            let cells = field.of(network, *flow, each);
+            lead(&field.lead(&cells, Measure::Cpu, Better::Lower))
+        });
+        std::iter::once(scenario(each).to_owned())
+            .chain(leads)
+            .collect()
+    });
+    let mut head = vec!["Scenario"];
+    head.extend(Flow::ALL.map(flow));
+    table(out, &title, &head, rows);
 }
 
 fn lead(lead: &Lead<'_>) -> String {
     match lead {
         Lead::Clear(party, times) if times.is_finite() => {
-            format!("{} <small>{times:.2} ×</small>", name(party))
+            format!("{} <small class=\"name\">{times:.2} ×</small>", name(party))
         }
         Lead::Clear(party, _) => name(party),
         Lead::Tied(parties) => {
             let names: Vec<String> = parties.iter().map(|party| name(party)).collect();
-            format!("<small>level:</small> {}", names.join(", "))
+            format!("<small>level:</small> {}", names.join("<br/>"))
         }
+        Lead::Level => "<small>all level</small>".to_owned(),
         Lead::Alone(party) => format!("{} <small>alone</small>", name(party)),
         Lead::Nobody => "–".to_owned(),
     }

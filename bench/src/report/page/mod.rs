@@ -157,6 +157,11 @@ fn table(
     head: &[&str],
     rows: impl IntoIterator<Item = Vec<String>>,
 ) {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        out.push_str("<p>None.</p>\n");
+        return;
+    }
     out.push_str(&format!("<div class=\"scroll\" role=\"region\" aria-label=\"{}\" tabindex=\"0\">\n<table>\n<thead><tr>", Escaped(label)));
     for title in head {
         out.push_str(&format!("<th scope=\"col\">{}</th>", Escaped(title)));

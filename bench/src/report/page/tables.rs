@@ -17,13 +17,11 @@ use crate::{
 pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_>) {
     out.push_str("<section aria-labelledby=\"not-measured\">\n<h2 id=\"not-measured\">What was not measured</h2>\n<h3>Refused transports</h3>\n");
     let refused = results.conformance.iter().filter(|said| is_refused(said));
-    let refused: Vec<Vec<String>> = refused
-        .map(|said| {
-            let failed: Vec<String> = said.failed.iter().map(|name| escaped(name)).collect();
-            vec![escaped(&said.transport), failed.join("<br/>")]
-        })
-        .collect();
-    or_none(
+    let refused = refused.map(|said| {
+        let failed: Vec<String> = said.failed.iter().map(|name| escaped(name)).collect();
+        vec![escaped(&said.transport), failed.join("<br/>")]
+    });
+    table(
         out,
         "Refused transports",
         &["Transport", "Cases that it failed"],
@@ -47,13 +45,29 @@ pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_
         );
         vec![escaped(transport), escaped(why), cells]
     });
-    or_none(
+    table(
         out,
         "Skipped cells",
         &["Transport", "Why", "Cells"],
-        skipped.collect(),
+        skipped,
     );
-    out.push_str("<h3>Cells with failures</h3>\n");
+    out.push_str("<h3>Repetitions that failed</h3>\n");
+    let tried = results.failed.iter().map(|failed| {
+        vec![
+            escaped(&failed.cell.transport),
+            place(&failed.cell),
+            failed.seed.to_string(),
+            escaped(&failed.why),
+            format!("<code>{}</code>", escaped(&failed.command)),
+        ]
+    });
+    table(
+        out,
+        "Repetitions that failed",
+        &["Transport", "Cell", "Seed", "What happened", "Command"],
+        tried,
+    );
+    out.push_str("<h3>Cells with failed calls</h3>\n");
     let failed = field
         .cells
         .iter()
@@ -76,9 +90,9 @@ pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_
                 .unwrap_or_default(),
         ]
     });
-    or_none(
+    table(
         out,
-        "Cells with failures",
+        "Cells with failed calls",
         &[
             "Transport",
             "Cell",
@@ -87,16 +101,9 @@ pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_
             "First failure",
             "Command",
         ],
-        failed.collect(),
+        failed,
     );
     out.push_str("</section>\n");
-}
-
-fn or_none(out: &mut String, label: &str, head: &[&str], rows: Vec<Vec<String>>) {
-    match rows.is_empty() {
-        true => out.push_str("<p>None.</p>\n"),
-        false => table(out, label, head, rows),
-    }
 }
 
 fn place(cell: &Cell) -> String {

@@ -1,6 +1,6 @@
 //! What does it cost: bytes on the wire, and CPU?
 
-use super::{Asked, Drawn, Question, bar};
+use super::{Asked, Drawn, Question, Values, bar};
 use crate::{
     model::Scenario,
     report::{
@@ -8,7 +8,7 @@ use crate::{
         figure::Figure,
         measure::{Measure, Measured, per_event},
         panel::Form,
-        words::{SCENARIOS, Unit, known_network},
+        words::{Unit, known_network},
     },
 };
 
@@ -37,7 +37,7 @@ pub(super) fn bytes(asked: &Asked<'_>) -> Question {
                 values: &WIRE_BYTES,
             },
         );
-        let others: Vec<Scenario> = SCENARIOS.into_iter().filter(|each| !per_event(*each) && *each != Scenario::Media).collect();
+        let others: Vec<Scenario> = Scenario::ALL.into_iter().filter(|each| !per_event(*each) && *each != Scenario::Media).collect();
         let calls = asked.over_scenarios(
             Figure::new(format!("bytes-per-call-{}", slug(name)), format!("Bytes for each call, on {}", short(name, 40)), about()),
             name,
@@ -72,11 +72,9 @@ pub(super) fn bytes(asked: &Asked<'_>) -> Question {
     }
 }
 
-const WIRE_BYTES: fn(&Measured<'_>) -> (Vec<crate::report::measure::Spread>, Option<f64>) =
-    |measured| bar(Measure::WireBytes)(measured);
+const WIRE_BYTES: fn(&Measured<'_>) -> Values = |measured| bar(Measure::WireBytes)(measured);
 
-const WIRE_SHARE: fn(&Measured<'_>) -> (Vec<crate::report::measure::Spread>, Option<f64>) =
-    |measured| bar(Measure::WireShare)(measured);
+const WIRE_SHARE: fn(&Measured<'_>) -> Values = |measured| bar(Measure::WireShare)(measured);
 
 /// The first network whose packets were counted and that loses none, or the first of all, and the first that loses some.
 fn networks<'a>(asked: &Asked<'a>) -> Vec<&'a str> {
@@ -106,7 +104,7 @@ pub(super) fn cpu(asked: &Asked<'_>) -> Question {
             format!("CPU for each call, on {}", short(name, 40)),
             "User and system time of both processes while it was measured, divided by the calls that were answered.".to_owned(),
         );
-        asked.over_scenarios(figure, name, &SCENARIOS, Measure::Cpu, |_| Drawn {
+        asked.over_scenarios(figure, name, &Scenario::ALL, Measure::Cpu, |_| Drawn {
             of: "CPU time for each call".to_owned(),
             unit: Unit::Seconds,
             form: Form::Stacked,
@@ -116,13 +114,13 @@ pub(super) fn cpu(asked: &Asked<'_>) -> Question {
     Question {
         slug: "cpu",
         title: "What does a call cost in CPU?",
-        about: "Bars from zero: the client's share is the full one, the server's the pale one behind it, each the median of the repetitions; the line goes from the least to the most of their sum. What is written is the sum. CPU hardly depends on the network; cells.csv has it for each.",
+        about: "Bars from zero: the client's share is the full one, the server's the pale one behind it, each the median of the repetitions; the line goes from the least to the most of their sum. What is written is the sum. On one network; cells.csv has the others.",
         figures: figures.collect(),
     }
 }
 
 /// Client and server, and the sum. The sum alone if they are one process.
-const CPU: fn(&Measured<'_>) -> (Vec<crate::report::measure::Spread>, Option<f64>) = |measured| {
+const CPU: fn(&Measured<'_>) -> Values = |measured| {
     let sum = measured.spread(Measure::Cpu);
     let written = sum.map(|sum| sum.median);
     let parts = [Measure::ClientCpu, Measure::ServerCpu].map(|measure| measured.spread(measure));

@@ -1,17 +1,20 @@
 //! How long does it take?
 
 use super::{Asked, Drawn, Question};
-use crate::report::{
-    answers::Better,
-    escape::short,
-    figure::Figure,
-    measure::{Measure, Measured},
-    panel::Form,
-    words::{SCENARIOS, Unit, scenario, scenario_about, scenario_name},
+use crate::{
+    model::Scenario,
+    report::{
+        answers::Better,
+        escape::short,
+        figure::Figure,
+        measure::{Measure, Measured},
+        panel::Form,
+        words::{Unit, scenario, scenario_about},
+    },
 };
 
 pub(super) fn question(asked: &Asked<'_>) -> Question {
-    let figures = SCENARIOS.into_iter().filter_map(|each| {
+    let figures = Scenario::ALL.into_iter().filter_map(|each| {
         let values = |measured: &Measured<'_>| {
             let spreads =
                 [Measure::P50, Measure::P90, Measure::P99].map(|measure| measured.spread(measure));
@@ -29,7 +32,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
             form: Form::Dots,
             values: &values,
         };
-        let slug = format!("latency-{}", scenario_name(each));
+        let slug = format!("latency-{}", each.name());
         let figure = Figure::new(
             slug,
             format!("Latency: {}", scenario(each)),
@@ -40,7 +43,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
     Question {
         slug: "latency",
         title: "How long does it take?",
-        about: "Each row is a transport: the filled mark is the median latency, the tick the ninetieth percentile, the hollow mark the ninety-ninth. The bands behind them go from the least to the most of the repetitions. What is written is the median. A panel whose values span a decade has a logarithmic axis and says so.",
+        about: "Each row is a transport: the first mark is the median latency, filled unless it is a peer's; the tick is the ninetieth percentile, the hollow mark the ninety-ninth. The bands behind them go from the least to the most of the repetitions. What is written is the median. A panel whose values span a decade has a logarithmic axis and says so.",
         figures: figures.collect(),
     }
 }

@@ -1,15 +1,15 @@
 //! How much memory does it take, while a room arrives and at most?
 
-use super::{Asked, Drawn, Question};
+use super::{Asked, Drawn, Question, Values};
 use crate::{
-    model::Scenario,
+    model::{Flow, Scenario},
     report::{
         escape::{short, slug},
         figure::Figure,
         lines::{self, Curve},
-        measure::{Measure, Measured, Spread},
+        measure::{Measure, Measured},
         panel::Form,
-        words::{FLOWS, SCENARIOS, Unit, flow, scenario},
+        words::{Unit, flow, scenario},
     },
 };
 
@@ -22,7 +22,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
             format!("Peak of memory over idle, on {}", short(name, 40)),
             "Peak of resident memory while it was measured, less what was resident after the warm-up.".to_owned(),
         );
-        let peaks = asked.over_scenarios(figure, name, &SCENARIOS, Measure::ClientMemory, |_| Drawn {
+        let peaks = asked.over_scenarios(figure, name, &Scenario::ALL, Measure::ClientMemory, |_| Drawn {
             of: "peak over idle, client above server".to_owned(),
             unit: Unit::Bytes,
             form: Form::Beside,
@@ -42,7 +42,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
     }
 }
 
-const PEAKS: fn(&Measured<'_>) -> (Vec<Spread>, Option<f64>) = |measured| {
+const PEAKS: fn(&Measured<'_>) -> Values = |measured| {
     let of = [Measure::ClientMemory, Measure::ServerMemory].map(|measure| measured.spread(measure));
     (of.into_iter().flatten().collect(), None)
 };
@@ -55,7 +55,7 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
     );
     let mut readings = Vec::new();
     for each in JOINS {
-        for of_flow in FLOWS {
+        for of_flow in Flow::ALL {
             let cells = asked.field.of(name, of_flow, each);
             let curves: Vec<Curve<'_>> = cells
                 .into_iter()

@@ -16,9 +16,9 @@ use super::{
     measure::{Measure, Measured, Spread},
     notices::passed,
     panel::{Form, Group, Panel, Row},
-    words::{FLOWS, SCENARIOS, Unit, flow, known_network, network, scenario},
+    words::{Unit, flow, known_network, network, scenario},
 };
-use crate::model::{Emulation, Results, Scenario};
+use crate::model::{Emulation, Flow, Results, Scenario};
 
 /// A section of the page.
 #[derive(Clone, Debug)]
@@ -60,13 +60,15 @@ struct Asked<'a> {
     field: &'a Field<'a>,
 }
 
+/// What is drawn of a cell, and what is written beside it if that is not the first one's median.
+type Values = (Vec<Spread>, Option<f64>);
+
 /// What a panel draws of each cell.
 struct Drawn<'a> {
     of: String,
     unit: Unit,
     form: Form,
-    /// The values, and the one that is written if it is not the first.
-    values: &'a dyn Fn(&Measured<'_>) -> (Vec<Spread>, Option<f64>),
+    values: &'a dyn Fn(&Measured<'_>) -> Values,
 }
 
 impl<'a> Asked<'a> {
@@ -102,7 +104,7 @@ impl<'a> Asked<'a> {
         place: (&str, Scenario),
         drawn: &Drawn<'_>,
     ) -> Option<Drawing> {
-        let groups = FLOWS.map(|each| {
+        let groups = Flow::ALL.map(|each| {
             let cells = self.field.of(place.0, each, place.1);
             let rows = cells.into_iter().filter_map(|measured| {
                 let party = self.field.party(measured)?;
@@ -150,7 +152,7 @@ impl<'a> Asked<'a> {
         let mut reading = String::new();
         let mut all = Vec::new();
         let mut places = Vec::new();
-        for each in FLOWS {
+        for each in Flow::ALL {
             let comparisons: Vec<_> = networks
                 .iter()
                 .map(|name| self.field.of(name, each, of))
@@ -183,11 +185,11 @@ impl<'a> Asked<'a> {
         let warning = self.warning(name);
         let mut comparisons = Vec::new();
         let mut places = Vec::new();
-        for each in SCENARIOS.into_iter().filter(|each| of.contains(each)) {
+        for each in Scenario::ALL.into_iter().filter(|each| of.contains(each)) {
             let title = (scenario(each).to_owned(), warning);
             let panel = self.panel(&mut figure, title, (name, each), &drawn(each));
             figure.panels.extend(panel);
-            for of_flow in FLOWS {
+            for of_flow in Flow::ALL {
                 comparisons.push(self.field.of(name, of_flow, each));
                 places.push(format!("in “{}”, {}", scenario(each), flow(of_flow)));
             }
@@ -235,6 +237,6 @@ impl<'a> Asked<'a> {
 }
 
 /// A bar of one measure.
-fn bar(measure: Measure) -> impl Fn(&Measured<'_>) -> (Vec<Spread>, Option<f64>) {
+fn bar(measure: Measure) -> impl Fn(&Measured<'_>) -> Values {
     move |measured| (measured.spread(measure).into_iter().collect(), None)
 }

@@ -8,7 +8,7 @@ use crate::{
         figure::Figure,
         measure::Measure,
         panel::Form,
-        words::{Unit, scenario, scenario_about, scenario_name},
+        words::{Unit, scenario, scenario_about},
     },
 };
 
@@ -42,7 +42,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
             form: Form::Beside,
             values: &bar(measure),
         };
-        let slug = format!("throughput-{}", scenario_name(of));
+        let slug = format!("throughput-{}", of.name());
         let figure = Figure::new(
             slug,
             format!("Throughput: {}", scenario(of)),

@@ -1,6 +1,7 @@
-//! A report to look at in a browser: `cargo test -p comity-bench --test bench -- --ignored looked_at` says where it is.
+//! A report to look at in a browser: `cargo test -p comity-bench --test bench -- --ignored looked_at --nocapture` says where it is.
+//! `RESULTS` may name the `results.json` of a run, to see what a change makes of it.
 
-use std::path::Path;
+use std::{env, path::Path};
 
 use comity_bench::report;
 
@@ -8,8 +9,12 @@ use super::synthetic;
 
 #[test]
 #[ignore = "for a person's eyes"]
-fn a_report_of_synthetic_results_is_looked_at() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("synthetic-report");
-    report::write(&synthetic::results(5), &folder).unwrap();
+fn a_report_is_looked_at() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
+    let results = match env::var_os("RESULTS") {
+        Some(path) => report::read(Path::new(&path)).unwrap(),
+        None => synthetic::results(5),
+    };
+    report::write(&results, &folder).unwrap();
     println!("{}", folder.join("index.html").display());
 }

@@ -67,7 +67,7 @@ fn results_are_read_again_as_they_were_written() {
         assert_eq!(again.outcome.latencies, sample.outcome.latencies);
         assert!((again.client.cpu - sample.client.cpu).abs() <= 1e-12 * sample.client.cpu);
     }
-    // The last digit of a number may differ when it is read, so that the texts of two readings are compared.
+    // A number may differ in its last digit when it is read; then it stays.
     report::write(&again, folder.path()).unwrap();
     let twice = report::read(&folder.path().join("results.json")).unwrap();
     assert_eq!(

@@ -3,20 +3,20 @@
 //!
 //! Beside ours stand what everybody would write: tonic with one `bytes` field, the same that also checks the JSON, and hyper's HTTP/2 alone.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, hint::black_box, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use comity_core::{
     Operations,
-    api::{SendTransaction, SendTransactionReply},
+    api::{GetState, SendTransaction, SendTransactionReply},
     call::{Call, Endpoint, EventStream, Part, Reply, ReplyForm},
     endpoint::EndpointParts,
     error::{CallError, FederationError},
     json::{Object, Value},
-    transport::Route,
+    transport::{FixedRoutes, Route, Transport},
 };
 use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, STATE_EVENT, event, transaction};
-use comity_grpc::{Codecs, GrpcCodec, GrpcServer, GrpcServerOptions};
+use comity_grpc::{Codecs, GrpcCodec, GrpcServer, GrpcServerOptions, GrpcTransport};
 use comity_net::{
     AddressGuard, Body, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions,
     Protocol, body,
@@ -35,7 +35,7 @@ use tonic::{
 use tower::{service_fn, util::BoxCloneSyncService};
 
 use crate::{
-    process::{Role, report_cpu},
+    process::{Role, report_cpu, thread_cpu},
     report::{Need, Report},
     rounds::alternate,
     setting::{IN_FLIGHT, TARGET, destination, route},
@@ -46,47 +46,105 @@ const ROUNDS: usize = 15;
 /// State events in a streamed reply.
 const STATE: u64 = 20_000;
 
-/// Events in one message of the stream that is measured against, as ours at most.
+/// Events in one piece of the streams that are measured against.
 const BATCH: usize = 200;
 
 pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
     for (pdus, bytes, requests) in [(50, FIFTY_PDUS, 1_000), (1, ONE_PDU, 4_000)] {
         let content = Bytes::from(transaction(pdus, bytes));
         let mut ours = Server::start(runtime, "grpc", unary(&content));
-        let mut tonic = Server::start(runtime, "tonic", plain(&content));
-        let pair = alternate(ROUNDS, || ours.cost(requests), || tonic.cost(requests));
-        report.row(
-            format!("gRPC, {pdus} PDUs without authentication: ours / tonic with one bytes field"),
-            "",
-            pair.ratio,
-            if pdus == 50 {
-                Need::AtMost(1.5)
-            } else {
-                Need::None
-            },
-            format!("{:.1?} / {:.1?}", pair.a, pair.b),
-        );
-        drop(tonic);
-        let mut checked = Server::start(runtime, "tonic-checked", plain(&content));
-        let pair = alternate(ROUNDS, || ours.cost(requests), || checked.cost(requests));
-        report.row(
-            format!("gRPC, {pdus} PDUs without authentication: ours / the same tonic that also checks the JSON"),
-            "",
-            pair.ratio,
+        for (role, other) in [
+            ("tonic", "plain tonic with one bytes field"),
+            (
+                "tonic-checked",
+                "the same tonic that puts the field through our strict check",
+            ),
+        ] {
+            let mut tonic = Server::start(runtime, role, plain(&content));
+            let pair = alternate(ROUNDS, || ours.cost(requests), || tonic.cost(requests));
+            report.row(
+                format!("gRPC, {pdus} PDUs without authentication: ours / {other}"),
+                "",
+                pair.ratio,
+                match pdus {
+                    50 => Need::AtMost(1.0),
+                    _ => Need::None,
+                },
+                format!("{:.1?} / {:.1?}", pair.a, pair.b),
+            );
+        }
+    }
+    let mut ours = Server::start(runtime, "grpc", state());
+    for (role, other, need) in [
+        (
+            "h2",
+            "HTTP/2 alone, its bytes joined before",
+            Need::AtMost(1.15),
+        ),
+        (
+            "h2-joins",
+            "HTTP/2 alone that joins them as they go",
             Need::None,
+        ),
+    ] {
+        let mut raw = Server::start(runtime, role, Sent::to("/", Bytes::new()));
+        let pair = alternate(ROUNDS, || ours.cost(IN_FLIGHT), || raw.cost(IN_FLIGHT));
+        report.row(
+            format!("gRPC, {STATE} events streamed, the server: ours / {other}"),
+            "",
+            pair.ratio,
+            need,
             format!("{:.1?} / {:.1?}", pair.a, pair.b),
         );
     }
-    let mut ours = Server::start(runtime, "grpc", state());
-    let mut raw = Server::start(runtime, "h2", Sent::to("/", Bytes::new()));
-    let pair = alternate(ROUNDS, || ours.cost(IN_FLIGHT), || raw.cost(IN_FLIGHT));
-    report.row(
-        format!("gRPC, {STATE} events streamed: ours / HTTP/2 alone"),
-        "",
-        pair.ratio,
-        Need::AtMost(2.0),
-        format!("{:.1?} / {:.1?}", pair.a, pair.b),
-    );
+    let raw = Server::start(runtime, "h2", Sent::to("/", Bytes::new()));
+    let transport = ours.transport();
+    for (checks, other, need) in [
+        (false, "HTTP/2 alone", Need::None),
+        (
+            true,
+            "HTTP/2 alone and our strict check of each event",
+            Need::AtMost(1.15),
+        ),
+    ] {
+        let pair = alternate(
+            ROUNDS,
+            || spent(runtime, read_ours(&transport)),
+            || spent(runtime, raw.read_raw(checks)),
+        );
+        report.row(
+            format!("gRPC, {STATE} events streamed, the client: ours / {other}"),
+            "",
+            pair.ratio,
+            need,
+            format!("{:.1?} / {:.1?}", pair.a, pair.b),
+        );
+    }
+}
+
+/// CPU time of this thread, on which all of the runtime runs, until this is done.
+fn spent(runtime: &Runtime, work: impl Future<Output = u64>) -> Duration {
+    let begun = thread_cpu();
+    let events = runtime.block_on(work);
+    assert_eq!(events, STATE, "every event arrives");
+    thread_cpu() - begun
+}
+
+/// Reads a state over our binding: how many events it has.
+async fn read_ours(transport: &GrpcTransport) -> u64 {
+    let call = Call::new(destination(), state_request());
+    let reply = transport.send(call).await.expect("the server answers");
+    let Reply::Events(mut events) = reply else {
+        panic!("a state is a stream");
+    };
+    let mut count = 0;
+    while let Some(part) = events.parts.next().await {
+        if let Part::Item { value, .. } = part.expect("it is whole") {
+            black_box(value);
+            count += 1;
+        }
+    }
+    count
 }
 
 /// A request that is sent again and again.
@@ -151,14 +209,17 @@ fn unary(content: &Bytes) -> Sent {
     Sent::rpc::<SendTransaction>(&parts, TARGET)
 }
 
-fn state() -> Sent {
-    let request = comity_core::api::GetState {
+fn state_request() -> GetState {
+    GetState {
         room_id: "!room".to_owned(),
         event_id: "$event".to_owned(),
         ..Default::default()
-    };
+    }
+}
+
+fn state() -> Sent {
     let target = "/_matrix/federation/v1/state/%21room?event_id=%24event";
-    Sent::rpc::<comity_core::api::GetState>(&request.write(), target)
+    Sent::rpc::<GetState>(&state_request().write(), target)
 }
 
 /// The message of the plain service.
@@ -179,6 +240,49 @@ struct Server<'a> {
     pool: Pool,
     route: Route,
     sent: Sent,
+}
+
+impl Server<'_> {
+    /// Our client of this server.
+    fn transport(&self) -> GrpcTransport {
+        let routes = FixedRoutes::new().with(destination(), self.route.clone());
+        GrpcTransport::new(Arc::new(routes), self.pool.clone())
+    }
+
+    /// Reads events that come without anything between them: how many there are.
+    async fn read_raw(&self, checks: bool) -> u64 {
+        let (head, ()) = self.sent.request.clone().into_parts();
+        let request = Request::from_parts(head, body::empty());
+        let response = self.pool.send(&self.route, request).await;
+        let mut body = response.expect("the server answers").into_body();
+        let (mut bytes, mut held) = (0, BytesMut::new());
+        let check = |event: Bytes| {
+            black_box(Value::parse(event, usize::MAX).expect("it is canonical"));
+        };
+        while let Some(frame) = body.frame().await {
+            let Ok(mut data) = frame.expect("it is whole").into_data() else {
+                continue;
+            };
+            bytes += data.len();
+            if !checks {
+                continue;
+            }
+            // An event that lies in two frames is put together, the others are slices.
+            if !held.is_empty() {
+                let rest = data.split_to(data.len().min(STATE_EVENT - held.len()));
+                held.extend_from_slice(&rest);
+                if held.len() < STATE_EVENT {
+                    continue;
+                }
+                check(held.split().freeze());
+            }
+            while data.len() >= STATE_EVENT {
+                check(data.split_to(STATE_EVENT));
+            }
+            held.extend_from_slice(&data);
+        }
+        bytes as u64 / STATE_EVENT as u64
+    }
 }
 
 impl<'a> Server<'a> {
@@ -303,20 +407,19 @@ pub(crate) enum Other {
         /// Whether the field is checked to be canonical JSON.
         checks: bool,
     },
-    /// The events as bytes, in as many pieces as ours has messages.
+    /// The events as bytes, joined to pieces before anybody asks.
     Raw(Arc<Vec<Bytes>>),
+    /// The events as ours has them, joined to pieces while they are sent.
+    Joining(Arc<Vec<Value>>),
 }
 
 impl Other {
     pub(crate) fn raw() -> Self {
-        let pieces = events()
-            .chunks(BATCH)
-            .map(|events| {
-                let events = events.iter().map(Value::as_bytes);
-                events.collect::<Vec<_>>().concat().into()
-            })
-            .collect();
-        Self::Raw(Arc::new(pieces))
+        Self::Raw(Arc::new(events().chunks(BATCH).map(joined).collect()))
+    }
+
+    pub(crate) fn joining() -> Self {
+        Self::Joining(Arc::new(events()))
     }
 
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
@@ -335,6 +438,14 @@ impl Other {
                 let response = grpc.unary(handler, request).await;
                 response.map(|body| body.map_err(Into::into).boxed_unsync())
             }
+            Self::Joining(events) => {
+                let pieces = (0..events.len().div_ceil(BATCH)).map(move |piece| {
+                    let begin = piece * BATCH;
+                    let end = events.len().min(begin + BATCH);
+                    Ok::<_, Infallible>(joined(&events[begin..end]))
+                });
+                Response::new(body::from_stream(stream::iter(pieces)))
+            }
             Self::Raw(pieces) => {
                 let pieces =
                     (0..pieces.len()).map(move |place| Ok::<_, Infallible>(pieces[place].clone()));
@@ -342,6 +453,15 @@ impl Other {
             }
         }
     }
+}
+
+/// The texts of these events, one behind the other.
+fn joined(events: &[Value]) -> Bytes {
+    let mut text = BytesMut::with_capacity(events.len() * STATE_EVENT);
+    for event in events {
+        text.extend_from_slice(event.as_bytes());
+    }
+    text.freeze()
 }
 
 /// prost as tonic's own codec has it.

@@ -13,6 +13,7 @@
 //! | `grpc` | a server's CPU for messages and streams over gRPC |
 //! | `gateway` | what two gateways between two servers add |
 //! | `join` | memory of a client that streams a room's state |
+//! | `linear` | how cost grows with the size of what is asked for |
 //! | `wire` | bytes on the wire and CPU for each operation and binding |
 //! | `ours`, `plain` | the servers |
 //! | `process`, `rounds`, `report`, `setting` | how it is measured and shown |
@@ -24,6 +25,7 @@ mod gateway;
 mod grpc;
 mod ingest;
 mod join;
+mod linear;
 mod ours;
 mod outgoing;
 mod plain;
@@ -72,7 +74,7 @@ fn runtime() -> Runtime {
 }
 
 fn play(role: &[&str]) {
-    let core = if role[0] == "join" {
+    let core = if role[0].starts_with("join") {
         Core::Client
     } else {
         Core::Server
@@ -89,8 +91,10 @@ fn play(role: &[&str]) {
             "tonic" => grpc::serve_other(Other::Tonic { checks: false }).await,
             "tonic-checked" => grpc::serve_other(Other::Tonic { checks: true }).await,
             "h2" => grpc::serve_other(Other::raw()).await,
+            "h2-joins" => grpc::serve_other(Other::joining()).await,
             "gateway" => gateway::serve(role[3]).await,
             "join" => join::read(role[1].parse().expect("a port"), number as u64).await,
+            "join-linear" => linear::read(role[1].parse().expect("a port")).await,
             other => panic!("no role {other}"),
         }
     });
@@ -119,6 +123,7 @@ fn measure(only: Vec<&str>) {
     subject("grpc", &mut |report| grpc::measure(&runtime, report));
     subject("gateway", &mut |report| gateway::measure(&runtime, report));
     subject("join", &mut join::measure);
+    subject("linear", &mut |report| linear::measure(&runtime, report));
     subject("wire", &mut |report| {
         runtime.block_on(wire::measure(report));
     });

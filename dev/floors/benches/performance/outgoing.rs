@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 
 use crate::{
     report::{Need, Report},
-    rounds::{alternate, cost},
+    rounds::alternate_finely,
     setting::{TARGET, destination, origin, signing_key},
 };
 
@@ -58,7 +58,7 @@ pub(crate) fn measure(report: &mut Report) {
         Sign::layer(origin(), signing_key()),
     );
     let (origin, destination) = (origin(), destination());
-    let ours = cost(|| {
+    let ours = || {
         let request = SendTransaction::new(
             "m1763000000000.42",
             &origin,
@@ -70,7 +70,7 @@ pub(crate) fn measure(report: &mut Report) {
             .now_or_never()
             .expect("nothing is waited for")
             .expect("it can be sent")
-    });
+    };
     let signed = SignedRequest {
         method: "PUT",
         uri: TARGET,
@@ -80,13 +80,13 @@ pub(crate) fn measure(report: &mut Report) {
     }
     .to_vec();
     let key = SigningKey::from_bytes(&[7; 32]);
-    let sign_alone = cost(|| key.sign(&signed));
-    let pair = alternate(41, ours, sign_alone);
+    let sign_alone = || key.sign(&signed);
+    let pair = alternate_finely(61, 50, ours, sign_alone);
     report.row(
         "outgoing 50 PDUs, built and signed: ours / sign alone",
         "",
         pair.ratio,
-        Need::AtMost(1.2),
+        Need::AtMost(1.05),
         format!("{:.1?} / {:.1?}", pair.a, pair.b),
     );
 }

@@ -61,18 +61,6 @@ fn duration(clock: ClockId) -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
-/// A field of `/proc/self/status`, in KiB.
-pub(crate) fn memory_kib(field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with(field))?;
-    line.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-/// Sets the peak of resident memory (`VmHWM`) back to what is resident now.
-pub(crate) fn reset_peak() -> std::io::Result<()> {
-    std::fs::write("/proc/self/clear_refs", "5")
-}
-
 /// This program in another role. Dropping it ends the process.
 #[derive(Debug)]
 pub(crate) struct Role {
@@ -85,9 +73,14 @@ impl Role {
     /// Starts it.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let program = std::env::current_exe().expect("the program knows where it is");
-        let mut child = Command::new(program)
-            .arg("--role")
-            .args(arguments)
+        let mut command = Command::new(program);
+        command.arg("--role").args(arguments);
+        Self::run(command)
+    }
+
+    /// Another program that speaks as a role does.
+    pub(crate) fn run(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

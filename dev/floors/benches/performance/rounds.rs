@@ -64,6 +64,30 @@ pub(crate) fn alternate(
     }
 }
 
+/// As [`alternate`], where each round is `passes` of both that take turns one by one: what disturbs one of them for longer than a pass disturbs both.
+pub(crate) fn alternate_finely<T, U>(
+    rounds: usize,
+    passes: u32,
+    mut a: impl FnMut() -> T,
+    mut b: impl FnMut() -> U,
+) -> Pair {
+    let other = std::cell::Cell::new(Duration::ZERO);
+    let both = || {
+        let (mut one, mut two) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..passes {
+            let begun = thread_cpu();
+            black_box(a());
+            let between = thread_cpu();
+            black_box(b());
+            one += between - begun;
+            two += thread_cpu() - between;
+        }
+        other.set(two / passes);
+        one / passes
+    };
+    alternate(rounds, both, || other.get())
+}
+
 /// The CPU time of one pass of `work`, from enough passes for 10 ms.
 pub(crate) fn cost<T>(mut work: impl FnMut() -> T) -> impl FnMut() -> Duration {
     let mut passes = 1_u32;

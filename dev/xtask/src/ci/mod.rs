@@ -3,6 +3,7 @@
 //! The order is cheap before dear, and it follows what cargo can reuse: clippy, the documentation and the checks of single features
 //! share the metadata of the dependencies; the tests and the examples share their objects. Only the demo is a release build.
 
+mod bench;
 mod browser;
 mod cargo;
 mod command;
@@ -123,6 +124,11 @@ const STEPS: &[Step] = &[
         name: "demo",
         about: "README.md's demo command",
         check: |root| from_readme(root, "demo"),
+    },
+    Step {
+        name: "bench",
+        about: "the comparison of transports measures and reports everything, by the demo's build; no time is asserted",
+        check: bench::check,
     },
     Step {
         name: "interop",

@@ -6,7 +6,7 @@ use crate::{
     call::{Endpoint, ListTooLong, MessageForm, Older},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::{CallError, FederationError},
-    event::{EventFault, Listed, Pdu, judge_all, listed_values},
+    event::{EventFault, Listed, Pdu, listed_values},
     json::{Kind, Members, Object, ObjectWriter, ReadError, Value},
 };
 
@@ -77,7 +77,7 @@ impl Endpoint for Invite {
             event_id: parts.path_parameter(1).to_owned(),
             room_version: reader.string("room_version")?,
             event: read_event("`event`", reader.object("event")?)?,
-            invite_room_state: state.map(|state| judge_all(state, Pdu::judge)),
+            invite_room_state: state.map(|state| Pdu::judge_all(state)),
             extra: reader.rest(),
             extra_query: parts.query.clone(),
         })
@@ -125,7 +125,7 @@ impl InviteV1 {
         let mut reader = unsigned.reader();
         reader.at_most("invite_room_state", Invite::MAX_STATE)?;
         let state = reader.array_opt("invite_room_state")?;
-        Ok(state.map(|state| judge_all(state, Pdu::judge)))
+        Ok(state.map(|state| Pdu::judge_all(state)))
     }
 }
 

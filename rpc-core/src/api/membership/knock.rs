@@ -5,7 +5,7 @@ use crate::{
     call::{Endpoint, MessageForm},
     endpoint::{Content, EndpointParts, PathTemplate, Query},
     error::FederationError,
-    event::{Listed, Pdu, judge_all, listed_values},
+    event::{Listed, Pdu, listed_values},
     json::{Json, Members, Object, ObjectWriter, ReadError},
 };
 
@@ -154,7 +154,7 @@ impl MessageForm for SendKnockReply {
     fn read(object: &Object) -> Result<Self, ReadError> {
         let mut reader = object.reader();
         Ok(Self {
-            knock_room_state: judge_all(reader.array("knock_room_state")?, Pdu::judge),
+            knock_room_state: Pdu::judge_all(reader.array("knock_room_state")?),
             extra: reader.rest(),
         })
     }

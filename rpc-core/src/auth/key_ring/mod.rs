@@ -13,6 +13,8 @@ mod flight;
 mod known;
 mod offers;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -418,7 +420,8 @@ impl KeySource for KeyRing {
             current: true,
             ..Need::default()
         };
-        let known = self.look_up(server, &need).await;
+        // Boxed, so that the future of nearly every request is small.
+        let known = Box::pin(self.look_up(server, &need)).await;
         known.key(key, (self.options.now)())
     }
 

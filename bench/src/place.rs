@@ -1,0 +1,99 @@
+//! Where a repetition takes place: the network between its two processes.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::{
+    model::{Emulation, Network, NetworkCheck, Wire},
+    network::{Emulated, Loopback, Namespace, NetworkError, self_test},
+};
+
+/// A network that stands. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Two namespaces and an emulated network between them.
+    Emulated(Box<Emulated>),
+    /// A namespace with a loopback of its own.
+    Loopback(Loopback),
+    /// The host's loopback.
+    Host,
+}
+
+impl Place {
+    /// Opens a network like this one.
+    ///
+    /// # Errors
+    /// What is missing for it.
+    pub(crate) fn open(network: &Network, seed: u64) -> Result<Self, NetworkError> {
+        Ok(match network.delay > 0.0 {
+            true => Self::Emulated(Box::new(Emulated::open(network, seed)?)),
+            false => Self::Loopback(Loopback::open()?),
+        })
+    }
+
+    pub(crate) fn client(&self) -> Option<&Namespace> {
+        match self {
+            Self::Emulated(emulated) => Some(emulated.client()),
+            Self::Loopback(loopback) => Some(loopback.client()),
+            Self::Host => None,
+        }
+    }
+
+    pub(crate) fn server(&self) -> Option<&Namespace> {
+        match self {
+            Self::Emulated(emulated) => Some(emulated.server()),
+            Self::Loopback(loopback) => Some(loopback.server()),
+            Self::Host => None,
+        }
+    }
+
+    pub(crate) fn server_address(&self) -> IpAddr {
+        match self {
+            Self::Emulated(emulated) => emulated.server_address(),
+            Self::Loopback(loopback) => loopback.server_address(),
+            Self::Host => Ipv4Addr::LOCALHOST.into(),
+        }
+    }
+
+    /// What has gone over the wire so far. None: nobody counts here.
+    pub(crate) fn counters(&self) -> Option<Wire> {
+        match self {
+            Self::Emulated(emulated) => Some(emulated.counters()),
+            Self::Loopback(loopback) => Some(loopback.counters()),
+            Self::Host => None,
+        }
+    }
+}
+
+/// What went over the wire between two readings.
+pub(crate) fn between(before: Wire, after: Wire) -> Wire {
+    let packets = |before: Option<u64>, after: Option<u64>| Some(after?.saturating_sub(before?));
+    Wire {
+        sent: after.sent.saturating_sub(before.sent),
+        received: after.received.saturating_sub(before.received),
+        packets_sent: packets(before.packets_sent, after.packets_sent),
+        packets_received: packets(before.packets_received, after.packets_received),
+    }
+}
+
+/// How a network comes about here, and what it is really like. It takes a few seconds.
+pub(crate) fn check(network: &Network, emulate: bool, seed: u64) -> NetworkCheck {
+    if emulate {
+        return self_test(network, seed);
+    }
+    let (emulation, note) = match network.delay > 0.0 {
+        true => (
+            Emulation::InProcess,
+            "--no-emulation: each call is delayed within the client, with neither loss nor rate",
+        ),
+        false => (
+            Emulation::None,
+            "--no-emulation: the host's own; bytes are counted by the client, above TCP",
+        ),
+    };
+    NetworkCheck {
+        network: network.name.to_owned(),
+        emulation,
+        measured: Vec::new(),
+        note: Some(note.to_owned()),
+    }
+}

@@ -1,0 +1,293 @@
+//! Which cells are measured, for how long, and which are not, with the reason.
+
+use std::time::Duration;
+
+use crate::{
+    model::{Cell, Flow, Network, Scenario, Skipped},
+    options::Choice,
+    scenario,
+    subject::Subject,
+};
+
+/// What a run does, before it is known what it can.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// In the order of networks, scenarios, flows, transports.
+    pub(crate) cells: Vec<Planned>,
+    pub(crate) skipped: Vec<Skipped>,
+    pub(crate) seeds: Vec<u64>,
+}
+
+/// A cell that is measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub(crate) cell: Cell,
+    /// Place among the subjects.
+    pub(crate) subject: usize,
+    /// What the client does.
+    pub(crate) work: scenario::Plan,
+    /// Of one repetition, with everything around it, on a slow machine.
+    pub(crate) estimate: Duration,
+}
+
+impl Plan {
+    /// The cells of a choice.
+    pub(crate) fn new(choice: &Choice, subjects: &[Subject]) -> Self {
+        let mut plan = Self {
+            cells: Vec::new(),
+            skipped: Vec::new(),
+            seeds: choice.seeds.clone(),
+        };
+        for network in &choice.networks {
+            for scenario in &choice.scenarios {
+                for flow in &choice.flows {
+                    for place in &choice.subjects {
+                        plan.put(
+                            choice,
+                            &subjects[*place],
+                            *place,
+                            (*network, *scenario, *flow),
+                        );
+                    }
+                }
+            }
+        }
+        plan
+    }
+
+    fn put(
+        &mut self,
+        choice: &Choice,
+        subject: &Subject,
+        place: usize,
+        (network, scenario, flow): (Network, Scenario, Flow),
+    ) {
+        let cell = Cell {
+            transport: subject.name(),
+            flow,
+            scenario,
+            network: network.name.to_owned(),
+        };
+        let mut work = scenario::Plan::new(scenario, flow, network);
+        (work.warm_up, work.measure) = durations(choice, &network);
+        work.deadline = work.measure + work.estimate() * 4 + PATIENCE;
+        let estimate = AROUND + lasting(&work);
+        let why = if !subject.takes(scenario) {
+            Some("this transport was not built for it".to_owned())
+        } else if choice.all {
+            None
+        } else {
+            unreasonable(choice, subject, (&network, scenario, flow), estimate)
+        };
+        match why {
+            Some(why) => self.skipped.push(Skipped { cell, why }),
+            None => self.cells.push(Planned {
+                cell,
+                subject: place,
+                work,
+                estimate,
+            }),
+        }
+    }
+
+    /// How long all repetitions take.
+    pub(crate) fn estimate(&self) -> Duration {
+        let once: Duration = self.cells.iter().map(|planned| planned.estimate).sum();
+        once * u32::try_from(self.seeds.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Starting both processes, certificates, marks, and the end.
+const AROUND: Duration = Duration::from_millis(300);
+
+/// How long calls may be under way beyond what is expected.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A repetition that would take longer is left out, unless `--all`.
+const LONGEST: Duration = Duration::from_secs(12);
+
+/// A network is far if a round trip hides what a transport costs.
+fn is_far(network: &Network) -> bool {
+    network.delay >= 0.005
+}
+
+/// Warm-up and measuring, if calls are short: what is begun when time is over is waited for. A connection that was warmed up has been opened and used; what is measured has a few round trips, or
+/// enough calls to have a 99th percentile where there is none to wait for.
+fn durations(choice: &Choice, network: &Network) -> (Duration, Duration) {
+    let round_trip = 2.0 * network.delay;
+    let measure = choice.seconds.unwrap_or(match choice.quick {
+        true => (0.4 + 4.0 * round_trip).min(2.4),
+        false => (0.5 + 5.0 * round_trip).min(2.4),
+    });
+    let warm_up = 0.15 + 2.0 * round_trip;
+    let seconds = Duration::from_secs_f64;
+    (seconds(warm_up), seconds(measure))
+}
+
+/// How long the calls of one repetition take, about.
+fn lasting(work: &scenario::Plan) -> Duration {
+    use Scenario::{ColdStart, Join1k, Join20k, Join200k};
+    let once = work.estimate();
+    let opening = Duration::from_secs_f64(6.0 * work.network.delay);
+    let warm_up = match work.scenario {
+        // Of a small room, and of one server.
+        Join1k | Join20k | Join200k | ColdStart => opening,
+        _ => once.max(opening),
+    };
+    warm_up.max(work.warm_up) + once.max(work.measure) + opening / 3
+}
+
+/// Why a cell is left out of a run that is meant to end, if it is.
+fn unreasonable(
+    choice: &Choice,
+    subject: &Subject,
+    (network, scenario, flow): (&Network, Scenario, Flow),
+    estimate: Duration,
+) -> Option<String> {
+    use Scenario::{
+        Backfill, Burst, ColdStart, Join1k, Join20k, Join200k, Media, SmallQuery, Steady,
+        Transaction,
+    };
+    let far = is_far(network);
+    let why = match (scenario, flow) {
+        (Burst | Join1k | Join20k | Join200k | Backfill | Media | ColdStart, Flow::Concurrent) => {
+            "small-query, transaction and steady show what it is to have several under way"
+        }
+        _ if matches!(subject, Subject::Together(_)) && network.delay > 0.0 => {
+            "there is no wire: the network would be a sleep"
+        }
+        _ if subject.exempt().is_some() && network.delay > 0.0 => {
+            "a peer is compared where no network hides what it costs"
+        }
+        (Transaction, Flow::OneInFlight) | (SmallQuery, Flow::Concurrent)
+            if network.delay > 0.0 =>
+        {
+            "one round trip each, as small-query with one in flight shows"
+        }
+        (Join20k | Join200k, _) if choice.quick => "not in --quick",
+        (Join200k, _) if network.delay > 0.0 => "as join20k, and ten times as long",
+        (Burst | Steady | ColdStart | Media | Join1k, _) if network.delay > 0.0 && !far => {
+            "as on loopback: round trips of 0.4 ms are little beside it"
+        }
+        (Backfill, _) if network.delay > 0.0 => "as on loopback, and a round trip longer",
+        (Burst, _) if far && network.loss == 0.0 => "as on loopback, and a round trip longer",
+        _ if choice.quick && far && !matches!(scenario, SmallQuery | Steady | Join1k) => {
+            "not in --quick"
+        }
+        (Transaction | Media | Join1k | Join20k, _) | (Steady, Flow::Concurrent)
+            if network.delay >= 0.2 =>
+        {
+            "as on 45ms, with every round trip longer"
+        }
+        _ if estimate > LONGEST => {
+            let seconds = estimate.as_secs_f64();
+            return Some(format!("one repetition would take about {seconds:.0} s"));
+        }
+        _ => return None,
+    };
+    Some(why.to_owned())
+}
+
+/// Everything in an order that `seed` draws, each as likely (Fisher and Yates; SplitMix64).
+pub(crate) fn shuffled<T>(mut items: Vec<T>, seed: u64) -> Vec<T> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    for place in (1..items.len()).rev() {
+        let other = next() % (place as u64 + 1);
+        items.swap(place, usize::try_from(other).expect("it is a place"));
+    }
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{options::Options, subject};
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn plan(arguments: &[&str]) -> (Choice, Plan) {
+        let arguments = ["bench"].iter().chain(arguments);
+        let subjects = subject::ours();
+        let choice = Program::parse_from(arguments).options.choose(&subjects);
+        let choice = choice.unwrap();
+        let plan = Plan::new(&choice, &subjects);
+        (choice, plan)
+    }
+
+    #[test]
+    fn every_cell_is_measured_or_skipped_with_a_reason() {
+        let transports = subject::ours().len();
+        let product = transports * Flow::ALL.len() * Scenario::ALL.len();
+        let (_, whole) = plan(&[]);
+        assert_eq!(whole.cells.len() + whole.skipped.len(), product * 6);
+        assert!(whole.skipped.iter().all(|skipped| !skipped.why.is_empty()));
+        let (_, all) = plan(&["--all"]);
+        assert_eq!((all.cells.len(), all.skipped.len()), (product * 6, 0));
+        for transport in subject::ours().iter().map(Subject::name) {
+            let has = |network: &str| {
+                let mut cells = whole.cells.iter().map(|planned| &planned.cell);
+                cells.any(|cell| cell.transport == transport && cell.network == network)
+            };
+            assert!(has("loopback"));
+            assert_eq!(has("satellite"), transport != "memory");
+        }
+    }
+
+    #[test]
+    fn a_run_ends_in_the_time_that_is_promised() {
+        let minutes = |arguments: &[&str]| plan(arguments).1.estimate().as_secs_f64() / 60.0;
+        let (whole, quick) = (minutes(&[]), minutes(&["--quick"]));
+        assert!((10.0..=28.0).contains(&whole), "{whole} min");
+        assert!((0.5..=2.0).contains(&quick), "{quick} min");
+    }
+
+    #[test]
+    fn five_seeds_and_one_in_a_hurry() {
+        assert_eq!(plan(&[]).1.seeds, [1, 2, 3, 4, 5]);
+        assert_eq!(plan(&["--quick"]).1.seeds, [1]);
+        assert_eq!(plan(&["--seeds", "2"]).1.seeds, [1, 2]);
+        assert_eq!(plan(&["--seed", "7"]).1.seeds, [7]);
+    }
+
+    #[test]
+    fn the_command_of_a_cell_measures_that_cell() {
+        let subjects = subject::ours();
+        let options = Program::parse_from(["bench", "--quick", "--seconds", "0.5"]).options;
+        let choice = options.choose(&subjects).unwrap();
+        let plan_of = Plan::new(&choice, &subjects);
+        for planned in &plan_of.cells {
+            let command = options.command_of(&planned.cell, 3);
+            // No name of ours has a blank or a quotation mark in it but that of a session.
+            let words = command.replace("'gRPC, session'", "gRPC,session");
+            let words: Vec<&str> = words.split(' ').skip(2).collect();
+            let (_, again) = plan(&words);
+            let cells: Vec<&Cell> = again.cells.iter().map(|planned| &planned.cell).collect();
+            assert_eq!(cells, [&planned.cell], "{command}");
+            assert_eq!(again.seeds, [3]);
+            assert_eq!(again.cells[0].work.measure, planned.work.measure);
+        }
+    }
+
+    #[test]
+    fn an_order_is_drawn_from_its_seed() {
+        let items: Vec<u32> = (0..50).collect();
+        let drawn = shuffled(items.clone(), 1);
+        assert_eq!(drawn, shuffled(items.clone(), 1));
+        assert_ne!(drawn, shuffled(items.clone(), 2));
+        let mut sorted = drawn;
+        sorted.sort_unstable();
+        assert_eq!(sorted, items);
+    }
+}

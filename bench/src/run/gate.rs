@@ -1,0 +1,94 @@
+//! The gate: a transport that fails the conformance kit is not compared.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    child::order::{Answer, Judging, Order},
+    model::Conformance,
+    process::{ChildError, Handle},
+    progress::{Progress, minutes},
+    subject::Subject,
+};
+
+/// How long the kit may take for one transport, on two slow cores that have something else to do as well.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// How long no case may end.
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// Failed cases that are named.
+const NAMED: usize = 20;
+
+/// What one case counts for in the progress bar.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Has the whole kit run over a transport, in a process of its own.
+pub(super) fn judge(subject: &Subject) -> Conformance {
+    let mut said = Conformance {
+        transport: subject.name(),
+        exempt: subject.exempt().map(str::to_owned),
+        passed: 0,
+        unsupported: 0,
+        failed: Vec::new(),
+    };
+    if said.exempt.is_some() {
+        return said;
+    }
+    let begun = Instant::now();
+    match try_cases(&said.transport) {
+        Ok(judged) => {
+            said.passed = judged.passed;
+            said.unsupported = judged.unsupported;
+            let name = |(name, why): (String, String)| {
+                eprintln!("  {name}: {why}");
+                name
+            };
+            said.failed = judged.failed.into_iter().take(NAMED).map(name).collect();
+        }
+        Err(why) => said.failed = vec![why],
+    }
+    eprintln!(
+        "conformance of {}: {}, {} cases passed in {}",
+        said.transport,
+        if said.failed.is_empty() {
+            "admitted"
+        } else {
+            "REFUSED"
+        },
+        said.passed,
+        minutes(begun.elapsed())
+    );
+    said
+}
+
+fn try_cases(name: &str) -> Result<crate::child::order::Judged, String> {
+    let mut judge = Handle::start("judge", name, None).map_err(|error| error.to_string())?;
+    judge
+        .order(&Order::Judge)
+        .map_err(|error| error.to_string())?;
+    let until = Instant::now() + LIMIT;
+    let mut progress: Option<Progress> = None;
+    let mut last = Judging::default();
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match judge.answer(left.min(SILENCE)) {
+            Ok(Answer::Judging(judging)) => {
+                let cases = u32::try_from(judging.total).unwrap_or(u32::MAX);
+                let progress = progress.get_or_insert_with(|| Progress::begin(STEP * cases));
+                progress.now(&format!("the conformance kit over {name}"));
+                progress.done(STEP, &format!("the conformance kit over {name}"));
+                last = judging;
+            }
+            Ok(Answer::Judged(judged)) => return Ok(judged),
+            Ok(other) => return Err(judge.astray(&other).to_string()),
+            Err(ChildError::Hung { .. }) => {
+                let under_way = last.under_way.join("; ");
+                let (done, total) = (last.done, last.total);
+                return Err(format!(
+                    "the kit came to no end: {done} of {total} cases were done; under way: {under_way}"
+                ));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
