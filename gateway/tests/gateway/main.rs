@@ -16,6 +16,7 @@ mod inbound;
 mod lifecycle;
 mod memory;
 mod seen;
+mod sessions;
 mod setting;
 mod sockets;
 mod streams;
