@@ -1,6 +1,6 @@
 //! Where strings stop being plain, found for 64 bytes of text at a time.
 
-use wide::u8x16;
+use super::scan::ends_of_run;
 
 /// The `"`, `\` and control characters of one block of 64 bytes, as bits.
 #[derive(Debug)]
@@ -56,17 +56,34 @@ fn last_ends(text: &[u8], base: usize) -> u64 {
 
 #[inline(always)]
 fn ends_of(block: &[u8; 64]) -> u64 {
-    let (quarters, _) = block.as_chunks::<16>();
-    let mask = |quarter: &[u8; 16]| {
-        let bytes = u8x16::new(*quarter);
-        // A quote is 0x22, the only byte above the control characters that this exchange brings to 0x20 or below.
-        let swapped = bytes ^ u8x16::splat(2);
-        let ends =
-            swapped.simd_eq(swapped.min(u8x16::splat(0x20))) | bytes.simd_eq(u8x16::splat(b'\\'));
-        u64::from(ends.to_bitmask())
-    };
-    mask(&quarters[0])
-        | mask(&quarters[1]) << 16
-        | mask(&quarters[2]) << 32
-        | mask(&quarters[3]) << 48
+    let (quarters, _) = block.as_chunks();
+    quarters.iter().rev().fold(0, |ends, quarter| {
+        ends << 16 | u64::from(ends_of_run(quarter))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::scan::plain_run;
+
+    #[test]
+    fn ends_are_found_from_any_place_in_texts_of_any_length() {
+        // Ends that lie 1, 2, 3 … bytes apart.
+        let mut text = Vec::new();
+        for gap in 0..140 {
+            text.extend(std::iter::repeat_n(b'a', gap));
+            text.push(b"\"\\\n"[gap % 3]);
+        }
+        for length in [0, 1, 63, 64, 65, 127, 128, 129, 1000, text.len()] {
+            let text = &text[..length];
+            for step in [1, 2, 7, 63, 64, 65, 200] {
+                let mut blocks = Blocks::new();
+                for from in (0..=length).step_by(step) {
+                    let end = blocks.next_end(text, from);
+                    assert_eq!(end.min(length), plain_run(text, from), "{length}, {from}");
+                }
+            }
+        }
+    }
 }

@@ -29,7 +29,7 @@ impl Delimiter {
         loop {
             match self.within {
                 Within::String => {
-                    (at, _) = plain_run(piece, at);
+                    at = plain_run(piece, at);
                     let &byte = piece.get(at)?;
                     at += 1;
                     match byte {

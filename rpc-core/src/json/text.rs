@@ -12,7 +12,7 @@ pub fn write_string(out: &mut Vec<u8>, s: &str) {
     out.push(b'"');
     let mut start = 0;
     loop {
-        let (end, _) = plain_run(bytes, start);
+        let end = plain_run(bytes, start);
         out.extend_from_slice(&bytes[start..end]);
         match bytes.get(end) {
             Some(&special) => write_char(out, char::from(special)),
@@ -60,7 +60,7 @@ pub(super) fn decode(text: &[u8]) -> Cow<'_, str> {
 
 /// [`decode`] without the type of the result: bytes of UTF-8.
 pub(super) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
-    let (mut at, _) = plain_run(text, 0);
+    let mut at = plain_run(text, 0);
     if at == text.len() {
         return Cow::Borrowed(text);
     }
@@ -92,7 +92,7 @@ pub(super) fn unescape(text: &[u8]) -> Cow<'_, [u8]> {
             }
         }
         let start = at.min(text.len());
-        (at, _) = plain_run(text, start);
+        at = plain_run(text, start);
         out.extend_from_slice(&text[start..at]);
     }
     Cow::Owned(out)
