@@ -10,6 +10,7 @@
 //! | `events` | the checks on receipt of one event |
 //! | `outgoing` | from stored events to a signed request |
 //! | `transactions` | a server's CPU for each verified transaction |
+//! | `session` | a server's CPU for a transaction by a session |
 //! | `grpc` | a server's CPU for messages and streams over gRPC |
 //! | `gateway` | what two gateways between two servers add |
 //! | `join` | memory of a client that streams a room's state |
@@ -32,6 +33,7 @@ mod plain;
 mod process;
 mod report;
 mod rounds;
+mod session;
 mod setting;
 mod transactions;
 mod wire;
@@ -85,6 +87,7 @@ fn play(role: &[&str]) {
     runtime().block_on(async {
         match role[0] {
             "ours" => ours::serve(tls).await,
+            "session" => ours::serve_sessions().await,
             "floor" => plain::serve(Answer::floor(number), tls).await,
             "ruma" => plain::serve(Answer::ruma(), tls).await,
             "grpc" => grpc::serve_ours().await,
@@ -119,6 +122,9 @@ fn measure(only: Vec<&str>) {
     subject("outgoing", &mut outgoing::measure);
     subject("transactions", &mut |report| {
         transactions::measure(&runtime, report);
+    });
+    subject("session", &mut |report| {
+        session::measure(&runtime, report);
     });
     subject("grpc", &mut |report| grpc::measure(&runtime, report));
     subject("gateway", &mut |report| gateway::measure(&runtime, report));

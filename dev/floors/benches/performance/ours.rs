@@ -5,13 +5,16 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{
-    Client, Operations, Router,
+    CallService, Client, Operations, Router,
     api::{
         GetServerKeys, GetServerKeysReply, Keys, Membership, SendJoin, SendJoinMembers,
         SendJoinReply, SendTransaction, SendTransactionReply, Transactions, keys, membership,
         transactions,
     },
-    auth::{KeyDocument, KeyRing, KeyRingOptions, Verify, XMatrixAuthenticator},
+    auth::{
+        Authenticator, KeyDocument, KeyRing, KeyRingOptions, SessionAuthenticator, Verify,
+        XMatrixAuthenticator,
+    },
     call::{Authenticated, CallContext},
     error::FederationError,
     event::Pdu,
@@ -20,8 +23,9 @@ use comity_core::{
     transport::{MemoryMode, MemoryTransport},
 };
 use comity_floors::bodies::{STATE_EVENT, event};
+use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions};
 use comity_http::HttpServer;
-use comity_net::{Dispatch, Listener, ListenerOptions, Protocol, ServerTls};
+use comity_net::{Dispatch, HttpService, Listener, ListenerOptions, Protocol, ServerTls};
 use tower::{ServiceBuilder, util::BoxCloneSyncService};
 
 use crate::{
@@ -98,10 +102,9 @@ fn key_ring() -> KeyRing {
     KeyRing::new(Client::new(Arc::new(transport)), KeyRingOptions::default())
 }
 
-/// Serves transactions and joins until the parent is gone.
-pub(crate) async fn serve(tls: bool) {
-    let verify = XMatrixAuthenticator::new(destination(), Arc::new(key_ring()));
-    let service = Router::new()
+/// What stands behind a wire: every layer, and the handlers.
+fn service(authenticator: Arc<dyn Authenticator>) -> CallService {
+    Router::new()
         .with(transactions(Arc::new(Handlers)))
         .with(membership(Arc::new(Handlers)))
         .with(keys(Arc::new(Sender)))
@@ -110,23 +113,52 @@ pub(crate) async fn serve(tls: bool) {
                 .layer(Permits::layer(Side::Server, 1024, Duration::from_secs(1)))
                 .layer(Trace::layer(Side::Server))
                 .layer(Clocks::layer(Side::Server))
-                .layer(Verify::layer(Arc::new(verify)))
+                .layer(Verify::layer(authenticator))
                 .layer(RunToEnd::layer(1024)),
-        );
+        )
+}
+
+fn x_matrix() -> XMatrixAuthenticator {
+    XMatrixAuthenticator::new(destination(), Arc::new(key_ring()))
+}
+
+/// Judges sessions by the keys of [`key_ring`].
+pub(crate) fn sessions() -> SessionAuthenticator {
+    SessionAuthenticator::new(x_matrix())
+}
+
+/// Serves transactions and joins until the parent is gone.
+pub(crate) async fn serve(tls: bool) {
+    let service = service(Arc::new(x_matrix()));
+    let http = HttpServer::new(Operations::federation(), service).boxed();
+    listen(http, tls, Protocol::Http1).await;
+}
+
+/// The same over gRPC with TLS, accepting sessions.
+pub(crate) async fn serve_sessions() {
+    let grpc = GrpcServer::new(
+        Operations::federation(),
+        Codecs::federation(),
+        service(Arc::new(sessions())),
+        GrpcServerOptions::default(),
+    );
+    listen(grpc.into_service(), true, Protocol::Http2).await;
+}
+
+async fn listen(service: HttpService, tls: bool, protocol: Protocol) {
     let options = ListenerOptions {
         tls: tls.then(|| {
             let (chain, key) = certificate();
             ServerTls::from_pem(chain.as_bytes(), key.as_bytes()).expect("made as PEM")
         }),
-        protocol: Protocol::Http1,
+        protocol,
         ..ListenerOptions::default()
     };
     let listener = Listener::bind(("127.0.0.1", 0), options)
         .await
         .expect("a port is free");
     report_cpu(listener.local_addr().port());
-    let http = HttpServer::new(Operations::federation(), service).boxed();
     listener
-        .serve(Dispatch::new(http), std::future::pending())
+        .serve(Dispatch::new(service), std::future::pending())
         .await;
 }
