@@ -96,6 +96,10 @@ impl Handle {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if env::var_os("RUST_BACKTRACE").is_none_or(|shown| shown != "full") {
+            // Of a panic its words are wanted, and not the last of a hundred frames.
+            command.env("RUST_BACKTRACE", "0");
+        }
         let mut process = command.spawn().map_err(failed)?;
         let words = Words::default();
         let orders = process.stdin.take().expect("it is piped");

@@ -12,9 +12,10 @@ use crate::model::Results;
 /// A table for each network, flow and scenario: median and spread of the repetitions.
 #[must_use]
 pub fn short(results: &Results) -> String {
+    let parties = parties(results);
     let mut text = String::new();
     let mut last = None;
-    for measured in cells(results, &parties(results)) {
+    for measured in cells(results, &parties) {
         let cell = measured.cell;
         let group = (&cell.network, cell.scenario, cell.flow);
         if last != Some(group) {

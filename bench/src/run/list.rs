@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{model::Cell, plan::Plan, progress::minutes};
 
+/// Network, scenario and flow, by their names.
+type What<'a> = (&'a str, &'a str, &'a str);
+
 /// The cells of a plan, their times, and what is left out.
 pub(super) fn list(plan: &Plan) -> String {
     let mut text = format!(
@@ -43,7 +46,7 @@ pub(super) fn list(plan: &Plan) -> String {
             "\n\n{cells} cells, each {seeds} times: about {time}, and the conformance kit before\n"
         ),
     );
-    let mut reasons: BTreeMap<&str, BTreeMap<(&str, &str, &str), Vec<&str>>> = BTreeMap::new();
+    let mut reasons: BTreeMap<&str, BTreeMap<What<'_>, Vec<&str>>> = BTreeMap::new();
     for skipped in &plan.skipped {
         let cell = &skipped.cell;
         let what = (&*cell.network, cell.scenario.name(), cell.flow.name());
