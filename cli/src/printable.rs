@@ -5,7 +5,7 @@ use std::{
     io::{self, Write as _},
 };
 
-use comity_gateway::admin::is_unseen;
+use comity_core::shown::is_unseen;
 use serde_json::Value;
 
 use crate::failure::Failure;

@@ -25,6 +25,7 @@ pub mod json;
 pub mod layers;
 mod server_name;
 mod service;
+pub mod shown;
 #[doc(hidden)]
 pub mod table_support;
 pub mod transport;

@@ -1,6 +1,6 @@
 //! The generated part of `docs/performance.md`.
 
-use comity_gateway::admin::is_unseen;
+use comity_core::shown::is_unseen;
 
 use super::{
     answers::{Better, Field, Lead},

@@ -1,6 +1,6 @@
 //! Text that someone else chose, where it is put: a page, a plot, a table, a document, a file's name.
 
-use comity_gateway::admin::is_unseen;
+use comity_core::shown::is_unseen;
 
 /// Longest name in a plot; the middle of a longer one is left out.
 pub(super) const SHORT: usize = 17;

@@ -29,13 +29,12 @@
 //! | `comity_destinations` (gauge) | binding in use |
 //! | `comity_build_info`, `comity_start_time_seconds` (gauges) | version; none |
 //!
-//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `html` escapes, `figures` are numbers for people, `metrics` counts, `labels` are
+//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `figures` are numbers for people, `metrics` counts, `labels` are
 //! what it counts by, `answer` finds the page; here is the server.
 
 mod answer;
 mod destinations;
 mod figures;
-mod html;
 mod labels;
 mod metrics;
 mod page;
@@ -48,7 +47,6 @@ use tokio::net::ToSocketAddrs;
 
 use answer::Pages;
 pub use destinations::destination_rows;
-pub use html::{Escaped, is_unseen};
 pub use labels::OTHER;
 pub use metrics::{Direction, EndedCall, Metrics};
 pub use page::DESTINATIONS_PER_PAGE;

@@ -5,10 +5,11 @@ use std::{
     time::SystemTime,
 };
 
+use comity_core::shown::Escaped;
+
 use super::{
     BackoffRow, BindingRow, Check, DestinationRow, Latency, Status, Totals,
     figures::{Count, Span, TimeOfDay, Took},
-    html::Escaped,
 };
 
 /// Most destinations on one page; the others are on the next.

@@ -4,7 +4,7 @@ mod lead;
 mod run;
 mod tables;
 
-use comity_gateway::admin::Escaped;
+use comity_core::shown::Escaped;
 
 use super::{
     answers::Field,

@@ -1,8 +1,8 @@
-//! HTML as text, with everything that is not ours escaped.
+//! What someone else wrote, shown to a person: on a page or in a terminal.
 
 use std::fmt::{self, Write};
 
-/// Displays a text that someone else chose, for use between tags and in a quoted attribute.
+/// Displays in HTML a text that someone else chose, for use between tags and in a quoted attribute.
 ///
 /// Besides HTML's own characters it replaces those that are not seen or that turn the text around them: control characters, and Unicode's marks of direction and
 /// width. A server could else pass for another one.
