@@ -22,6 +22,7 @@ mod membership;
 mod network;
 mod notary;
 mod observe;
+mod own_sessions;
 mod published_keys;
 mod requests;
 mod routing;

@@ -1,5 +1,6 @@
 //! Session authentication over real connections. `threats` are the rows of the threat model in `docs/grpc-binding.md`, by name.
 
+mod between;
 mod bodies;
 mod setting;
 mod threats;
