@@ -6,7 +6,7 @@ use comity_core::ServerName;
 
 use crate::invoked::OnInvoke;
 
-/// Settings of a [`GrpcServer`].
+/// Settings of a [`GrpcServer`](crate::GrpcServer).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GrpcServerOptions {

@@ -102,7 +102,7 @@ pub fn write(results: &Results, folder: &Path) -> Result<(), ReportError> {
     Ok(())
 }
 
-/// Reads the results that [`write`] wrote as `results.json`, to make their report again without measuring.
+/// Reads the results that [`write()`] wrote as `results.json`, to make their report again without measuring.
 ///
 /// # Errors
 /// A file that cannot be read, or that holds something else.

@@ -31,7 +31,7 @@ use crate::{
 /// - *target verbatim*: where the wire carries method and target, they are those of [`Call::form`], byte for byte;
 /// - *credentials verbatim*: every value of the context's credentials travels, in order, unchanged. A call that came with some is never put on a session;
 /// - *lossless*: unknown members of request and reply arrive;
-/// - *honest delivery*: a [`TransportError`](crate::error::TransportError) says `NotSent` or `Rejected` only where the peer cannot have acted;
+/// - *honest delivery*: a [`TransportError`] says `NotSent` or `Rejected` only where the peer cannot have acted;
 /// - *whole or aborted*: a streamed reply that ends without error is complete;
 /// - *drop cancels*: dropping the future or the reply's stream ends the exchange.
 #[async_trait]
