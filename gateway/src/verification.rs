@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use comity_core::{
     ServerName,
     auth::{
-        Authenticator, KeyFault, KeyId, KeySource, Origin, VerifyKey, XMatrixAuthenticator,
-        XMatrixCredentials,
+        Authenticator, KeyFault, KeyId, KeySource, Origin, SessionCredential, VerifyKey,
+        XMatrixAuthenticator, XMatrixCredentials,
     },
     call::{Authentication, Call, CallContext, Op, Reply, Unregistered},
     error::{CallError, FederationError},
@@ -119,6 +119,15 @@ fn unclaimed(context: &CallContext) -> &'static str {
     }
 }
 
+/// A session proves the hop to us and no more, and would be a proof of ours to whoever stands behind: it is never passed on, not with a signature beside it, not on a
+/// call that needs no proof, and not where bad proofs are delivered.
+fn brings_session(context: &CallContext) -> Option<FederationError> {
+    let mut credentials = context.credentials.iter();
+    credentials
+        .any(SessionCredential::is_one)
+        .then(|| FederationError::unauthorized("a gateway accepts no session"))
+}
+
 /// What the bindings' servers ask before they read a body: refuses what [`Verification`] would refuse without a key.
 #[derive(Debug)]
 pub(crate) struct Screen {
@@ -159,6 +168,12 @@ impl Around for Verification {
         mut inner: S,
     ) -> Result<Reply, CallError> {
         let (operation, binding) = (call.spec().name, call.context().binding);
+        if let Some(error) = brings_session(call.context()) {
+            self.metrics
+                .authentication_failed(operation, binding, "session");
+            tracing::info!(operation, reason = "session", %error, "refused");
+            return Err(error.into());
+        }
         let registered = call.operation() != Unregistered::operation();
         let verdict = match (&call.context().destination, call.spec().authentication) {
             (Some(addressed), _) if *addressed != self.own_name => {

@@ -1,7 +1,7 @@
 //! How many elements a message holds, counted before any of them is given memory.
 //!
-//! An element of two bytes on the wire takes more than fifty once it is decoded, so a message within its size limit could grow
-//! thirtyfold, before anyone has proven who sent it.
+//! An element of two bytes on the wire takes 24 or 32 once it is decoded, 40 and its text once it stands in the object that is made of the message, and up to
+//! twice that while the lists grow. So a message within its size limit could grow more than fiftyfold, before anyone has proven who sent it.
 //!
 //! The count follows the decoder, not the schema: what prost takes for a record is one here, however its key is written, whether
 //! it is known, and wherever it stands. So it is never less than the number of elements that prost makes.

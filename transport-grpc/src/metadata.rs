@@ -9,6 +9,7 @@ use base64::{
 };
 use comity_core::{
     ServerName,
+    auth::SessionCredential,
     call::{CallContext, Credentials, TraceContext, hops},
     endpoint::EndpointForm,
     error::{Delivery, FederationError, TransportError, TransportErrorKind},
@@ -111,17 +112,7 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<(CallContext, Option<Signed>),
         })?;
         context.destination = Some(name);
     }
-    let mut credentials = Vec::new();
-    for credential in headers.get_all(AUTHORIZATION) {
-        let credential = std::str::from_utf8(credential.as_bytes()).map_err(|_| {
-            FederationError::malformed_credentials("metadata `authorization` is not UTF-8")
-        })?;
-        credentials.push(credential.to_owned());
-    }
-    if let Some(session) = one(headers, &SESSION)? {
-        credentials.push(session.to_owned());
-    }
-    context.credentials = Credentials::new(credentials);
+    context.credentials = Credentials::new(credentials(headers)?);
     context.from = one(headers, &FROM)?.map(str::to_owned);
     if let Some(timeout) = one(headers, &TIMEOUT)? {
         let timeout = read_timeout(timeout).ok_or_else(|| {
@@ -143,6 +134,38 @@ pub(crate) fn read(headers: &HeaderMap) -> Result<(CallContext, Option<Signed>),
         context.via.extend(hops(list).map(str::to_owned));
     }
     Ok((context, signed(headers)?))
+}
+
+/// A session under its own name, alone; or whatever stands in `authorization`. So nothing that is passed on as credentials can be a session that came as something else,
+/// or stood beside a signature.
+fn credentials(headers: &HeaderMap) -> Result<Vec<String>, FederationError> {
+    let malformed = |why: &str| FederationError::malformed_credentials(why);
+    let mut credentials = Vec::new();
+    for credential in headers.get_all(AUTHORIZATION) {
+        let credential = std::str::from_utf8(credential.as_bytes())
+            .map_err(|_| malformed("metadata `authorization` is not UTF-8"))?;
+        if SessionCredential::is_one(credential) {
+            return Err(malformed(
+                "a session stands in metadata `x-matrix-session`, not in `authorization`",
+            ));
+        }
+        credentials.push(credential.to_owned());
+    }
+    let mut sessions = headers.get_all(SESSION).iter();
+    match (sessions.next(), sessions.next()) {
+        (None, _) => Ok(credentials),
+        (Some(_), Some(_)) => Err(malformed("metadata `x-matrix-session` comes twice")),
+        (Some(_), None) if !credentials.is_empty() => {
+            Err(malformed("a session stands beside other credentials"))
+        }
+        (Some(session), None) => {
+            let session = session.to_str().ok();
+            let session = session.filter(|session| SessionCredential::is_one(session));
+            let session =
+                session.ok_or_else(|| malformed("metadata `x-matrix-session` holds no session"))?;
+            Ok(vec![session.to_owned()])
+        }
+    }
 }
 
 fn signed(headers: &HeaderMap) -> Result<Option<Signed>, FederationError> {
@@ -222,6 +245,39 @@ fn read_timeout(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_stands_alone_and_under_its_own_name() {
+        const SESSION: (&str, &str) = ("x-matrix-session", "Comity-Session x");
+        const SIGNED: (&str, &str) = ("authorization", "X-Matrix x");
+        let read = |metadata: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in metadata {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            let read = read(&headers).map(|(context, _)| context.credentials);
+            read.map(|it| it.iter().map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert_eq!(read(&[]).unwrap(), [""; 0]);
+        assert_eq!(read(&[SESSION]).unwrap(), [SESSION.1]);
+        assert_eq!(read(&[SIGNED, SIGNED]).unwrap(), [SIGNED.1; 2]);
+        for bad in [
+            &[SESSION, SESSION][..],
+            &[SESSION, SIGNED],
+            &[SIGNED, SESSION],
+            &[SESSION, ("authorization", "Bearer x")],
+            &[("x-matrix-session", SIGNED.1)],
+            &[("x-matrix-session", "Bearer x")],
+            &[("x-matrix-session", "")],
+            &[("authorization", SESSION.1)],
+            &[("authorization", "comity-session\tx")],
+            &[SIGNED, ("authorization", SESSION.1)],
+        ] {
+            let error = read(bad).unwrap_err();
+            let verdict = (error.http_status(), error.errcode());
+            assert_eq!(verdict, (400, Some("M_UNAUTHORIZED")), "{bad:?}");
+        }
+    }
 
     #[test]
     fn a_timeout_survives_within_its_precision() {

@@ -48,7 +48,7 @@ impl<'a> Proof<'a> {
             signer,
             destination,
             form,
-            sessions: options.map(|options| (options, context.sessions.unwrap_or(options.usually))),
+            sessions: options.map(|options| (options, options.use_for(context))),
             signature: OnceLock::new(),
             attempt: Mutex::default(),
         });

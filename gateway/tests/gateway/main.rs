@@ -19,4 +19,5 @@ mod seen;
 mod sessions;
 mod setting;
 mod sockets;
+mod stranger;
 mod streams;

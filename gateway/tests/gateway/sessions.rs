@@ -60,16 +60,72 @@ async fn a_gateway_lets_no_session_in() {
     );
 }
 
+/// One that stood beside a signature, or on a call that needs no proof, would reach the homeserver as a credential.
+#[tokio::test]
+async fn no_session_reaches_the_homeserver_whatever_call_it_comes_with() {
+    const SESSION: &str = "Comity-Session origin=\"hs1.example\"";
+    const VERSION: &str = "/_matrix/federation/v1/version";
+    let danger = Settings::default().with("listen", "danger_deliver_unverified = true");
+    for settings in [Settings::default(), danger] {
+        let pair = Pair::with("grpc", Settings::default(), settings).await;
+        let stranger = Stranger::to(&pair.two, &pair.authority);
+        let signed = pair.one.homeserver.sign(HS2, "GET", EVENT, None);
+        for (target, credentials) in [
+            (VERSION, &[SESSION][..]),
+            (VERSION, &[&*signed, SESSION]),
+            (EVENT, &[SESSION]),
+            (EVENT, &[&*signed, SESSION]),
+            (EVENT, &[SESSION, &*signed]),
+        ] {
+            let got = stranger.http("GET", target, credentials, None).await;
+            let told = (401, "M_UNAUTHORIZED".to_owned(), HS2.to_owned());
+            assert_eq!(got.via(), told, "{target} {credentials:?}");
+            // There it is no place for one.
+            let Err(CallError::Federation(error)) =
+                stranger.invoke("GET", target, credentials).await
+            else {
+                panic!("{target} {credentials:?}");
+            };
+            let verdict = (error.http_status(), error.errcode());
+            assert_eq!(verdict, (400, Some("M_UNAUTHORIZED")));
+        }
+        // gRPC's 16 is UNAUTHENTICATED.
+        let of_session = ("x-matrix-session", SESSION);
+        for (metadata, status) in [
+            (&[][..], "0"),
+            (&[of_session], "16"),
+            (&[of_session, of_session], "16"),
+            (&[of_session, ("authorization", &signed)], "16"),
+            (&[("x-matrix-session", "Bearer x")], "16"),
+        ] {
+            let (told, message) = stranger.rpc("Server/GetVersion", metadata).await;
+            assert_eq!(told, status, "{metadata:?}: {message}");
+        }
+        assert_eq!(pair.two.homeserver.only().target, VERSION);
+    }
+}
+
+/// A side whose name leads to it. Its port has to be known before it starts, and somebody may take that one in between: then it is another.
+async fn named_for_its_port(authority: &Authority) -> Side {
+    for _ in 0..50 {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let name = port.local_addr().unwrap().to_string();
+        drop(port);
+        let listen = format!("address = \"{name}\"\ncertificate = \"tls.crt\"\nkey = \"tls.key\"");
+        let settings = Settings::default().without("listen").with("listen", listen);
+        if let Ok(side) = Side::try_start(&name, 2, authority, settings).await {
+            return side;
+        }
+    }
+    panic!("no port stays free");
+}
+
 #[tokio::test]
 async fn a_gateway_passes_calls_on_as_they_are_signed_whatever_the_other_side_offers() {
     let authority = Authority::new();
     let one = Side::start(HS1, 1, &authority, Settings::default()).await;
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let name = port.local_addr().unwrap().to_string();
-    drop(port);
-    let listen = format!("address = \"{name}\"\ncertificate = \"tls.crt\"\nkey = \"tls.key\"");
-    let settings = Settings::default().without("listen").with("listen", listen);
-    let two = Side::start(&name, 2, &authority, settings).await;
+    let two = named_for_its_port(&authority).await;
+    let name = two.homeserver.name.to_string();
     // What a server that holds its key would sign.
     two.homeserver.publishes_nothing();
     let offer = Offer {
@@ -87,7 +143,8 @@ async fn a_gateway_passes_calls_on_as_they_are_signed_whatever_the_other_side_of
         let answer = if keys { document.clone() } else { "{}".into() };
         async move { json(200, answer) }
     });
-    for _ in 0..200 {
+    // A minute.
+    for _ in 0..1200 {
         assert_eq!(one.calls(&name, "GET", EVENT, None).await.status, 200);
         let status = &one.gateway.select().destinations()[0];
         if status.binding == Some(comity_grpc::BINDING) {

@@ -1,18 +1,10 @@
 //! What the tests share: gateways beside homeservers, and a homeserver's way of calling.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 use bytes::Bytes;
-use comity_core::{
-    ServerName,
-    call::{Call, Credentials, Reply, Unregistered},
-    endpoint::Content,
-    error::{CallError, TransportError},
-    transport::{FixedRoutes, Route, Transport},
-};
-use comity_gateway::{Config, ConfigError, Gateway};
-use comity_grpc::GrpcTransport;
-use comity_net::{AddressGuard, ClientTls, Connector, Pool, PoolOptions, Protocol};
+use comity_core::ServerName;
+use comity_gateway::{Config, ConfigError, Gateway, StartError};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -22,7 +14,10 @@ use tokio::{
     net::TcpStream,
 };
 
-pub use crate::homeserver::{Homeserver, json};
+pub use crate::{
+    homeserver::{Homeserver, json},
+    stranger::Stranger,
+};
 
 pub const HS1: &str = "hs1.example";
 pub const HS2: &str = "hs2.example";
@@ -90,15 +85,26 @@ pub struct Side {
 
 impl Side {
     pub async fn start(name: &str, seed: u8, authority: &Authority, settings: Settings) -> Self {
+        let side = Self::try_start(name, seed, authority, settings).await;
+        side.unwrap()
+    }
+
+    /// Starts one, if the addresses that it is to listen on are free.
+    pub async fn try_start(
+        name: &str,
+        seed: u8,
+        authority: &Authority,
+        settings: Settings,
+    ) -> Result<Self, StartError> {
         let (homeserver, config, files) =
             Self::configured(name, seed, authority, settings.clone()).await;
-        let gateway = Gateway::start(config, Vec::new(), None).await.unwrap();
-        Self {
+        let gateway = Gateway::start(config, Vec::new(), None).await?;
+        Ok(Self {
             homeserver,
             gateway,
             settings,
             files,
-        }
+        })
     }
 
     /// A homeserver, and what a gateway beside it is told.
@@ -377,98 +383,6 @@ impl Pair {
         pair.one.knows(&[(HS2, peer(binding, &pair.two))]);
         pair.two.knows(&[(HS1, peer(binding, &pair.one))]);
         pair
-    }
-}
-
-/// Somebody who calls a side directly, over TLS.
-#[derive(Clone, Debug)]
-pub struct Stranger {
-    connector: Connector,
-    route: Route,
-}
-
-impl Stranger {
-    pub fn to(side: &Side, authority: &Authority) -> Self {
-        let tls = ClientTls::from_pem(authority.root.as_bytes()).unwrap();
-        let name = side.homeserver.name.to_string();
-        Self {
-            connector: Connector::new(tls).with_guard(AddressGuard::default().allow_loopback()),
-            route: Route {
-                addresses: vec![side.gateway.inbound_addr().unwrap()],
-                host: name.clone(),
-                certificate_name: name,
-            },
-        }
-    }
-
-    /// One request over HTTP/1.1.
-    pub async fn http(
-        &self,
-        method: &str,
-        target: &str,
-        credentials: &[&str],
-        content: Option<&str>,
-    ) -> Got {
-        let mut call = Outgoing {
-            method: method.to_owned(),
-            uri: target.to_owned(),
-            headers: Vec::new(),
-            content: content.map(|content| Bytes::copy_from_slice(content.as_bytes())),
-        };
-        for credential in credentials {
-            call = call.signed(credential);
-        }
-        self.exchange(call.with("host", &self.route.host)).await
-    }
-
-    /// A GET, if a connection comes about.
-    pub async fn try_http(&self, target: &str) -> Result<Got, TransportError> {
-        let connected = self.connector.connect(&self.route, Protocol::Http1).await?;
-        let call = Outgoing {
-            method: "GET".to_owned(),
-            uri: target.to_owned(),
-            headers: vec![("host".to_owned(), self.route.host.clone())],
-            content: None,
-        };
-        Ok(exchange(connected.stream, call.request()).await)
-    }
-
-    pub async fn exchange(&self, call: Outgoing) -> Got {
-        let connected = self
-            .connector
-            .connect(&self.route, Protocol::Http1)
-            .await
-            .unwrap();
-        exchange(connected.stream, call.request()).await
-    }
-
-    /// A connection for HTTP/1.1, on which nothing was said.
-    pub async fn connection(&self) -> impl AsyncRead + AsyncWrite + Send + Unpin + 'static {
-        let connected = self.connector.connect(&self.route, Protocol::Http1).await;
-        connected.unwrap().stream
-    }
-
-    /// A client of gRPC.
-    pub fn grpc(&self) -> GrpcTransport {
-        let options = PoolOptions::default().with_protocol(Protocol::Http2);
-        let pool = Pool::new(self.connector.clone(), options);
-        let name: ServerName = self.route.host.parse().unwrap();
-        let routes = FixedRoutes::new().with(name, self.route.clone());
-        GrpcTransport::new(Arc::new(routes), pool)
-    }
-
-    /// One call over gRPC: status, errcode and `via` of the error that it is answered with, or the reply.
-    pub async fn invoke(
-        &self,
-        method: &str,
-        target: &str,
-        credentials: &[&str],
-    ) -> Result<Reply, CallError> {
-        let request = Unregistered::new(method, target, Content::Absent).unwrap();
-        let mut call = Call::new(self.route.host.parse().unwrap(), request);
-        let credentials = credentials.iter().map(|one| (*one).to_owned()).collect();
-        call.context_mut().credentials = Credentials::new(credentials);
-        self.grpc().send(call).await
     }
 }
 

@@ -20,7 +20,7 @@ use crate::Body;
 use crate::body::{BodyAborted, Outgoing};
 
 /// Most bytes that hyper is given at a time over HTTP/2. It asks for more once the first byte of a piece has found room in the window, and ends the task of the stream
-/// with the last piece: so this is what a peer that shuts its window can leave with us. Large enough that the chunks of streamed replies, a little over 32 KiB, go out whole.
+/// with the last piece: so this is what a peer that shuts its window can leave with us. Large enough that the chunks of streamed replies, up to 64 KiB with their frame, go out whole.
 const PIECE: usize = 64 << 10;
 
 tokio::task_local! {

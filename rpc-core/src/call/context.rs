@@ -43,8 +43,11 @@ pub struct CallContext {
     pub connection: Option<Arc<dyn Any + Send + Sync>>,
     /// The connection it arrived on, if a proof can be bound to it.
     pub channel: Option<Arc<dyn Channel>>,
-    /// Whether it is to prove its origin by a session, if something says: the destination's signed offer, the operator. A transport that can does so.
+    /// Whether it is to prove its origin by a session, if this side says: the operator of this destination, else the caller. A transport that can does so.
     pub sessions: Option<SessionUse>,
+    /// Whether the destination's signed offer says that it takes sessions, over the binding that carries the call. It counts where this side says nothing: see
+    /// [`SessionOptions::use_for`](crate::auth::SessionOptions::use_for).
+    pub sessions_offered: bool,
     /// The address that it came from, as the listener saw it or a proxy that is trusted said it: for logs, and for the next server's. It proves nothing.
     pub client: Option<IpAddr>,
     pub(crate) form: Option<EndpointForm>,
@@ -150,6 +153,7 @@ impl fmt::Debug for CallContext {
             .field("via", &self.via)
             .field("client", &self.client)
             .field("sessions", &self.sessions)
+            .field("sessions_offered", &self.sessions_offered)
             .field("binding", &self.binding)
             .finish_non_exhaustive()
     }

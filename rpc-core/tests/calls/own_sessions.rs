@@ -69,8 +69,20 @@ async fn a_connection_on_which_a_session_was_refused_goes_without_for_a_while() 
     assert!(credential().is_none());
     tokio::time::advance(options.pause).await;
     assert!(credential().is_some());
+    // An error that is none may have come before anyone looked at the session, as those of routing and admission do.
+    for early in [
+        FederationError::not_found("x"),
+        FederationError::new(404, "M_UNRECOGNIZED", "x"),
+        FederationError::new(403, "M_FORBIDDEN", "x"),
+        FederationError::invalid_param("x"),
+    ] {
+        assert!(!own.is_refusal(&early, &options));
+    }
+    assert!(own.is_refusal(&error("M_UNAUTHORIZED"), &options));
+    tokio::time::advance(options.pause).await;
+    assert!(credential().is_some());
     // One that had one accepted means something else by them.
-    assert!(!own.is_refusal(&FederationError::not_found("x"), &options));
+    own.note_worked();
     assert!(!own.is_refusal(&error("M_UNAUTHORIZED"), &options));
     assert!(credential().is_some());
     assert!(own.is_refusal(&error(SESSION_REFUSED), &options));

@@ -297,7 +297,6 @@ async fn a_session_ends_when_its_key_is_withdrawn_expires_or_is_replaced() {
     for (now, why) in [
         (Err(KeyFault::Unknown), "does not publish it"),
         (Err(KeyFault::Expired), "expired"),
-        (Err(KeyFault::Unreachable("x".into())), "cannot be had"),
         (Ok(5), "another now"),
     ] {
         let (setting, wire) = (Setting::new(), Wire::new(7));
@@ -317,6 +316,24 @@ async fn a_session_ends_when_its_key_is_withdrawn_expires_or_is_replaced() {
             "session",
         );
     }
+}
+
+/// X-Matrix's words, so that the other end goes on with its session.
+#[tokio::test]
+async fn while_a_key_cannot_be_had_a_session_is_neither_accepted_nor_refused() {
+    let (setting, wire) = (Setting::new(), Wire::new(7));
+    let session = session(7);
+    let is_proven = async || {
+        let verdict = setting.judge(&wire, &[&session]).await;
+        is_by(&verdict, "a.example", "session");
+    };
+    is_proven().await;
+    *setting.keys.0.lock().unwrap() = Err(KeyFault::Unreachable("no route".into()));
+    let (status, errcode, message) = setting.judge(&wire, &[&session]).await.unwrap_err();
+    assert_eq!((status, &*errcode), (401, "M_UNAUTHORIZED"), "{message}");
+    assert!(message.contains("cannot be had (no route)"), "{message}");
+    *setting.keys.0.lock().unwrap() = Ok(1);
+    is_proven().await;
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use prost::encoding::{WireType, bool, encode_key, encode_varint, uint32};
 
 use super::{Arrays, Order};
-use crate::framing::{FrameWriter, Messages};
+use crate::framing::{FrameWriter, Messages, PREFIX};
 
 /// Most elements of a chunk.
 const MAX_ITEMS: usize = 200;
@@ -26,6 +26,9 @@ const MAX_BYTES: usize = 64 << 10;
 
 /// What a key and a length take, of bytes below 256 MiB, and the word `complete` behind.
 const FIELD: usize = 7;
+
+/// What stands around the text of the members: the frame's prefix, and the field.
+const AROUND_MEMBERS: usize = PREFIX + FIELD;
 
 /// Writes parts as framed chunks. What is ready together shares a chunk; nothing ready waits for more.
 pub(crate) fn write(parts: PartStream, arrays: Arrays) -> Messages {
@@ -96,29 +99,32 @@ impl Pending {
         self.items += 1;
     }
 
-    /// Whether a member may be added. Only in ascending order, because the members of a chunk are one canonical object.
-    fn takes_member(&self, name: &str, bytes: usize) -> bool {
+    /// Whether a member may be added, given its name as it is written. Only in ascending order, because the members of a chunk are one canonical object.
+    fn takes_member(&self, name: &str, written: &[u8], value: &[u8]) -> bool {
+        let bytes = 1 + written.len() + 1 + value.len() + 1;
         self.array.is_none()
             && self.last_member.as_deref().is_none_or(|last| last < name)
-            && (self.members.is_empty() || self.members.len() + bytes <= MAX_BYTES)
+            && (self.members.is_empty() || AROUND_MEMBERS + self.members.len() + bytes <= MAX_BYTES)
     }
 
-    fn member(&mut self, name: String, value: &[u8]) {
+    fn member(&mut self, name: String, written: &[u8], value: &[u8]) {
         self.members
             .push(if self.members.is_empty() { b'{' } else { b',' });
-        write_string(&mut self.members, &name);
+        self.members.extend_from_slice(written);
         self.members.push(b':');
         self.members.extend_from_slice(value);
         self.last_member = Some(name);
     }
 
     fn is_full(&self) -> bool {
-        self.items >= MAX_ITEMS || self.members.len() >= MAX_BYTES || self.frame.len() >= MAX_BYTES
+        self.items >= MAX_ITEMS
+            || AROUND_MEMBERS + self.members.len() >= MAX_BYTES
+            || self.frame.len() >= MAX_BYTES
     }
 
     fn finish(mut self, complete: bool) -> Bytes {
         if self.array.is_none() {
-            self.frame = FrameWriter::with_room(self.members.len() + 2 * FIELD);
+            self.frame = FrameWriter::with_room(AROUND_MEMBERS + self.members.len() + 1);
         }
         if !self.members.is_empty() {
             self.members.push(b'}');
@@ -180,11 +186,13 @@ impl ChunkWriter {
             }
             Part::Member { name, value } => {
                 self.order.member(&name, self.arrays).map_err(malformed)?;
-                let bytes = name.len() + value.as_bytes().len();
-                if !self.pending.takes_member(&name, bytes) && !self.pending.is_empty() {
+                let mut written = Vec::with_capacity(name.len() + 2);
+                write_string(&mut written, &name);
+                let value = value.as_bytes();
+                if !self.pending.takes_member(&name, &written, value) && !self.pending.is_empty() {
                     before = Some(self.take(false));
                 }
-                self.pending.member(name, value.as_bytes());
+                self.pending.member(name, &written, value);
             }
             Part::Oversized {
                 array,
@@ -259,7 +267,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::framing::{PREFIX, frame};
+    use crate::framing::frame;
 
     const ARRAYS: Arrays = &["one", "two"];
 
@@ -329,5 +337,30 @@ mod tests {
             items.iter().map(Bytes::len).collect::<Vec<_>>()
         });
         assert!(lengths.eq(sizes), "nothing is lost");
+    }
+
+    #[test]
+    fn a_chunk_of_members_stays_within_64_kib_to_the_byte() {
+        let members = |first: usize, second: usize| {
+            // A name that grows as it is written.
+            let names = ["a\n", "b\"\u{1}"];
+            let sizes = [first, second];
+            let members = names
+                .into_iter()
+                .zip(sizes)
+                .map(|(name, bytes)| Part::Member {
+                    name: name.to_owned(),
+                    value: string(bytes),
+                });
+            written(members.collect())
+        };
+        let split = (35_000..36_000).find(|&second| {
+            let frames = members(30_000, second);
+            assert!(frames.iter().all(|it| it.len() <= MAX_BYTES), "{second}");
+            frames.len() > 1
+        });
+        let last = members(30_000, split.expect("both are over 64 KiB") - 1);
+        assert_eq!(last.len(), 1);
+        assert!(last[0].len() > MAX_BYTES - 8, "{}", last[0].len());
     }
 }

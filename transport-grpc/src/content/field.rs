@@ -54,8 +54,13 @@ impl Field<'_> {
             Self::Extra(value) => object.value(name, value),
             Self::Strings(items) => object.strings(name, *items),
             Self::List(items) => {
-                let values: Result<Vec<Value>, CodecError> = items.iter().map(checked).collect();
-                object.array(name, values?)
+                // Straight into the object, so that there is one list of them and not two.
+                let mut fault = None;
+                let values = items
+                    .iter()
+                    .map_while(|item| checked(item).map_err(|error| fault = Some(error)).ok());
+                object.array(name, values);
+                return fault.map_or(Ok(()), Err);
             }
             Self::Map(members) => {
                 let mut map = ObjectWriter::new();

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 
 use super::{
-    super::{Authenticator, Origin, XMatrixAuthenticator, now_ms},
+    super::{Authenticator, KeyFault, Origin, XMatrixAuthenticator, now_ms},
     Channel, SESSION_EXPORTER_LABEL, SESSION_REFUSED, SessionCredential, SessionError,
     channel::{OtherOrigin, ProvenSession},
 };
@@ -94,9 +94,14 @@ impl SessionAuthenticator {
         let credential = claim.credential();
         let (origin, destination) = (credential.origin.clone(), credential.destination.clone());
         let key = self.x_matrix.keys.request_key(&origin, &credential.key);
-        let key = key
-            .await
-            .map_err(|why| refused(&format!("key {} of {origin}: {why}", credential.key)))?;
+        let key = key.await.map_err(|fault| {
+            let why = format!("key {} of {origin}: {fault}", credential.key);
+            match fault {
+                KeyFault::Unknown | KeyFault::Expired => refused(&why),
+                // A hiccup on this side, which an X-Matrix signature would meet as well: the session stays what it is.
+                KeyFault::Unreachable(_) => FederationError::unauthorized(why),
+            }
+        })?;
         match claim {
             Claim::Proven(proven) if proven.key == key => {}
             Claim::Proven(_) => {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     ServerName,
+    call::CallContext,
     error::{Delivery, FederationError, TransportError, TransportErrorKind},
 };
 
@@ -35,7 +36,7 @@ pub enum SessionUse {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SessionOptions {
-    /// For calls of which nothing says whether to use a session: neither the destination's signed offer nor the operator.
+    /// For calls of which this side says nothing else. With [`SessionUse::Off`], calls to a destination whose signed offer has sessions are [`SessionUse::On`].
     pub usually: SessionUse,
     /// From a credential's creation to its expiry: at most [`MAX_SESSION_LIFETIME`]. It is made anew after three quarters of it, and when the server signs by another key.
     pub lifetime: Duration,
@@ -57,6 +58,15 @@ impl Default for SessionOptions {
 }
 
 impl SessionOptions {
+    /// Whether this call goes by a session: as the operator says of its destination, else the caller, else as [usual](Self::usually). What the destination offers switches
+    /// sessions on where all are silent; it replaces no [`SessionUse::Required`] and no `Off` that was said.
+    pub fn use_for(&self, context: &CallContext) -> SessionUse {
+        context.sessions.unwrap_or(match self.usually {
+            SessionUse::Off if context.sessions_offered => SessionUse::On,
+            usually => usually,
+        })
+    }
+
     /// Uses sessions with every destination of which nothing else is said, or fails without.
     #[must_use]
     pub fn with_usually(mut self, usually: SessionUse) -> Self {
@@ -105,7 +115,7 @@ struct State {
     made: Option<Made>,
     /// No session until then.
     paused: Option<Instant>,
-    /// A call was answered as one whose session counts.
+    /// A call that carried a session got its reply. An error says nothing: it may come before anyone looked at the credential.
     has_worked: bool,
 }
 
@@ -186,10 +196,11 @@ impl OwnSession {
         Ok(Some(value))
     }
 
-    /// What a call that carried the credential was answered: [`note_worked`](Self::note_worked), unless it was refused for its session. Then the connection goes without one
-    /// for a while, and the answer is `true`: nothing was done, and the same call may be sent with X-Matrix.
+    /// Whether an error refuses no more than the session of the call that it answers. Then the connection goes without one for a while, and nothing was done: the same
+    /// call may be sent with X-Matrix.
     ///
-    /// A server that knows nothing of sessions, or a gateway, answers as if no credential had come: 401 `M_UNAUTHORIZED`. That says so only as long as no session has worked.
+    /// A server that knows nothing of sessions, or a gateway, answers as if no credential had come: 401 `M_UNAUTHORIZED`. That says so only as long as no session has
+    /// worked ([`note_worked`](Self::note_worked)). Other errors say nothing of the session, as routing and admission answer before anyone judges it.
     pub fn is_refusal(&self, error: &FederationError, options: &SessionOptions) -> bool {
         let mut state = self.lock();
         let refused = match error.errcode() {
@@ -198,7 +209,6 @@ impl OwnSession {
             _ => false,
         };
         if !refused {
-            state.has_worked = true;
             return false;
         }
         state.paused = Some(Instant::now() + options.pause);
@@ -209,7 +219,7 @@ impl OwnSession {
         true
     }
 
-    /// A call that carried the credential was answered without an error.
+    /// A call that carried the credential got its reply, not an error: the other end accepts sessions.
     pub fn note_worked(&self) {
         self.lock().has_worked = true;
     }

@@ -368,6 +368,7 @@ impl Shared {
             context.connect_to = Some(to.clone());
         }
         context.sessions = step.sessions.or(context.sessions);
+        context.sessions_offered = step.offers_sessions;
         context.note_binding(transport.name());
         let deadline = context.deadline;
         if let Err(error) = sign_for(&**transport, &mut call) {

@@ -33,8 +33,10 @@ pub(super) struct Step {
     pub(super) binding: usize,
     /// Where to connect, for this binding alone.
     pub(super) connect_to: Option<ConnectTo>,
-    /// Whether to prove calls by a session, if the operator or the destination says.
+    /// Whether to prove calls by a session, if the operator says.
     pub(super) sessions: Option<SessionUse>,
+    /// Whether it is signed that the destination takes sessions.
+    pub(super) offers_sessions: bool,
     pub(super) why: Why,
 }
 
@@ -77,10 +79,11 @@ impl Shared {
             let at = self.transports.iter().position(|one| one.name() == name);
             at.filter(|&at| is_free(at))
         };
-        let step = |binding, offered: Option<ConnectTo>, session: bool, why| Step {
+        let step = |binding, offered: Option<ConnectTo>, offers_sessions: bool, why| Step {
             binding,
             connect_to: policy.connect_to.clone().or(offered),
-            sessions: policy.sessions.or(session.then_some(SessionUse::On)),
+            sessions: policy.sessions,
+            offers_sessions,
             why,
         };
         let mut plan = Plan {

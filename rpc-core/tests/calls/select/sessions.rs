@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use comity_core::{
     Client,
-    auth::{SessionUse, Sign},
-    call::Call,
+    auth::{SessionOptions, SessionUse, Sign},
+    call::{Call, CallContext},
     error::{CallError, Delivery, TransportErrorKind as Kind},
     transport::{Offer, Offers, Policies, Policy, Preference, Select, SelectOptions, Transport},
 };
@@ -69,10 +69,17 @@ impl Setting {
         self.client.send(call).await.map(drop)
     }
 
-    /// What gRPC was told of sessions for one more call.
-    async fn told(&self) -> Option<SessionUse> {
+    /// What gRPC was told of sessions for one more call: what this side says, and whether they are offered.
+    async fn told(&self) -> (Option<SessionUse>, bool) {
+        self.told_of(None).await
+    }
+
+    /// Likewise, of a call whose maker says this.
+    async fn told_of(&self, by_the_caller: Option<SessionUse>) -> (Option<SessionUse>, bool) {
         let before = self.grpc.count();
-        self.send(send()).await.unwrap();
+        let mut call = send();
+        call.context_mut().sessions = by_the_caller;
+        self.send(call).await.unwrap();
         let seen = self.grpc.seen();
         assert_eq!(seen.len(), before + 1);
         let last = seen.last().unwrap();
@@ -80,39 +87,68 @@ impl Setting {
             last.has_signer && last.credentials.is_empty(),
             "it proves the origin itself"
         );
-        last.sessions
+        (last.sessions, last.sessions_offered)
     }
 }
 
 #[tokio::test]
 async fn a_signed_offer_switches_sessions_on_and_a_hint_does_not() {
-    assert_eq!(
-        Setting::new(&[("signed", true)]).await.told().await,
-        Some(SessionUse::On)
-    );
-    assert_eq!(Setting::new(&[("signed", false)]).await.told().await, None);
-    assert_eq!(Setting::new(&[("hint", true)]).await.told().await, None);
-    // What is signed is not added to by a hint.
-    let both = Setting::new(&[("signed", false), ("hint", true)]).await;
-    assert_eq!(both.told().await, None);
-    let reversed = Setting::new(&[("hint", true), ("signed", true)]).await;
-    assert_eq!(reversed.told().await, None);
-}
-
-#[tokio::test]
-async fn the_operators_word_stands_above_the_offer() {
-    let setting = Setting::new(&[("signed", true)]).await;
-    for sessions in [SessionUse::Off, SessionUse::On, SessionUse::Required] {
-        setting.set(Some(sessions), Preference::Auto);
-        assert_eq!(setting.told().await, Some(sessions));
+    for (sources, is_offered) in [
+        (&[("signed", true)][..], true),
+        (&[("signed", false)], false),
+        (&[("hint", true)], false),
+        // What is signed is not added to by a hint.
+        (&[("signed", false), ("hint", true)], false),
+        (&[("hint", true), ("signed", true)], false),
+    ] {
+        let told = Setting::new(sources).await.told().await;
+        assert_eq!(told, (None, is_offered), "{sources:?}");
     }
-    let silent = Setting::new(&[]).await;
-    silent.set(Some(SessionUse::On), Preference::Only(GRPC.to_owned()));
-    assert_eq!(silent.told().await, Some(SessionUse::On));
     // Who prefers the binding by name has what is signed of it as well.
     let named = Setting::new(&[("signed", true)]).await;
     named.set(None, Preference::Only(GRPC.to_owned()));
-    assert_eq!(named.told().await, Some(SessionUse::On));
+    assert_eq!(named.told().await, (None, true));
+}
+
+const USES: [SessionUse; 3] = [SessionUse::Off, SessionUse::On, SessionUse::Required];
+
+#[tokio::test]
+async fn the_operators_word_stands_above_the_callers_and_that_above_the_offer() {
+    let setting = Setting::new(&[("signed", true)]).await;
+    for said in USES {
+        assert_eq!(setting.told_of(Some(said)).await, (Some(said), true));
+    }
+    for said in USES {
+        setting.set(Some(said), Preference::Auto);
+        for by_the_caller in USES.map(Some).into_iter().chain([None]) {
+            assert_eq!(setting.told_of(by_the_caller).await, (Some(said), true));
+        }
+    }
+    let silent = Setting::new(&[]).await;
+    silent.set(Some(SessionUse::On), Preference::Only(GRPC.to_owned()));
+    assert_eq!(silent.told().await, (Some(SessionUse::On), false));
+}
+
+#[test]
+fn an_offer_counts_where_this_side_says_nothing() {
+    let of = |said: Option<SessionUse>, usually, offered| {
+        let mut context = CallContext::to(name("b.example"));
+        context.sessions = said;
+        context.sessions_offered = offered;
+        let options = SessionOptions::default().with_usually(usually);
+        options.use_for(&context)
+    };
+    for usually in USES {
+        assert_eq!(of(None, usually, false), usually);
+        for said in USES {
+            for offered in [false, true] {
+                assert_eq!(of(Some(said), usually, offered), said);
+            }
+        }
+    }
+    assert_eq!(of(None, SessionUse::Off, true), SessionUse::On);
+    assert_eq!(of(None, SessionUse::On, true), SessionUse::On);
+    assert_eq!(of(None, SessionUse::Required, true), SessionUse::Required);
 }
 
 #[tokio::test]
@@ -126,7 +162,7 @@ async fn a_call_that_falls_back_is_signed_for_the_baseline() {
     let last = seen.last().unwrap();
     assert!(last.credentials[0].starts_with("X-Matrix "), "{last:?}");
     assert_eq!((last.credentials.len(), last.has_signer), (1, false));
-    assert_eq!(last.sessions, None);
+    assert_eq!((last.sessions, last.sessions_offered), (None, false));
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ pub struct Seen {
     pub connect_to: Option<String>,
     pub deadline: Option<Instant>,
     pub sessions: Option<SessionUse>,
+    pub sessions_offered: bool,
     pub has_signer: bool,
 }
 
@@ -141,6 +142,7 @@ impl Transport for Wire {
             connect_to: context.connect_to.as_ref().map(ToString::to_string),
             deadline: context.deadline,
             sessions: context.sessions,
+            sessions_offered: context.sessions_offered,
             has_signer: context.signer().is_some(),
         });
         let scripted = self.script.lock().unwrap().pop_front();

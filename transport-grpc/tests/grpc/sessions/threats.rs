@@ -49,7 +49,8 @@ async fn replay_on_the_same_connection() {
     assert_eq!(homeserver.arrivals().len(), 2);
     // The second call, once more: TLS numbers its records (RFC 8446 §5.3), so they are none, and the connection ends.
     tap.play.send(first).await.unwrap();
-    tap.play.closed().await;
+    let closed = tokio::time::timeout(Duration::from_secs(60), tap.play.closed());
+    closed.await.expect("the server ends the connection");
     assert_eq!(homeserver.arrivals(), []);
     // On another, calls go on with another session.
     homeserver.credentials();

@@ -1,7 +1,10 @@
 //! What calls go by a session, and what becomes of those whose session is refused.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,16 +13,17 @@ use comity_core::{
     api::{Calls, DownloadMedia, GetVersion, SendJoin},
     auth::{PublishedKeys, PublishedKeysOptions, SessionOptions, SessionUse, Sign, now_ms},
     call::{Call, Credentials},
-    error::{CallError, Delivery, TransportErrorKind},
+    error::{CallError, Delivery, FederationError, TransportErrorKind},
     transport::Transport,
 };
 use comity_grpc::{Codecs, GrpcTransport};
 use comity_http::HttpTransport;
 use comity_net::{Counters, Dispatch, Pool, PoolOptions, Protocol};
 use futures_util::StreamExt;
+use tower::ServiceExt;
 
 use super::setting::*;
-use crate::setting::{Serving, destination, pdu};
+use crate::setting::{Serving, destination, handler, pdu};
 
 #[tokio::test]
 async fn every_kind_of_call_goes_by_a_session() {
@@ -99,17 +103,61 @@ async fn without_a_word_for_it_no_session_is_made() {
     caller.ask().await.unwrap();
     // A signed offer, as `Select` passes it on.
     let mut call = asking();
-    call.context_mut().sessions = Some(SessionUse::On);
+    call.context_mut().sessions_offered = true;
     caller.client.send(call).await.unwrap();
-    // The operator, against what is usual.
+    // The operator, against what is usual and what is offered.
     let usual = Caller::new(&serving, "a.test", 1, always());
     let mut call = asking();
     call.context_mut().sessions = Some(SessionUse::Off);
+    call.context_mut().sessions_offered = true;
     usual.client.send(call).await.unwrap();
     assert_eq!(
         homeserver.schemes(),
         ["X-Matrix", "Comity-Session", "X-Matrix"]
     );
+}
+
+/// Routing and admission answer before anyone judges the session, so their answers say nothing of it.
+#[tokio::test]
+async fn after_an_error_of_something_else_a_server_without_sessions_is_still_known_for_one() {
+    for codecs in [Codecs::federation(), Codecs::none()] {
+        let homeserver = Homeserver::new();
+        let verifying = homeserver.service(Arc::new(homeserver.x_matrix()));
+        let is_first = Arc::new(AtomicBool::new(true));
+        let serving = Serving::start(handler(move |call| {
+            let is_first = is_first.swap(false, Ordering::SeqCst);
+            let verifying = verifying.clone();
+            async move {
+                if is_first {
+                    return Err(FederationError::new(404, "M_UNRECOGNIZED", "not here").into());
+                }
+                verifying.oneshot(call).await
+            }
+        }))
+        .await;
+        let (pool, route) = (serving.pool(), serving.route());
+        let caller = Caller::with_codecs(pool, route, "a.test", 1, always(), codecs);
+        assert_eq!(answered(caller.ask().await).http_status(), 404);
+        caller.ask().await.unwrap();
+        assert_eq!(homeserver.schemes(), ["Comity-Session", "X-Matrix"]);
+    }
+}
+
+/// It would be no requirement if the other end could lift it.
+#[tokio::test]
+async fn an_offer_lifts_no_requirement() {
+    let homeserver = Homeserver::new();
+    let serving = Serving::start(homeserver.service(Arc::new(homeserver.x_matrix()))).await;
+    let required = SessionOptions::default().with_usually(SessionUse::Required);
+    for (options, said) in [(required, None), (always(), Some(SessionUse::Required))] {
+        let caller = Caller::new(&serving, "a.test", 1, options);
+        let mut call = asking();
+        call.context_mut().sessions = said;
+        call.context_mut().sessions_offered = true;
+        let error = answered(caller.client.send(call).await.map(drop));
+        assert_eq!(error.http_status(), 401);
+        assert_eq!(homeserver.schemes(), ["Comity-Session"]);
+    }
 }
 
 #[test]
