@@ -231,7 +231,7 @@ pub struct Outcome {
     /// How long it took.
     #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
-    /// Calls that were answered as they should.
+    /// Calls that were answered as they should. Of [`Scenario::Media`]: files; the queries beside them, one each 10 ms, stand in the latencies alone.
     pub calls: u64,
     /// Calls that were not, with the words of the first.
     pub failures: u64,

@@ -131,6 +131,12 @@ impl<'a> Caller<'a> {
         if !lasting.is_zero() {
             match (self.plan.scenario, room_of(self.plan.scenario)) {
                 (Scenario::ColdStart, _) => self.warm_up_cold(&phase).await,
+                // Where packets are lost a connection learns nothing from a long warm-up: it is opened.
+                (Scenario::Transaction, _) if self.plan.network.loss > 0.0 => {
+                    let server = &self.setting.servers[0];
+                    let one = |number| self.transaction(&phase, server, number, number, 1);
+                    phase.each(self.plan.in_flight(), one).await;
+                }
                 (_, Some(_)) => {
                     let join = |number| self.join(&phase, WARM_ROOM, number, None);
                     phase.each(self.plan.in_flight(), join).await;
