@@ -124,7 +124,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Does for [`Plan::warm_up`] what will be measured, and tells what came of it, which does not count. Nothing is done if that is zero. A join's warm-up joins a
-    /// small room, a cold start's calls a server of its own. Dropping the future ends it.
+    /// small room, a cold start's calls a server of its own, that of transactions where packets are lost sends one event in each. Dropping the future ends it.
     pub async fn warm_up(&self) -> Outcome {
         let lasting = self.plan.warm_up;
         let phase = self.begin("w", lasting);
