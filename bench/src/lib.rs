@@ -77,6 +77,7 @@
 #![forbid(unsafe_code)]
 
 mod child;
+mod draw;
 mod machine;
 pub mod model;
 pub mod network;

@@ -152,10 +152,11 @@ pub const NETWORKS: [Network; 6] = [
 ];
 
 /// How a network came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Emulation {
-    /// The host's own loopback.
+    /// A loopback, the host's own or a private one.
+    #[default]
     None,
     /// Two network namespaces with TUN devices between them; packets are delayed, dropped and paced.
     Tun,
@@ -203,6 +204,12 @@ pub struct Sample {
     pub seed: u64,
     /// The command that makes this cell again.
     pub command: String,
+    /// How the network between its two sides came about.
+    #[serde(default)]
+    pub emulation: Emulation,
+    /// What became of the first attempt, if this is the second: there is one more for each repetition.
+    #[serde(default)]
+    pub retried: Option<String>,
     /// What the client saw.
     pub outcome: Outcome,
     /// The client's process.
@@ -211,6 +218,9 @@ pub struct Sample {
     pub server: Option<Process>,
     /// What went over the wire while it was measured; none if there is no wire.
     pub wire: Option<Wire>,
+    /// Packets that the emulator did not deliver while it was measured; none if nothing was emulated.
+    #[serde(default)]
+    pub drops: Option<Drops>,
     /// What setting up the connection took, measured apart; none if there is no connection.
     pub handshake: Option<Handshake>,
 }
@@ -221,7 +231,7 @@ pub struct Outcome {
     /// How long it took.
     #[serde(deserialize_with = "null_is_nan")]
     pub seconds: f64,
-    /// Calls that were answered as they should.
+    /// Calls that were answered as they should. Of [`Scenario::Media`]: files; the queries beside them, one each 10 ms, stand in the latencies alone.
     pub calls: u64,
     /// Calls that were not, with the words of the first.
     pub failures: u64,
@@ -235,8 +245,11 @@ pub struct Outcome {
     pub latencies: Vec<(u64, u64)>,
     /// What the latency is of: `a transaction`, `the first event`, `an event, from its arrival`.
     pub latency_of: String,
-    /// Memory over idle of the client while a room arrived: `(events so far, bytes)`.
+    /// Memory over what was resident before it, of the client while a room arrived: `(events so far, bytes)`.
     pub memory: Vec<(u64, u64)>,
+    /// What a reader of the figures has to know, if anything: that events came faster than they were delivered.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// What a process used while it was measured.
@@ -245,10 +258,13 @@ pub struct Process {
     /// CPU, user and system.
     #[serde(deserialize_with = "null_is_nan")]
     pub cpu: f64,
-    /// Resident memory before, after the warm-up.
+    /// Resident memory before the warm-up, when the process is set up: what buffers grow to in the warm-up is no idle memory. (CPU is counted from the end of the warm-up.)
     pub idle: u64,
-    /// Peak of resident memory.
+    /// Peak of resident memory since then, warm-up included.
     pub peak: u64,
+    /// Whether the peak is that of the process's whole life, as it could not be begun anew (`/proc/self/clear_refs`): then it says little.
+    #[serde(default)]
+    pub peak_of_life: bool,
 }
 
 /// What went over the wire, both ways, below TCP where a network is emulated, and above it (`packets` is none) where not.
@@ -262,6 +278,17 @@ pub struct Wire {
     pub packets_sent: Option<u64>,
     /// Packets to the client.
     pub packets_received: Option<u64>,
+}
+
+/// Packets that an emulated network did not deliver, both ways together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// Lost by a draw, as the network's loss has it.
+    pub lost: u64,
+    /// Refused by the link's full queue.
+    pub refused: u64,
+    /// Refused by the devices, which the emulator did not empty in time: a shortcoming of the measurement. It should be 0.
+    pub overrun: u64,
 }
 
 /// Setting up one connection, first call included.
@@ -292,6 +319,12 @@ pub struct Conformance {
     pub unsupported: u64,
     /// Names of those that it failed, at most 20. Any: the transport is refused.
     pub failed: Vec<String>,
+    /// How many it failed.
+    #[serde(default)]
+    pub failures: u64,
+    /// What was not judged, if anything.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// A cell that was not measured.

@@ -96,9 +96,17 @@ impl Options {
     /// Looks the names up.
     ///
     /// # Errors
-    /// A name that is not known, with those that are.
+    /// A name that is not known, with those that are; two transports of one name.
     pub(crate) fn choose(&self, subjects: &[Subject]) -> Result<Choice, String> {
         let transports: Vec<String> = subjects.iter().map(Subject::name).collect();
+        for (place, name) in transports.iter().enumerate() {
+            let mut before = transports[..place].iter();
+            if before.any(|other| other.eq_ignore_ascii_case(name)) {
+                return Err(format!(
+                    "two transports are called {name:?}: each needs a name of its own"
+                ));
+            }
+        }
         let subjects = pick("transport", &self.transports, &transports)?;
         let flows = pick("flow", &self.flows, &Flow::ALL.map(Flow::name))?;
         let scenarios = pick(

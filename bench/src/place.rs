@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::{
-    model::{Emulation, Network, NetworkCheck, Wire},
+    model::{Drops, Emulation, Network, NetworkCheck, Wire},
     network::{Emulated, Loopback, Namespace, NetworkError, self_test},
 };
 
@@ -58,8 +58,29 @@ impl Place {
     pub(crate) fn counters(&self) -> Option<Wire> {
         match self {
             Self::Emulated(emulated) => Some(emulated.counters()),
-            Self::Loopback(loopback) => Some(loopback.counters()),
+            Self::Loopback(loopback) => loopback.counters(),
             Self::Host => None,
+        }
+    }
+
+    /// What was not delivered so far. None: nothing is emulated.
+    pub(crate) fn drops(&self) -> Option<Drops> {
+        let Self::Emulated(emulated) = self else {
+            return None;
+        };
+        let drops = emulated.drops();
+        Some(Drops {
+            lost: drops.lost_sent + drops.lost_received,
+            refused: drops.refused_sent + drops.refused_received,
+            overrun: drops.overrun,
+        })
+    }
+
+    /// Why nothing goes over the network any more, if so.
+    pub(crate) fn broken(&self) -> Option<String> {
+        match self {
+            Self::Emulated(emulated) => emulated.broken(),
+            Self::Loopback(_) | Self::Host => None,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::{
     env,
     ffi::OsStr,
     io::{self, BufRead, BufReader, Read, Write},
-    process::{Child, ChildStdin, Command, Stdio},
+    path::PathBuf,
+    process::{self, Child, ChildStdin, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, sync_channel},
@@ -86,7 +87,7 @@ impl Handle {
         namespace: Option<&Namespace>,
     ) -> Result<Self, ChildError> {
         let failed = |why| ChildError::Start { part, why };
-        let program = env::current_exe().map_err(failed)?;
+        let program = this_program().map_err(failed)?;
         let mut command = match namespace {
             Some(namespace) => namespace.command(&program),
             None => Command::new(&program),
@@ -211,6 +212,16 @@ impl Drop for Handle {
         // It may have ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// What this process runs, also when its file was replaced since: whoever builds while it measures does that.
+fn this_program() -> io::Result<PathBuf> {
+    // Not by `self`, which whatever enters a namespace before it would be.
+    let running = PathBuf::from(format!("/proc/{}/exe", process::id()));
+    match running.exists() || running.is_symlink() {
+        true => Ok(running),
+        false => env::current_exe(),
     }
 }
 

@@ -30,13 +30,15 @@ pub(crate) enum Order {
     Join { site: Site, delayed: Option<String> },
     /// Make one call on a connection that is not there yet. Answer: [`Answer::Called`].
     FirstCall { limit: Duration },
-    /// Make the content and warm up. Answer: [`Answer::Done`]. What follows is [`Order::Begin`], [`Order::Measure`] and [`Order::End`].
+    /// Begin the peak of memory anew, and note what is resident. Answer: [`Answer::Done`].
+    Idle,
+    /// Make the content, do as [`Order::Idle`] has it, and warm up. Answer: [`Answer::Done`]. What follows is [`Order::Begin`], [`Order::Measure`] and [`Order::End`].
     WarmUp(Plan),
     /// Do what is measured. Answer: [`Answer::Outcome`].
     Measure,
-    /// Note what this process has used so far. Answer: [`Answer::Done`].
+    /// Note what CPU and bytes this process has used so far. Answer: [`Answer::Done`].
     Begin,
-    /// Say what was used since. Answer: [`Answer::Used`].
+    /// Say what was used since, and the peak of memory since [`Order::Idle`]. Answer: [`Answer::Used`].
     End,
     /// Run the conformance kit over the subject. Answers: [`Answer::Judging`], then [`Answer::Judged`].
     Judge,

@@ -3,7 +3,7 @@
 use super::{
     Line,
     order::{Answer, Order, Site, Used, network},
-    usage::{Mark, resident},
+    usage::{Idle, cpu, resident},
 };
 use crate::{
     model::Outcome,
@@ -20,6 +20,7 @@ pub(super) async fn play(subject: Subject, order: Order, mut line: Line) {
         setting: None,
         client: None,
         guards: Vec::new(),
+        idle: None,
         mark: None,
     };
     let mut next = Some(order);
@@ -38,7 +39,9 @@ struct Part<'a> {
     setting: Option<Setting>,
     client: Option<Client>,
     guards: Vec<Guard>,
-    mark: Option<(Mark, (u64, u64))>,
+    idle: Option<Idle>,
+    /// CPU and bytes at the beginning.
+    mark: Option<(f64, (u64, u64))>,
 }
 
 impl Part<'_> {
@@ -77,15 +80,20 @@ impl Part<'_> {
                     seconds: took.as_secs_f64(),
                 })
             }
+            Order::Idle => {
+                self.idle = Some(Idle::now());
+                Ok(Answer::Done)
+            }
             Order::Begin => {
-                self.mark = Some((Mark::now(), self.counted()));
+                self.mark = Some((cpu(), self.counted()));
                 Ok(Answer::Done)
             }
             Order::End => {
                 let counted = self.counted();
-                let (mark, before) = self.mark.take().ok_or("there was no beginning")?;
+                let (cpu, before) = self.mark.take().ok_or("there was no beginning")?;
+                let idle = self.idle.unwrap_or_else(Idle::now);
                 Ok(Answer::Used(Used {
-                    process: mark.used(),
+                    process: idle.used(cpu),
                     counted: (counted.0 - before.0, counted.1 - before.1),
                 }))
             }
@@ -135,6 +143,8 @@ impl Part<'_> {
         let (setting, client) = self.client()?;
         let (setting, client) = (setting.clone(), client.clone());
         let caller = Caller::new(&client, &setting, plan);
+        // Before the warm-up: what it fills stays filled, and is not idle.
+        self.idle = Some(Idle::now());
         // What fails now fails again where it counts.
         warm_up(&caller).await;
         let mut answer = Answer::Done;

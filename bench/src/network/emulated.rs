@@ -147,6 +147,12 @@ impl Emulated {
         }
     }
 
+    /// What ended a pump, if one has ended: nothing goes over the network any more.
+    pub fn broken(&self) -> Option<String> {
+        let mut ended = self.counted().into_iter();
+        ended.find_map(|counted| counted.ended.get().cloned())
+    }
+
     /// CPU that the pumps have used so far, which is neither side's. Part of it is what the kernel does for a receiver when a packet arrives.
     pub fn pump_cpu(&self) -> Duration {
         self.pumps.iter().map(Pump::cpu).sum()

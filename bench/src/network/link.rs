@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::Network;
+use crate::{draw::next, model::Network};
 
 /// Packets that the queue before a limited link holds at least, of full size: a link of little delay still takes a sender's burst.
 const LEAST_QUEUE: u64 = 32 * 1_500;
@@ -109,31 +109,21 @@ fn nanos(seconds: f64) -> u64 {
     (seconds * 1e9).round() as u64
 }
 
-/// Numbers from 0 to 1 by SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014): the same for a seed
-/// for good, which a crate of random numbers does not promise.
+/// Numbers from 0 to 1.
 #[derive(Debug)]
 struct Draws(u64);
 
 impl Draws {
     fn next(&mut self) -> f64 {
         // The upper 53 bits are what a double holds.
-        (mix(&mut self.0) >> 11) as f64 / (1_u64 << 53) as f64
+        (next(&mut self.0) >> 11) as f64 / (1_u64 << 53) as f64
     }
-}
-
-/// The next number of SplitMix64.
-fn mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Seeds of the two directions, unlike each other.
 pub(super) fn seeds(seed: u64) -> [u64; 2] {
     let mut state = seed;
-    [mix(&mut state), mix(&mut state)]
+    [next(&mut state), next(&mut state)]
 }
 
 #[cfg(test)]

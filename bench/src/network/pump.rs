@@ -57,6 +57,8 @@ pub(super) struct Counted {
     pub(super) refused: AtomicU64,
     /// Packets that were handed to the receiver.
     pub(super) arrived: AtomicU64,
+    /// Why it has ended, if not by its drop.
+    pub(super) ended: OnceLock<String>,
 }
 
 /// A running direction. Dropping it stops it; packets under way are gone.
@@ -182,8 +184,11 @@ impl Direction<'_> {
         while !stop.ordered.load(Relaxed) {
             let more = match self.read() {
                 Ok(more) => more,
-                // The device is gone.
-                Err(_) => return,
+                Err(error) => {
+                    // The device is gone. It is said once.
+                    let _ = self.counted.ended.set(format!("reading a device: {error}"));
+                    return;
+                }
             };
             self.write();
             if more {

@@ -54,9 +54,10 @@ pub fn self_test(network: &Network, seed: u64) -> NetworkCheck {
         Ok(found) => (found.emulation, found.measured, found.note),
         // The host's own loopback is there in any case.
         Err(error) if network.delay == 0.0 => (Emulation::None, Vec::new(), Some(why(&error))),
+        // It has neither loss nor rate, so neither is measured.
         Err(error) => (
             Emulation::InProcess,
-            within_the_client(network),
+            vec![within_the_client(network)],
             Some(format!(
                 "only the delay, within the client: {}",
                 why(&error)
@@ -71,13 +72,10 @@ pub fn self_test(network: &Network, seed: u64) -> NetworkCheck {
     }
 }
 
-/// What a delay within the client comes to. It has no loss and no rate.
-fn within_the_client(network: &Network) -> Vec<Property> {
+/// What a delay within the client comes to.
+fn within_the_client(network: &Network) -> Property {
     let way = way_of_a_call(network).unwrap_or_default();
-    vec![
-        property("delay", network.delay, way),
-        property("loss", network.loss, 0.0),
-    ]
+    property("delay", network.delay, way)
 }
 
 /// The error with what caused it.
@@ -162,6 +160,9 @@ fn emulated(network: &Network, seed: u64) -> Result<Found, NetworkError> {
         {
             let speed = failures.or_nothing(speed(&opened, network, wanted));
             rate = Some(property("rate", wanted, speed.unwrap_or_default()));
+        }
+        if let Some(why) = opened.broken() {
+            failures.said(why);
         }
         let overrun = opened.drops().overrun;
         if overrun > 0 {

@@ -30,6 +30,8 @@ pub(super) fn judge(subject: &Subject) -> Conformance {
         passed: 0,
         unsupported: 0,
         failed: Vec::new(),
+        failures: 0,
+        note: subject.unjudged().map(str::to_owned),
     };
     if said.exempt.is_some() {
         return said;
@@ -43,9 +45,13 @@ pub(super) fn judge(subject: &Subject) -> Conformance {
                 eprintln!("  {name}: {why}");
                 name
             };
+            said.failures = judged.failed.len() as u64;
             said.failed = judged.failed.into_iter().take(NAMED).map(name).collect();
         }
-        Err(why) => said.failed = vec![why],
+        Err(why) => {
+            said.failures = 1;
+            said.failed = vec![why];
+        }
     }
     eprintln!(
         "conformance of {}: {}, {} cases passed in {}",
@@ -58,6 +64,9 @@ pub(super) fn judge(subject: &Subject) -> Conformance {
         said.passed,
         minutes(begun.elapsed())
     );
+    if let Some(note) = &said.note {
+        eprintln!("  {note}");
+    }
     said
 }
 

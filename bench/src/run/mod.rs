@@ -8,7 +8,7 @@ mod repetition;
 
 use std::{
     collections::BTreeSet,
-    env,
+    env, fs, io,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant, SystemTime},
@@ -72,7 +72,7 @@ fn run(subjects: &[Subject], options: &Options) -> Result<ExitCode, (Exit, Strin
         return Err((Exit::Usage, why.to_owned()));
     }
     // Before the minutes are spent, and not after.
-    std::fs::create_dir_all(&options.output).map_err(|why| {
+    fs::create_dir_all(&options.output).map_err(|why| {
         let folder = options.output.display();
         (Exit::Output, format!("{folder} cannot be made: {why}"))
     })?;
@@ -105,7 +105,7 @@ fn verdict(results: &Results) -> ExitCode {
         .iter()
         .filter(|said| !said.failed.is_empty())
     {
-        let failed = refused.failed.len();
+        let failed = refused.failures;
         wrong.push(format!(
             "{} was refused by the conformance kit, {failed} cases failed: {}",
             refused.transport,
@@ -276,6 +276,20 @@ impl<'a> Run<'a> {
                     if !shaken.contains(&planned.cell) {
                         let first = greeted.insert(planned.subject);
                         let done = self.repeat(planned, seed, emulation, first);
+                        // Once more: what else the machine did may have been too much for it.
+                        let done = done.or_else(|first_why| {
+                            progress.say(&format!("{what}: {first_why}; once more"));
+                            let again = self.repeat(planned, seed, emulation, first);
+                            if again.is_ok()
+                                && let Some(sample) = self.results.samples.last_mut()
+                            {
+                                sample.retried = Some(first_why.clone());
+                            }
+                            again.map_err(|why| match why == first_why {
+                                true => format!("{why} (twice)"),
+                                false => format!("{why} (and at first: {first_why})"),
+                            })
+                        });
                         if let Err(why) = done {
                             progress.say(&format!("{what}: {why}"));
                             // With another seed it would be no better, and it may take long to fail.
@@ -291,6 +305,22 @@ impl<'a> Run<'a> {
                     progress.done(planned.estimate, &what);
                 }
             }
+            self.keep(progress);
+        }
+    }
+
+    /// Writes what there is so far, for `--report-of`, should the run be ended. It replaces the file at once, so that none is ever half written.
+    fn keep(&mut self, progress: &mut Progress) {
+        self.results.machine.load.1 = machine::load();
+        self.results.seconds = self.begun.elapsed().as_secs_f64();
+        let file = self.options.output.join("results.json");
+        let new = self.options.output.join("results.json.new");
+        let text = serde_json::to_string(&self.results).map_err(io::Error::from);
+        let kept = text
+            .and_then(|text| fs::write(&new, text))
+            .and_then(|()| fs::rename(&new, &file));
+        if let Err(why) = kept {
+            progress.say(&format!("{} cannot be written: {why}", file.display()));
         }
     }
 

@@ -7,7 +7,7 @@ use comity_core::ServerName;
 use super::PATIENCE;
 use crate::{
     child::order::{Answer, Order, Site, Used},
-    model::{Cell, Handshake, Sample, Wire},
+    model::{Cell, Drops, Emulation, Handshake, Sample, Wire},
     place::{Place, between},
     process::{ChildError, Handle},
     scenario,
@@ -44,6 +44,9 @@ impl Repetition<'_> {
         };
         parts.client.ask(&parts.connect, PATIENCE)?;
         let patience = self.work.deadline + PATIENCE;
+        if let Some(server) = &mut parts.server {
+            server.ask(&Order::Idle, PATIENCE)?;
+        }
         let warm_up = Order::WarmUp(self.work.clone());
         parts.client.ask(&warm_up, patience)?;
         let (outcome, marks) = self.between_marks(&mut parts, |client| {
@@ -56,10 +59,17 @@ impl Repetition<'_> {
             cell: self.cell.clone(),
             seed: self.seed,
             command,
+            emulation: match (self.place, self.delayed) {
+                (Place::Emulated(_), _) => Emulation::Tun,
+                (_, true) => Emulation::InProcess,
+                (_, false) => Emulation::None,
+            },
+            retried: None,
             outcome,
             client: marks.client.process,
             server: marks.server.map(|used| used.process),
             wire: marks.wire,
+            drops: marks.drops,
             handshake,
         })
     }
@@ -141,17 +151,30 @@ impl Repetition<'_> {
         }
         parts.client.ask(&Order::Begin, PATIENCE)?;
         let before = self.place.counters();
+        let dropped = self.place.drops();
         let result = act(&mut parts.client);
         let result = match (result, &mut parts.server) {
             (Ok(result), _) => result,
             // A server that died is why the client waits.
             (Err(error), Some(server)) => {
+                if let Some(why) = self.place.broken() {
+                    return Err(Error::Network(format!("{why}; {error}")));
+                }
                 server.ask(&Order::End, PATIENCE)?;
                 return Err(error.into());
             }
             (Err(error), None) => return Err(error.into()),
         };
         let after = self.place.counters();
+        if let Some(why) = self.place.broken() {
+            return Err(Error::Network(why));
+        }
+        let drops = self.place.drops().zip(dropped);
+        let drops = drops.map(|(after, before)| Drops {
+            lost: after.lost.saturating_sub(before.lost),
+            refused: after.refused.saturating_sub(before.refused),
+            overrun: after.overrun.saturating_sub(before.overrun),
+        });
         let client = used(&mut parts.client)?;
         let server = parts.server.as_mut().map(used).transpose()?;
         let counted = parts.server.as_ref().map(|_| Wire {
@@ -170,6 +193,7 @@ impl Repetition<'_> {
                 client,
                 server,
                 wire,
+                drops,
             },
         ))
     }
@@ -179,6 +203,7 @@ struct Marks {
     client: Used,
     server: Option<Used>,
     wire: Option<Wire>,
+    drops: Option<Drops>,
 }
 
 fn used(part: &mut Handle) -> Result<Used, ChildError> {
@@ -193,6 +218,8 @@ fn used(part: &mut Handle) -> Result<Used, ChildError> {
 pub(super) enum Error {
     #[error(transparent)]
     Child(#[from] ChildError),
+    #[error("the emulated network broke down: {0}")]
+    Network(String),
     #[error("no certificate can be made: {0}")]
     Tls(rcgen::Error),
 }

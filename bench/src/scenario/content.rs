@@ -8,6 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use comity_core::{event::Pdu, json::Value};
 
+use crate::draw::next;
+
 /// Bytes of the file that is downloaded.
 pub(crate) const FILE: usize = 10_000_000;
 
@@ -38,11 +40,7 @@ pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        next(&mut self.0)
     }
 
     fn below(&mut self, limit: u64) -> u64 {

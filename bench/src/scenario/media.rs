@@ -4,42 +4,65 @@ use comity_core::{
     api::{Calls, DownloadMedia},
     call::BlobSource,
 };
-use futures_util::{
-    StreamExt,
-    future::{join, join_all},
+use futures_util::{StreamExt, future::join, stream::FuturesUnordered};
+use tokio::{
+    sync::watch,
+    task::yield_now,
+    time::{Instant, sleep_until},
 };
-use tokio::{sync::watch, task::yield_now};
 
-use super::{Caller, content::FILE, phase::Phase, tally::Done};
+use super::{
+    Caller,
+    content::FILE,
+    phase::Phase,
+    steady::{GAP, TIMER},
+    tally::Done,
+};
 
 impl Caller<'_> {
-    /// Downloads files one after the other in each of `lanes` until time is over, with as many lanes of queries beside them that end with the last file.
+    /// Downloads files one after the other in each of `lanes` until time is over, with a query beside them each [`GAP`] until the last file has ended. What is counted as a call is a file; of
+    /// the queries there are the latencies and the failures. They are asked at the same times whatever the transport, so that how much is asked does not depend on how fast it is answered.
     pub(super) async fn media(&self, phase: &Phase, lanes: usize) {
-        let (over, still) = watch::channel(false);
+        let (over, mut still) = watch::channel(false);
         let files = async {
             phase
                 .each(lanes, |number| self.download(phase, number))
                 .await;
             over.send_replace(true);
         };
-        let query = async || {
+        let queries = async {
+            let mut under_way = FuturesUnordered::new();
+            let mut due = phase.begun;
+            let mut more = true;
             loop {
-                let number = phase.number();
-                let done = self.query(phase, &self.setting.servers[0], number).await;
-                let failed = !done.failures.is_empty();
-                // The file's bytes are what is delivered.
-                phase.tally().add(Done { content: 0, ..done });
-                if failed {
-                    phase.pause().await;
+                tokio::select! {
+                    Some(()) = under_way.next(), if !under_way.is_empty() => {}
+                    // The first is asked in any case.
+                    _ = still.wait_for(|over| *over), if more && due > phase.begun => more = false,
+                    () = sleep_until(due), if more => {
+                        // A timer that fires late is not the transport's; a process that wakes up later than that is.
+                        let asked = Instant::now().min(due + TIMER);
+                        under_way.push(self.beside(phase, asked));
+                        due += GAP;
+                    }
+                    else => break,
                 }
-                if *still.borrow() {
-                    break;
-                }
-                // Where every call is answered at once, the file has its turn here.
-                yield_now().await;
             }
         };
-        join(join_all((0..lanes).map(|_| query())), files).await;
+        join(queries, files).await;
+    }
+
+    /// One query, whose latency counts from when it was to be asked.
+    async fn beside(&self, phase: &Phase, asked: Instant) {
+        let number = phase.number();
+        let server = &self.setting.servers[0];
+        let done = self.query(phase, server, number).await;
+        let latency = done.latency.map(|_| asked.elapsed());
+        phase.tally().add(Done {
+            latency,
+            failures: done.failures,
+            ..Done::default()
+        });
     }
 
     async fn download(&self, phase: &Phase, number: u64) -> Done {

@@ -124,13 +124,19 @@ impl<'a> Caller<'a> {
     }
 
     /// Does for [`Plan::warm_up`] what will be measured, and tells what came of it, which does not count. Nothing is done if that is zero. A join's warm-up joins a
-    /// small room, a cold start's calls a server of its own. Dropping the future ends it.
+    /// small room, a cold start's calls a server of its own, that of transactions where packets are lost sends one event in each. Dropping the future ends it.
     pub async fn warm_up(&self) -> Outcome {
         let lasting = self.plan.warm_up;
         let phase = self.begin("w", lasting);
         if !lasting.is_zero() {
             match (self.plan.scenario, room_of(self.plan.scenario)) {
                 (Scenario::ColdStart, _) => self.warm_up_cold(&phase).await,
+                // Where packets are lost a connection learns nothing from a long warm-up: it is opened.
+                (Scenario::Transaction, _) if self.plan.network.loss > 0.0 => {
+                    let server = &self.setting.servers[0];
+                    let one = |number| self.transaction(&phase, server, number, number, 1);
+                    phase.each(self.plan.in_flight(), one).await;
+                }
                 (_, Some(_)) => {
                     let join = |number| self.join(&phase, WARM_ROOM, number, None);
                     phase.each(self.plan.in_flight(), join).await;

@@ -46,10 +46,21 @@ impl Plan {
         plan
     }
 
-    /// About how long one call takes (one round of a burst, one file, one join), when as many are under way as there will be: three round trips, and its bytes at the
+    /// About how long one call takes (one round of a burst, one file, one join, a cold start of all servers), when as many are under way as there will be: three round trips, and its bytes at the
     /// network's rate, or at what one TCP connection has of it under loss (Mathis et al. 1997: segment / round trip · 1.22 / √loss). Good for leaving out what would
     /// take an hour, and for nothing else.
     pub fn estimate(&self) -> Duration {
+        let Network { delay, .. } = self.network;
+        let rounds = match self.scenario {
+            // All of them: TCP, TLS and the call, of each.
+            Scenario::ColdStart => 99_usize.div_ceil(self.in_flight()) as f64,
+            _ => 1.0,
+        };
+        Duration::from_secs_f64(rounds * 6.0 * delay) + self.transfer()
+    }
+
+    /// How long the bytes of all that share the network at a time take, about.
+    pub(crate) fn transfer(&self) -> Duration {
         let Network {
             delay, loss, rate, ..
         } = self.network;
@@ -58,14 +69,21 @@ impl Plan {
         let rate = [rate, under_loss].into_iter().flatten().reduce(f64::min);
         let bits = 8.0 * self.bytes() as f64;
         let transfer = rate.map_or(bits / 2e9, |rate| bits / rate);
-        Duration::from_secs_f64(3.0 * trip + transfer)
+        Duration::from_secs_f64(transfer)
     }
 
     /// Bytes of content in one call, about; of all that share the network at a time.
     fn bytes(&self) -> u64 {
         let each = match self.scenario {
-            Scenario::SmallQuery | Scenario::ColdStart => 1_000,
-            Scenario::Transaction | Scenario::Steady => 75_000,
+            Scenario::SmallQuery => 1_000,
+            // With a certificate.
+            Scenario::ColdStart => 5_000,
+            Scenario::Transaction => 75_000,
+            // Of several lanes each takes an event as it comes.
+            Scenario::Steady => match self.flow {
+                Flow::OneInFlight => 75_000,
+                Flow::Concurrent => 1_500,
+            },
             Scenario::Burst => 20 * 2_000,
             Scenario::Backfill => 150_000,
             Scenario::Media => FILE as u64,
@@ -85,7 +103,7 @@ impl Plan {
             (_, Scenario::Steady) => 64,
             (_, Scenario::Burst | Scenario::Join1k) => 4,
             (_, Scenario::Join20k | Scenario::Join200k | Scenario::Media) => 2,
-            (_, Scenario::ColdStart) => 100,
+            (_, Scenario::ColdStart) => 20,
         }
     }
 }

@@ -8,7 +8,10 @@ use tokio::time::{Instant, sleep_until};
 use super::{Caller, calls::EVENTS, phase::Phase, tally::Done};
 
 /// Time between two events.
-const GAP: Duration = Duration::from_millis(10);
+pub(super) const GAP: Duration = Duration::from_millis(10);
+
+/// How much later than due a timer fires on a machine that has nothing else to do.
+pub(super) const TIMER: Duration = Duration::from_millis(2);
 
 /// When events arrive, and how many have been sent.
 struct Arrivals {
@@ -16,8 +19,10 @@ struct Arrivals {
     /// How many there will be.
     all: u64,
     sent: u64,
-    /// Events that the sender was awake for: they arrive when the timer fires, which it does to the millisecond.
+    /// The event that the sender waited for: it arrives when the timer fires, [`TIMER`] late at most.
     late: Option<(u64, Instant)>,
+    /// The most events that had arrived and were not sent when a transaction left.
+    waited: u64,
 }
 
 impl Arrivals {
@@ -28,6 +33,7 @@ impl Arrivals {
             all: (lasting.as_nanos() / GAP.as_nanos()).max(1) as u64,
             sent: 0,
             late: None,
+            waited: 0,
         }
     }
 
@@ -47,7 +53,8 @@ impl Arrivals {
         let due = self.time(self.sent);
         if due > Instant::now() {
             sleep_until(due).await;
-            self.late = Some((self.sent, Instant::now()));
+            // A timer fires to the millisecond; what it is later than that is the sender's own lateness, and part of the latency.
+            self.late = Some((self.sent, Instant::now().min(due + TIMER)));
         }
         true
     }
@@ -56,6 +63,9 @@ impl Arrivals {
     fn take(&mut self) -> (u64, Vec<Instant>) {
         let now = Instant::now();
         let first = self.sent;
+        let arrived = (now - self.begun).as_nanos() / GAP.as_nanos() + 1;
+        let arrived = self.all.min(arrived as u64);
+        self.waited = self.waited.max(arrived.saturating_sub(first));
         let mut times = Vec::new();
         while self.sent < self.all
             && (times.len() as u64) < EVENTS
@@ -87,6 +97,15 @@ impl Caller<'_> {
                 },
                 else => break,
             }
+        }
+        // Where nothing can keep up, latency is that of a queue which grows as long as it is measured.
+        let last = phase.begun + GAP * arrivals.all as u32;
+        let behind = Instant::now().saturating_duration_since(last);
+        let waited = arrivals.waited;
+        if waited > EVENTS {
+            phase.tally().note(format!(
+                "arrivals were not kept up with: {waited} events waited for a transaction at once, and the last was delivered {behind:.1?} after all had arrived; the latency is that of a queue"
+            ));
         }
     }
 

@@ -89,6 +89,11 @@ impl Tally {
         self.outcome.memory.push((events, bytes));
     }
 
+    /// What a reader of the figures has to know.
+    pub(super) fn note(&mut self, words: String) {
+        self.outcome.note = Some(words);
+    }
+
     pub(super) fn outcome(self, took: Duration) -> Outcome {
         let buckets = self.latencies.iter_recorded().map(|bucket| {
             let value = bucket.value_iterated_to();

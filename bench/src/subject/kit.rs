@@ -12,7 +12,8 @@ use comity_core::{CallService, Operations, ServerName};
 use super::{Proof, Setting, Tls, Wire};
 
 /// The same wire as a harness of the kit: both sides in this process, on loopback, by the same [`Wire::serve`] and [`Wire::connect`]. The layers that sign and
-/// verify are the kit's own ([`Proof::Brought`]).
+/// verify are the kit's own ([`Proof::Brought`]): how a wire proves origins by itself, as by a session, is not judged here. Such a wire says so by
+/// [`Wire::unjudged`].
 pub fn harness(wire: &Arc<dyn Wire>) -> impl Harness + use<> {
     OnLoopback(wire.clone())
 }

@@ -55,6 +55,14 @@ impl Subject {
         }
     }
 
+    /// What of it the conformance kit does not judge: [`Wire::unjudged`].
+    pub fn unjudged(&self) -> Option<&'static str> {
+        match self {
+            Self::Apart(wire) => wire.unjudged(),
+            Self::Together(_) => None,
+        }
+    }
+
     /// Why the conformance kit is not asked: [`Wire::exempt`].
     pub fn exempt(&self) -> Option<&'static str> {
         match self {
@@ -144,6 +152,11 @@ pub trait Wire: Send + Sync + Debug + 'static {
     /// What the conformance kit has to know of it beside its transport's capabilities.
     fn declared(&self) -> Declared {
         Declared::default()
+    }
+
+    /// What of it the conformance kit does not judge, as the kit proves origins by itself ([`Proof::Brought`]): said in the report.
+    fn unjudged(&self) -> Option<&'static str> {
+        None
     }
 
     /// Why the conformance kit is not asked: a peer is no binding of ours.

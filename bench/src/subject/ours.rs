@@ -162,6 +162,15 @@ impl Wire for Binding {
         })
     }
 
+    fn unjudged(&self) -> Option<&'static str> {
+        match self {
+            Self::GrpcSession => Some(
+                "judged without sessions: the kit signs each call by itself; sessions have tests of their own",
+            ),
+            Self::Http1 | Self::Http2 | Self::Grpc => None,
+        }
+    }
+
     fn declared(&self) -> Declared {
         match self {
             Self::Http1 | Self::Http2 => Declared::default(),

@@ -136,8 +136,8 @@ async fn a_file_with_queries_beside_it() {
         let files = outcome.content / FILE;
         assert!(files >= 1);
         assert_eq!(outcome.content, files * FILE, "whole files");
-        assert_eq!(recorded(outcome), outcome.calls - files, "of the queries");
-        assert!(recorded(outcome) >= 1);
+        assert_eq!(outcome.calls, files);
+        assert!(recorded(outcome) >= 1, "of the queries");
     })
     .await;
 }
@@ -146,7 +146,7 @@ async fn a_file_with_queries_beside_it() {
 async fn a_cold_start() {
     each(Scenario::ColdStart, |outcome| {
         // Without the one that is the warm-up's.
-        assert!((1..SERVERS as u64).contains(&outcome.calls));
+        assert_eq!(outcome.calls, SERVERS as u64 - 1);
         assert_eq!(recorded(outcome), outcome.calls);
     })
     .await;

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
             "without_emulation_calls_are_delayed_and_it_says_so",
             runs::delayed,
         ),
+        trial("a_network_is_emulated_where_it_can_be", runs::emulated),
+        trial("two_of_one_name_are_refused", runs::two_of_one_name),
         trial("names_that_are_not_known_are_refused", runs::unknown_names),
         trial("a_child_ends_with_its_parent", ends::with_its_parent),
         trial(

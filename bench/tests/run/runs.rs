@@ -7,6 +7,7 @@ use comity_bench::{
     Options,
     model::{Emulation, Results},
     report,
+    subject::Subject,
 };
 use tempfile::TempDir;
 
@@ -20,11 +21,16 @@ struct Program {
 
 /// A run with these arguments: its exit code, and the folder with its report.
 fn run(arguments: &[&str]) -> (u8, TempDir) {
+    let arguments = [&["--no-emulation"], arguments].concat();
+    run_of(subjects::all(), &arguments)
+}
+
+fn run_of(subjects: Vec<Subject>, arguments: &[&str]) -> (u8, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().to_str().unwrap();
-    let begin = ["bench", "--no-emulation", "--output", output];
+    let begin = ["bench", "--output", output];
     let options = Program::parse_from(begin.iter().chain(arguments)).options;
-    let code = comity_bench::main(subjects::all(), &options);
+    let code = comity_bench::main(subjects, &options);
     let code = (0..=u8::MAX).find(|number| code == ExitCode::from(*number));
     (code.unwrap(), folder)
 }
@@ -70,6 +76,8 @@ pub fn measured() {
         let handshake = sample.handshake.unwrap();
         assert!(handshake.seconds > 0.0 && handshake.client_cpu > 0.0);
         assert!(handshake.server_cpu.unwrap() > 0.0);
+        assert_eq!(sample.emulation, Emulation::None);
+        assert_eq!((sample.drops, sample.retried.as_deref()), (None, None));
         // TLS 1.3 with a certificate cannot do with less.
         assert!(handshake.bytes.unwrap() > 500, "{handshake:?}");
         let of = format!("--networks loopback --seed {}", sample.seed);
@@ -111,6 +119,7 @@ pub fn refused() {
         !said.failed.is_empty() && said.failed.len() <= 20,
         "{said:?}"
     );
+    assert!(said.failures >= said.failed.len() as u64, "{said:?}");
     assert!(said.failed[0].starts_with("deaf: "), "{said:?}");
     let measured: Vec<&str> = results
         .samples
@@ -155,6 +164,9 @@ pub fn failing() {
     assert!(dies.contains("the cable is unplugged"), "{dies}");
     let hangs = failed("hangs");
     assert!(hangs.contains("had not answered after"), "{hangs}");
+    for why in [dies, hangs] {
+        assert!(why.contains("twice") || why.contains("at first"), "{why}");
+    }
     let measured: Vec<&str> = results
         .samples
         .iter()
@@ -188,10 +200,54 @@ pub fn delayed() {
     assert_eq!(results.samples.len(), 1);
     assert_eq!(results.samples[0].seed, 3);
     assert_eq!(results.samples[0].wire.unwrap().packets_sent, None);
+    assert_eq!(results.samples[0].emulation, Emulation::InProcess);
     // 45 ms there and back; a timer is never early.
     let (least, _) = results.samples[0].outcome.latencies[0];
     assert!(least >= 89_000, "{least} µs");
     assert!(results.samples[0].command.contains("--no-emulation"));
+}
+
+/// Where it can be. Whether the network is exact is not asked: that is the exit code's 1.
+pub fn emulated() {
+    let (code, folder) = run_of(
+        subjects::all(),
+        &[
+            "--transports",
+            "HTTP/2",
+            "--scenarios",
+            "small-query",
+            "--flows",
+            "one-in-flight",
+            "--networks",
+            "25ms-2%",
+            "--seconds",
+            "0.4",
+            "--seed",
+            "1",
+            "--all",
+        ],
+    );
+    assert!(code < 2, "{code}");
+    let results = results(&folder);
+    assert_eq!(results.samples.len(), 1, "{:?}", results.failed);
+    let sample = &results.samples[0];
+    let check = &results.networks[0];
+    assert_eq!(sample.emulation, check.emulation);
+    assert_eq!(sample.outcome.failures, 0, "{sample:?}");
+    let emulated = check.emulation == Emulation::Tun;
+    assert_eq!(sample.drops.is_some(), emulated);
+    assert_eq!(sample.wire.unwrap().packets_sent.is_some(), emulated);
+    if !emulated {
+        println!("not emulated here: {:?}", check.note);
+    }
+}
+
+pub fn two_of_one_name() {
+    let mut subjects = subjects::all();
+    subjects.extend(subjects::all().into_iter().take(1));
+    let (code, folder) = run_of(subjects, &SHORT);
+    assert_eq!(code, 2);
+    assert!(!folder.path().join("results.json").exists());
 }
 
 pub fn unknown_names() {

@@ -32,6 +32,7 @@ fn cell(results: &mut Results, transport: &str, scenario: Scenario, medians: &[u
             cpu: *median as f64 / 1e4,
             idle: 1_000_000,
             peak: 1_000_000 + median * 1_000,
+            ..Process::default()
         };
         results.samples.push(Sample {
             cell: Cell {
@@ -52,7 +53,10 @@ fn cell(results: &mut Results, transport: &str, scenario: Scenario, medians: &[u
             },
             client: process,
             server: Some(process),
+            emulation: Emulation::None,
+            retried: None,
             wire: None,
+            drops: None,
             handshake: None,
         });
     }
@@ -216,6 +220,8 @@ fn peers_do_not_take_part_in_comparisons() {
         passed: 0,
         unsupported: 0,
         failed: Vec::new(),
+        failures: 0,
+        note: None,
     });
     let files = written(&results);
     let text = markup::text(&files["latency-small-query.svg"]).replace('\n', " ");
@@ -242,6 +248,8 @@ fn what_must_not_be_quoted_says_so() {
         passed: 1,
         unsupported: 0,
         failed: vec!["a_call_is_answered".to_owned()],
+        failures: 1,
+        note: None,
     });
     results.failed.push(Failed {
         cell: results.samples[0].cell.clone(),
@@ -297,6 +305,8 @@ fn names_of_others_stay_text() {
             passed: 0,
             unsupported: 0,
             failed: vec![name.to_owned()],
+            failures: 1,
+            note: None,
         });
         results.networks.push(NetworkCheck {
             network: name.to_owned(),

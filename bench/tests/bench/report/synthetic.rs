@@ -83,6 +83,8 @@ pub fn results(seeds: u64) -> Results {
         passed: if peer { 0 } else { 412 },
         unsupported: u64::from(name == "memory") * 9,
         failed: Vec::new(),
+        failures: 0,
+        note: None,
     });
     Results {
         command: "comity bench --seeds 5".to_owned(),
@@ -188,6 +190,7 @@ fn sample(cell: &Cell, network: &Network, of: (f64, f64), seed: u64, draw: &mut 
         cpu: draw.about(work * calls as f64 * share, 0.06),
         idle,
         peak: idle + held as u64,
+        ..Process::default()
     };
     let bytes = calls as f64 * (content * share + 420.0);
     let handshakes = 2.0 * network.delay;
@@ -226,7 +229,14 @@ fn sample(cell: &Cell, network: &Network, of: (f64, f64), seed: u64, draw: &mut 
                     .collect(),
                 _ => Vec::new(),
             },
+            note: None,
         },
+        emulation: match network.delay {
+            0.0 => Emulation::None,
+            _ => Emulation::Tun,
+        },
+        retried: None,
+        drops: None,
         client: process(if together { 1.0 } else { 0.45 }, draw),
         server: (!together).then(|| process(0.55, draw)),
         wire: (!together).then(|| Wire {

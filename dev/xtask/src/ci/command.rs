@@ -15,6 +15,8 @@ pub(crate) struct Command {
     text: String,
     process: process::Command,
     limit: Option<Duration>,
+    /// An exit code that is no failure either.
+    accepted: Option<i32>,
 }
 
 impl Command {
@@ -39,6 +41,7 @@ impl Command {
             text,
             process,
             limit: None,
+            accepted: None,
         }
     }
 
@@ -59,6 +62,12 @@ impl Command {
     /// Ended, and failed, after this long.
     pub(crate) fn limit(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// This exit code is as good as 0: what it tells is judged elsewhere.
+    pub(crate) fn accept(mut self, code: i32) -> Self {
+        self.accepted = Some(code);
         self
     }
 
@@ -84,7 +93,7 @@ impl Command {
             }
             sleep(Duration::from_millis(20));
         };
-        if status.success() {
+        if status.success() || (status.code().is_some() && status.code() == self.accepted) {
             Ok(())
         } else {
             Err(format!("`{}` ended with {status}", self.text).into())
@@ -105,6 +114,9 @@ mod tests {
         assert!(shell("true").run().is_ok());
         let error = shell("exit 3").run().unwrap_err().to_string();
         assert!(error.contains("`exit 3`"), "{error}");
+        assert!(shell("exit 3").accept(3).run().is_ok());
+        assert!(shell("exit 3").accept(4).run().is_err());
+        assert!(shell("kill -9 $$").accept(3).run().is_err());
     }
 
     #[test]
