@@ -24,7 +24,7 @@ pub(super) fn figure(asked: &Asked<'_>, each: Scenario, of: &str) -> Option<Figu
         format!("distribution-{}", each.name()),
         format!("Distribution of latency: {}", scenario(each)),
         format!(
-            "The {of}: how long the quickest so many of a hundred take at most, of all repetitions together. Both axes are logarithmic, the lower one in what is left of a hundred. A curve ends where no latency lies beyond it, so that more calls reach farther to the right."
+            "The {of}: how long the quickest so many of a hundred take at most, of all repetitions together. The lower axis is logarithmic in what is left of a hundred, the other one where latencies span a decade. A curve ends where no latency lies beyond it, so that more calls reach farther to the right."
         ),
     );
     let mut widest: Option<(f64, String)> = None;
