@@ -1,13 +1,14 @@
-//! Who is ahead: computed from the medians, and said only where the repetitions do not overlap.
+//! Who is ahead: computed from the medians, and said only where there are repetitions enough and they do not overlap.
 
 use std::collections::BTreeMap;
 
 use super::{
-    measure::{Measure, Measured, Spread},
+    escape::short,
+    measure::{LEAST_SEEDS, Measure, Measured, Spread, is_join},
     parties::Party,
     words::{list, three},
 };
-use crate::model::{Flow, Scenario};
+use crate::model::{Emulation, Flow, Scenario};
 
 /// Which end of a measure is the good one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) enum Lead<'a> {
     Tied(Vec<&'a Party>),
     /// So do those of all.
     Level,
+    /// Nothing overlaps, and there are fewer than [`LEAST_SEEDS`] repetitions of some.
+    Few,
     /// Nobody to compare with.
     Alone(&'a Party),
     /// Nothing was measured.
@@ -70,13 +73,20 @@ impl<'a> Field<'a> {
     }
 
     /// Those that an operator could choose for two servers: no peer, nothing within one process, and nothing that failed.
-    fn choice(&self, cells: &[&Measured<'_>], measure: Measure) -> Vec<(&'a Party, Spread)> {
+    fn choice(&self, cells: &[&Measured<'_>], measure: Measure) -> Vec<Candidate<'a>> {
         let cells = cells
             .iter()
             .filter(|measured| !measured.is_together() && measured.failures() == 0);
-        let with_party =
-            cells.filter_map(|measured| Some((self.party(measured)?, measured.spread(measure)?)));
-        with_party.filter(|(party, _)| !party.peer).collect()
+        let candidates = cells.filter_map(|measured| {
+            Some(Candidate {
+                party: self.party(measured)?,
+                spread: measured.spread(measure)?,
+                enough: is_enough(measured, measure),
+            })
+        });
+        candidates
+            .filter(|candidate| !candidate.party.peer)
+            .collect()
     }
 
     pub(super) fn lead(
@@ -86,25 +96,28 @@ impl<'a> Field<'a> {
         better: Better,
     ) -> Lead<'a> {
         let mut choice = self.choice(cells, measure);
-        choice.sort_by(|(_, a), (_, b)| match better {
-            Better::Lower => a.median.total_cmp(&b.median),
-            Better::Higher => b.median.total_cmp(&a.median),
+        choice.sort_by(|a, b| match better {
+            Better::Lower => a.spread.median.total_cmp(&b.spread.median),
+            Better::Higher => b.spread.median.total_cmp(&a.spread.median),
         });
-        let Some(((best, spread), others)) = choice.split_first() else {
+        let Some((best, others)) = choice.split_first() else {
             return Lead::Nobody;
         };
-        let Some((_, next)) = others.first() else {
-            return Lead::Alone(best);
+        let Some(next) = others.first() else {
+            return Lead::Alone(best.party);
         };
         let is_better = |other: &Spread| match better {
-            Better::Lower => spread.is_below(other),
-            Better::Higher => other.is_below(spread),
+            Better::Lower => best.spread.is_below(other),
+            Better::Higher => other.is_below(&best.spread),
         };
-        let mut tied = vec![*best];
-        let overlapping = others.iter().filter(|(_, other)| !is_better(other));
-        tied.extend(overlapping.map(|(party, _)| *party));
+        let mut tied = vec![best.party];
+        let overlapping = others.iter().filter(|other| !is_better(&other.spread));
+        tied.extend(overlapping.map(|other| other.party));
         match tied.len() {
-            1 => Lead::Clear(best, ratio(spread.median, next.median)),
+            1 if choice.iter().all(|candidate| candidate.enough) => {
+                Lead::Clear(best.party, ratio(best.spread.median, next.spread.median))
+            }
+            1 => Lead::Few,
             all if all == choice.len() => Lead::Level,
             _ => Lead::Tied(tied),
         }
@@ -119,7 +132,7 @@ impl<'a> Field<'a> {
         places: &str,
     ) -> String {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-        let (mut tied, mut all) = (0, 0);
+        let (mut tied, mut few, mut all) = (0, 0, 0);
         for cells in comparisons {
             match self.lead(cells, measure, better) {
                 Lead::Clear(party, _) => {
@@ -132,6 +145,10 @@ impl<'a> Field<'a> {
                 }
                 Lead::Tied(_) | Lead::Level => {
                     tied += 1;
+                    all += 1;
+                }
+                Lead::Few => {
+                    few += 1;
                     all += 1;
                 }
                 Lead::Alone(_) | Lead::Nobody => {}
@@ -152,14 +169,26 @@ impl<'a> Field<'a> {
             });
             first = false;
         }
+        let mut open = Vec::new();
+        if tied > 0 {
+            open.push(format!("in {tied} the repetitions overlap"));
+        }
+        if few > 0 {
+            open.push(format!(
+                "in {few} there are fewer than {LEAST_SEEDS} repetitions of some"
+            ));
+        }
         match (said.is_empty(), tied) {
-            (true, _) => format!("nobody clearly: in all {all} {places} the repetitions overlap"),
-            (false, 0) => list(&said),
-            (false, tied) => format!("{}; in {tied} the repetitions overlap", list(&said)),
+            (true, tied) if tied == all => {
+                format!("nobody clearly: in all {all} {places} the repetitions overlap")
+            }
+            (true, _) => format!("nobody clearly: of {all} {places}, {}", open.join(", ")),
+            (false, _) if open.is_empty() => list(&said),
+            (false, _) => format!("{}; {}", list(&said), open.join(", ")),
         }
     }
 
-    /// The comparison in which the best and the worst are farthest apart: its index, the best, the worst, and how many times.
+    /// The comparison in which the best and the worst are farthest apart, of those in which their repetitions do not overlap: its index, the best, the worst, and how many times.
     pub(super) fn farthest(
         &self,
         comparisons: &[Vec<&Measured<'_>>],
@@ -168,37 +197,142 @@ impl<'a> Field<'a> {
     ) -> Option<(usize, &'a Party, &'a Party, f64)> {
         let apart = comparisons.iter().enumerate().filter_map(|(index, cells)| {
             let choice = self.choice(cells, measure);
-            let by_median = |(_, a): &&(&Party, Spread), (_, b): &&(&Party, Spread)| {
-                a.median.total_cmp(&b.median)
+            let by_median = |a: &&Candidate<'_>, b: &&Candidate<'_>| {
+                a.spread.median.total_cmp(&b.spread.median)
             };
-            let least = choice.iter().min_by(by_median)?;
-            let most = choice.iter().max_by(by_median)?;
-            let times = ratio(least.1.median, most.1.median);
+            let enough = || choice.iter().filter(|candidate| candidate.enough);
+            let least = enough().min_by(by_median)?;
+            let most = enough().max_by(by_median)?;
+            let times = ratio(least.spread.median, most.spread.median);
             let (best, worst) = match better {
-                Better::Lower => (least.0, most.0),
-                Better::Higher => (most.0, least.0),
+                Better::Lower => (least.party, most.party),
+                Better::Higher => (most.party, least.party),
             };
-            (times > 1.0 && times.is_finite()).then_some((index, best, worst, times))
+            let is_apart = least.spread.is_below(&most.spread);
+            (is_apart && times.is_finite()).then_some((index, best, worst, times))
         });
         apart.max_by(|a, b| a.3.total_cmp(&b.3))
     }
 
-    /// The medians of one transport, by another's: `0.21` where the first takes a fifth.
+    /// The medians of one transport, by another's; none if calls of either failed.
     pub(super) fn share(
         &self,
         (one, other): (&str, &str),
         cells: &[&Measured<'_>],
         measure: Measure,
-    ) -> Option<f64> {
-        let median = |name: &str| {
+    ) -> Option<Share> {
+        let of = |name: &str| {
             let mut of = cells
                 .iter()
                 .filter(|measured| measured.cell.transport == name);
-            of.next()?.spread(measure).map(|spread| spread.median)
+            of.next().copied()
         };
-        let share = median(one)? / median(other)?;
-        share.is_finite().then_some(share)
+        share(of(one)?, of(other)?, measure)
     }
+
+    /// What is compared by its latency, and each join by its whole duration too: the measure, and how a row of it is called.
+    pub(super) fn contests(&self, each: Flow) -> Vec<(Scenario, Measure, String)> {
+        let of_flow = |scenario: &Scenario| {
+            let mut cells = self.cells.iter().map(|measured| measured.cell);
+            cells.any(|cell| cell.flow == each && cell.scenario == *scenario)
+        };
+        let mut contests = Vec::new();
+        for of in Scenario::ALL.into_iter().filter(of_flow) {
+            contests.push((of, Measure::P50, self.latency_of(of)));
+            if is_join(of) && each == Flow::OneInFlight {
+                contests.push((of, Measure::JoinTime, "the whole join".to_owned()));
+            }
+        }
+        contests
+    }
+
+    /// What the latencies of a scenario are of: `the first event`. Empty if no sample says it.
+    pub(super) fn latency_of(&self, of: Scenario) -> String {
+        let cells = self.cells.iter();
+        let samples = cells
+            .filter(|measured| measured.cell.scenario == of)
+            .flat_map(|measured| &measured.samples);
+        let mut said = samples
+            .map(|sample| &sample.outcome.latency_of)
+            .filter(|said| !said.is_empty());
+        said.next().map_or_else(String::new, |said| short(said, 44))
+    }
+
+    /// The samples of a network with a handshake, by transport: those of all its flows and scenarios, unless calls failed.
+    pub(super) fn handshakes(&self, network: &str) -> Vec<Measured<'a>> {
+        let mut gathered: Vec<Measured<'a>> = Vec::new();
+        for party in self.parties {
+            let mut of: Option<Measured<'a>> = None;
+            let cells = self.cells.iter().filter(|measured| {
+                measured.cell.network == network && measured.cell.transport == party.name
+            });
+            for measured in cells {
+                let samples =
+                    measured.samples.iter().copied().filter(|sample| {
+                        sample.handshake.is_some() && sample.outcome.failures == 0
+                    });
+                let entry = of.get_or_insert(Measured {
+                    samples: Vec::new(),
+                    ..measured.clone()
+                });
+                entry.samples.extend(samples);
+            }
+            gathered.extend(of.filter(|of| !of.samples.is_empty()));
+        }
+        gathered
+    }
+
+    /// Where bytes are best compared: the first network that `may` be and whose packets were emulated, of the size that networks have. Otherwise the first that may be.
+    pub(super) fn packets(&self, may: impl Fn(&str) -> bool) -> Option<&'a str> {
+        let mut networks = self.networks();
+        networks.retain(|name| may(name));
+        let emulated = networks.iter().find(|name| self.is_emulated(name));
+        emulated.or(networks.first()).copied()
+    }
+
+    /// Whether there were packets between two namespaces, and not the loopback's.
+    pub(super) fn is_emulated(&self, network: &str) -> bool {
+        let mut cells = self.cells.iter();
+        cells.any(|measured| {
+            measured.cell.network == network && measured.emulation == Emulation::Tun
+        })
+    }
+}
+
+/// A transport that could be chosen, and what was measured of it.
+struct Candidate<'a> {
+    party: &'a Party,
+    spread: Spread,
+    /// Whether its repetitions are [`LEAST_SEEDS`] at least.
+    enough: bool,
+}
+
+fn is_enough(measured: &Measured<'_>, measure: Measure) -> bool {
+    let samples = measured.samples.iter();
+    let with_it = samples.filter(|sample| measure.of(sample).is_some());
+    with_it.count() >= LEAST_SEEDS
+}
+
+/// One median by another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    /// `0.21` where the first is a fifth.
+    pub(super) of: f64,
+    /// Whether no repetition of the one reaches into those of the other, and there are [`LEAST_SEEDS`] of each.
+    pub(super) apart: bool,
+}
+
+/// The medians of one cell by another's; none if calls of either failed.
+pub(super) fn share(one: &Measured<'_>, other: &Measured<'_>, measure: Measure) -> Option<Share> {
+    let (a, b) = (one.spread(measure)?, other.spread(measure)?);
+    let of = a.median / b.median;
+    let enough = is_enough(one, measure) && is_enough(other, measure);
+    let share = Share {
+        of,
+        apart: enough && (a.is_below(&b) || b.is_below(&a)),
+    };
+    let whole = one.failures() == 0 && other.failures() == 0;
+    (whole && of.is_finite()).then_some(share)
 }
 
 /// The larger by the smaller.

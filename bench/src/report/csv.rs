@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     escape::field,
-    measure::{Measure, Measured},
+    measure::{Measure, Measured, delivery, work},
 };
 use crate::model::{Cell, Results};
 
@@ -67,9 +67,15 @@ pub(super) fn samples(results: &Results) -> String {
 
 /// One row for each cell: the median over its samples and their extremes.
 pub(super) fn cells(cells: &[Measured<'_>]) -> String {
-    let mut text = String::from("transport,flow,scenario,network,samples,failures,one_process");
+    let mut text = String::from(
+        "transport,flow,scenario,network,samples,failures,one_process,latencies,cpu_for_each,bytes_for_each",
+    );
     for measure in Measure::ALL {
         let column = measure.column();
+        if measure.is_pooled() {
+            write!(text, ",{column}_pooled").expect("writing to a string cannot fail");
+            continue;
+        }
         for of in ["median", "min", "max"] {
             write!(text, ",{column}_{of}").expect("writing to a string cannot fail");
         }
@@ -81,10 +87,16 @@ pub(super) fn cells(cells: &[Measured<'_>]) -> String {
             measured.samples.len().to_string(),
             measured.failures().to_string(),
             measured.is_together().to_string(),
+            measured.counted().to_string(),
+            work(measured.cell.scenario).to_owned(),
+            delivery(measured.cell.scenario).to_owned(),
         ];
         for measure in Measure::ALL {
             let spread = measured.spread(measure);
             row.push(number(spread.map(|spread| spread.median)));
+            if measure.is_pooled() {
+                continue;
+            }
             row.push(number(spread.map(|spread| spread.min)));
             row.push(number(spread.map(|spread| spread.max)));
         }

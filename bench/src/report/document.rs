@@ -3,8 +3,10 @@
 use comity_core::shown::is_unseen;
 
 use super::{
+    LARGE_PACKETS, PEERS,
     answers::{Better, Field, Lead},
     escape::markdown,
+    figure::Signs,
     measure::{Measure, Measured, Spread},
     notices::{is_refused, notices, passed},
     summary::sentences,
@@ -30,6 +32,7 @@ pub(super) fn document(results: &Results, field: &Field<'_>) -> String {
     }
     leads(&mut out, field);
     latencies(&mut out, field);
+    joins(&mut out, field);
     costs(&mut out, field);
     handshakes(&mut out, field);
     not_measured(&mut out, results);
@@ -74,6 +77,7 @@ fn run(out: &mut String, results: &Results, field: &Field<'_>) {
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value]);
     table(out, &["", ""], rows);
+    out.push_str(&format!("{PEERS}\n\n"));
 }
 
 fn networks(out: &mut String, results: &Results) {
@@ -161,17 +165,18 @@ fn leads(out: &mut String, field: &Field<'_>) {
         out.push_str(&format!("\n### Lowest median latency, {}\n\n", flow(each)));
         let mut head = vec!["scenario".to_owned()];
         head.extend(networks.iter().map(|network| markdown(network)));
-        let rows = Scenario::ALL.into_iter().filter_map(|scenario_of| {
-            let cells: Vec<_> = networks
+        let rows = field.contests(each).into_iter().map(|contest| {
+            let (scenario_of, measure, latency_of) = contest;
+            let cells = networks
                 .iter()
-                .map(|network| field.of(network, each, scenario_of))
-                .collect();
-            if cells.iter().all(Vec::is_empty) {
-                return None;
-            }
-            let mut row = vec![scenario(scenario_of).to_owned()];
-            row.extend(cells.iter().map(|cells| {
-                match field.lead(cells, Measure::P50, Better::Lower) {
+                .map(|network| field.of(network, each, scenario_of));
+            let mut row = vec![format!(
+                "{}: {}",
+                scenario(scenario_of),
+                markdown(&latency_of)
+            )];
+            row.extend(
+                cells.map(|cells| match field.lead(&cells, measure, Better::Lower) {
                     Lead::Clear(party, times) if times.is_finite() => {
                         format!("{} ({times:.2} ×)", markdown(&party.label))
                     }
@@ -182,11 +187,12 @@ fn leads(out: &mut String, field: &Field<'_>) {
                         format!("level: {}", names.join("; "))
                     }
                     Lead::Level => "all level".to_owned(),
+                    Lead::Few => "too few repetitions".to_owned(),
                     Lead::Alone(party) => format!("{} (alone)", markdown(&party.label)),
                     Lead::Nobody => "–".to_owned(),
-                }
-            }));
-            Some(row)
+                }),
+            );
+            row
         });
         let head: Vec<&str> = head.iter().map(|title| &title[..]).collect();
         table(out, &head, rows);
@@ -196,7 +202,8 @@ fn leads(out: &mut String, field: &Field<'_>) {
 /// Median and ninety-ninth percentile: a table for each scenario.
 fn latencies(out: &mut String, field: &Field<'_>) {
     let networks = field.networks();
-    out.push_str("## Latency\n\nThe median of the repetitions' medians, in brackets the least and the most of them; then the median of their ninety-ninth percentiles.\n\n");
+    out.push_str("## Latency\n\nThe median of the repetitions' medians, in brackets the least and the most of them; then the ninety-ninth percentile of all repetitions together, if they have a hundred latencies or more; then how many latencies there are.\n\n");
+    let mut signs = Signs::default();
     for of in Scenario::ALL {
         let mut rows = Vec::new();
         for each in Flow::ALL {
@@ -213,6 +220,9 @@ fn latencies(out: &mut String, field: &Field<'_>) {
                 if cells.iter().all(Option::is_none) {
                     continue;
                 }
+                for measured in cells.iter().flatten() {
+                    signs.add(Signs::of(measured));
+                }
                 let mut row = vec![flow(each).to_owned(), markdown(&party.label)];
                 let latencies = cells.into_iter().map(|measured| measured.and_then(latency));
                 row.extend(latencies.map(|text| text.unwrap_or_else(|| "–".to_owned())));
@@ -222,32 +232,67 @@ fn latencies(out: &mut String, field: &Field<'_>) {
         if rows.is_empty() {
             continue;
         }
-        out.push_str(&format!("### {}\n\n", scenario(of)));
+        out.push_str(&format!(
+            "### {}\n\nThe latency is that of {}.\n\n",
+            scenario(of),
+            markdown(&field.latency_of(of))
+        ));
         let names: Vec<String> = networks.iter().map(|network| markdown(network)).collect();
         let mut head = vec!["flow", "transport"];
         head.extend(names.iter().map(|name| &name[..]));
         table(out, &head, rows);
     }
-    out.push_str(
-        "† One process. ‡ A delay within the client instead of a network. ! Some calls failed.\n\n",
-    );
+    out.push_str(&format!("{}\n\n", signs.meaning()));
 }
 
 fn latency(measured: &Measured<'_>) -> Option<String> {
     let p50 = measured.spread(Measure::P50)?;
-    let p99 = measured.spread(Measure::P99)?;
-    let signs = super::figure::Signs::of(measured).text();
+    let p99 = measured.spread(Measure::P99);
+    let p99 = p99.map_or_else(String::new, |p99| format!("; {}", seconds(p99.median)));
     Some(format!(
-        "{}; {}{signs}",
+        "{}{p99}; n = {}{}",
         value(p50, Unit::Seconds),
-        seconds(p99.median)
+        count(measured.counted()),
+        Signs::of(measured).text()
     ))
+}
+
+/// How long a join takes to its last event.
+fn joins(out: &mut String, field: &Field<'_>) {
+    let networks = field.networks();
+    let mut rows = Vec::new();
+    for of in Scenario::ALL {
+        for party in field.parties {
+            let times = networks.iter().map(|network| {
+                let cells = field.of(network, Flow::OneInFlight, of);
+                let mut cells = cells.into_iter();
+                cells
+                    .find(|measured| measured.cell.transport == party.name)?
+                    .spread(Measure::JoinTime)
+            });
+            let times: Vec<Option<Spread>> = times.collect();
+            if times.iter().any(Option::is_some) {
+                let mut row = vec![scenario(of).to_owned(), markdown(&party.label)];
+                row.extend(times.into_iter().map(|spread| {
+                    spread.map_or_else(|| "–".to_owned(), |spread| value(spread, Unit::Seconds))
+                }));
+                rows.push(row);
+            }
+        }
+    }
+    if !rows.is_empty() {
+        out.push_str("## A whole join, one in flight\n\nFrom its request to its last event: the time that was measured by the joins that ended in it.\n\n");
+        let names: Vec<String> = networks.iter().map(|network| markdown(network)).collect();
+        let mut head = vec!["scenario", "transport"];
+        head.extend(names.iter().map(|name| &name[..]));
+        table(out, &head, rows);
+    }
 }
 
 /// What does not hang on the network much is shown on one, concurrent and in flight: a table for each measure.
 fn costs(out: &mut String, field: &Field<'_>) {
     let networks = field.networks();
-    let Some(first) = networks.first() else {
+    let Some(first) = networks.first().copied() else {
         return;
     };
     let tables: [(&str, Measure, Unit); 6] = [
@@ -257,12 +302,12 @@ fn costs(out: &mut String, field: &Field<'_>) {
             Unit::Plain(""),
         ),
         (
-            "CPU of the client for each call",
+            "CPU of the client for each call, of media for each file",
             Measure::ClientCpu,
             Unit::Seconds,
         ),
         (
-            "CPU of the server for each call",
+            "CPU of the server for each call, of media for each file",
             Measure::ServerCpu,
             Unit::Seconds,
         ),
@@ -277,22 +322,17 @@ fn costs(out: &mut String, field: &Field<'_>) {
             Unit::Bytes,
         ),
         (
-            "Bytes on the wire for each event, or call",
+            "Bytes on the wire for each event, call or file",
             Measure::WireBytes,
             Unit::Bytes,
         ),
     ];
     for (title, measure, unit) in tables {
-        // Bytes are those of packets, where packets were counted.
-        let counted = |network: &&&str| {
-            let mut cells = field
-                .cells
-                .iter()
-                .filter(|measured| measured.cell.network == **network);
-            measure == Measure::WireBytes
-                && cells.any(|measured| measured.spread(Measure::WirePackets).is_some())
+        // Bytes are those of packets of the size that networks have, where there are such.
+        let network = match measure {
+            Measure::WireBytes => field.packets(|_| true).unwrap_or(first),
+            _ => first,
         };
-        let network = networks.iter().find(counted).unwrap_or(first);
         let mut rows = Vec::new();
         for of in Scenario::ALL {
             for each in Flow::ALL {
@@ -322,6 +362,9 @@ fn costs(out: &mut String, field: &Field<'_>) {
             continue;
         }
         out.push_str(&format!("## {title}, on {}\n\n", markdown(network)));
+        if measure == Measure::WireBytes && !field.is_emulated(network) {
+            out.push_str(&format!("{LARGE_PACKETS}\n\n"));
+        }
         let names: Vec<String> = field
             .parties
             .iter()
@@ -335,14 +378,17 @@ fn costs(out: &mut String, field: &Field<'_>) {
 
 fn handshakes(out: &mut String, field: &Field<'_>) {
     let networks = field.networks();
+    let gathered: Vec<Vec<Measured<'_>>> = networks
+        .iter()
+        .map(|network| field.handshakes(network))
+        .collect();
     let mut rows = Vec::new();
     for party in field.parties {
-        let times = networks.iter().map(|network| {
-            let cells = field.cells.iter().filter(|measured| {
-                measured.cell.network == *network && measured.cell.transport == party.name
-            });
-            let samples = cells.flat_map(|measured| &measured.samples);
-            Spread::of(samples.filter_map(|sample| Measure::HandshakeTime.of(sample)))
+        let times = gathered.iter().map(|of_network| {
+            let mut cells = of_network.iter();
+            cells
+                .find(|measured| measured.cell.transport == party.name)?
+                .spread(Measure::HandshakeTime)
         });
         let times: Vec<Option<Spread>> = times.collect();
         if times.iter().any(Option::is_some) {

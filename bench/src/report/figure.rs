@@ -116,7 +116,11 @@ impl Figure {
     /// As a file that stands alone. `from` says which run it is of.
     pub(super) fn file(&self, from: &str) -> String {
         const MARGIN: i32 = 16;
-        let columns = (self.panels.len() as i32).clamp(2, 3);
+        let columns = match self.panels.len() {
+            // Two networks by two flows.
+            ..=2 | 4 => 2,
+            _ => 3,
+        };
         let width = columns * WIDTH + (columns + 1) * MARGIN;
         let text = width - 2 * MARGIN;
         let meaning = self.signs.meaning();

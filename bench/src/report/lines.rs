@@ -1,59 +1,49 @@
-//! A panel of curves: memory while a room arrives.
+//! A panel of curves, each with its name at its end.
 
 use plotters::style::RGBColor;
 
 use super::{
     canvas::{Align, Canvas, Drawing, INK, Text, width},
-    measure::{Measured, Spread},
+    measure::Spread,
     panel::WIDTH,
     parties::Party,
     scale::Scale,
-    words::Unit,
 };
-
-/// Places along the axis for which a value is drawn. More cannot be told apart.
-const PLACES: usize = 40;
 
 const HEIGHT: i32 = 260;
 const TICK: f64 = 10.0;
 
-/// One transport's memory.
+/// One transport's values.
 #[derive(Clone, Debug)]
 pub(super) struct Curve<'a> {
     party: &'a Party,
     signs: String,
-    /// Events so far, and what the repetitions held.
+    /// From left to right.
     points: Vec<(f64, Spread)>,
 }
 
+/// What a panel's axes are of.
+pub(super) struct Axes<'a> {
+    /// The horizontal one, between two pixels.
+    pub(super) across: &'a dyn Fn((i32, i32)) -> Scale,
+    /// What the vertical one is of.
+    pub(super) of: &'a str,
+    /// And where it is put.
+    pub(super) up: &'a dyn Fn((i32, i32)) -> Scale,
+}
+
 impl<'a> Curve<'a> {
-    /// None if no repetition says anything.
-    ///
-    /// Each repetition counts with the most that it held at each place: a peak between two places is not lost.
-    pub(super) fn new(party: &'a Party, signs: &str, measured: &Measured<'_>) -> Option<Self> {
-        let samples = measured.samples.iter().map(|sample| &sample.outcome.memory);
-        let all = samples.clone().flatten().map(|(events, _)| *events).max()?;
-        let mut places: Vec<Vec<f64>> = vec![Vec::new(); PLACES];
-        for sample in samples {
-            let mut most: Vec<Option<u64>> = vec![None; PLACES];
-            for (events, bytes) in sample {
-                let share = *events as f64 / all.max(1) as f64;
-                let place = ((share * PLACES as f64).ceil() as usize).clamp(1, PLACES) - 1;
-                most[place] = most[place].max(Some(*bytes));
-            }
-            for (place, most) in places.iter_mut().zip(most) {
-                place.extend(most.map(|bytes| bytes as f64));
-            }
-        }
-        let points = (1..).zip(places).filter_map(|(place, values)| {
-            let events = all as f64 * f64::from(place) / PLACES as f64;
-            Some((events, Spread::of(values)?))
-        });
-        Some(Self {
+    /// None if there is no point. `signs` stand behind the name.
+    pub(super) fn new(party: &'a Party, signs: &str, points: Vec<(f64, Spread)>) -> Option<Self> {
+        (!points.is_empty()).then(|| Self {
             party,
             signs: signs.to_owned(),
-            points: points.collect(),
+            points,
         })
+    }
+
+    pub(super) fn points(&self) -> &[(f64, Spread)] {
+        &self.points
     }
 
     /// The most that the median repetition held.
@@ -74,7 +64,12 @@ impl<'a> Curve<'a> {
 }
 
 /// Draws them, each with its name at its end.
-pub(super) fn draw(title: &str, warning: Option<&'static str>, curves: &[Curve<'_>]) -> Drawing {
+pub(super) fn draw(
+    title: &str,
+    warning: Option<&'static str>,
+    axes: &Axes<'_>,
+    curves: &[Curve<'_>],
+) -> Drawing {
     // Every name has a line of its own, whatever it takes.
     let height = HEIGHT.max(90 + 13 * curves.len() as i32);
     Drawing::new(WIDTH, height, |canvas| {
@@ -85,11 +80,9 @@ pub(super) fn draw(title: &str, warning: Option<&'static str>, curves: &[Curve<'
         let names = curves.iter().map(|curve| width(&curve.name(), TICK)).max();
         let right = WIDTH - names.unwrap_or(0).min(140) - 20;
         let (left, top, bottom) = (50, 42, height - 36);
-        let points = || curves.iter().flat_map(|curve| &curve.points);
-        let events = points().map(|(events, _)| *events);
-        let across = Scale::linear(events, Unit::Plain("events so far"), (left, right), 4);
-        let up = upward(curves, (bottom, top));
-        let label = format!("memory over idle, {}", up.label);
+        let across = (axes.across)((left, right));
+        let up = (axes.up)((bottom, top));
+        let label = format!("{}, {}", axes.of, up.label);
         canvas.text((4, 28), &label, TICK, Text::faint(Align::Left));
         for (value, text) in &up.ticks {
             let y = up.at(*value);
@@ -115,30 +108,8 @@ pub(super) fn draw(title: &str, warning: Option<&'static str>, curves: &[Curve<'
         for curve in curves {
             one(canvas, curve, &across, &up);
         }
-        named(canvas, curves, &up, right, (top, bottom - 9));
+        named(canvas, curves, (&across, &up), right, (top, bottom - 9));
     })
-}
-
-/// From zero, unless the peaks are a decade apart: the lower curves would then be one line. What is below a tenth of the lowest peak is drawn at the foot.
-fn upward(curves: &[Curve<'_>], pixels: (i32, i32)) -> Scale {
-    let bytes = curves
-        .iter()
-        .flat_map(|curve| &curve.points)
-        .map(|(_, spread)| spread.max);
-    let peaks = || curves.iter().map(Curve::peak).filter(|peak| *peak > 0.0);
-    let (least, most) = (
-        peaks().fold(f64::MAX, f64::min),
-        peaks().fold(0.0, f64::max),
-    );
-    match most / least >= 10.0 {
-        true => {
-            let drawn = bytes.filter(|bytes| *bytes >= least / 10.0);
-            // The lowest curve is not to lie on the axis.
-            let drawn = drawn.chain(std::iter::once(least / 2.0));
-            Scale::fitting(drawn, Unit::Bytes, pixels, 5)
-        }
-        false => Scale::linear(bytes, Unit::Bytes, pixels, 5),
-    }
 }
 
 fn one(canvas: &Canvas<'_>, curve: &Curve<'_>, across: &Scale, up: &Scale) {
@@ -151,7 +122,13 @@ fn one(canvas: &Canvas<'_>, curve: &Curve<'_>, across: &Scale, up: &Scale) {
     };
     let mut band = along(|spread| spread.min);
     band.extend(along(|spread| spread.max).into_iter().rev());
-    canvas.polygon(&band, colour, 0.2);
+    if curve
+        .points
+        .iter()
+        .any(|(_, spread)| spread.min < spread.max)
+    {
+        canvas.polygon(&band, colour, 0.2);
+    }
     let median = along(|spread| spread.median);
     match curve.party.peer {
         false => canvas.line(&median, colour, 1.0, 2),
@@ -168,14 +145,22 @@ fn one(canvas: &Canvas<'_>, curve: &Curve<'_>, across: &Scale, up: &Scale) {
 }
 
 /// Names in the order of the curves' ends, moved apart where they would touch.
-fn named(canvas: &Canvas<'_>, curves: &[Curve<'_>], up: &Scale, x: i32, (top, bottom): (i32, i32)) {
-    let mut ends: Vec<(i32, &Curve<'_>)> = curves
+fn named(
+    canvas: &Canvas<'_>,
+    curves: &[Curve<'_>],
+    (across, up): (&Scale, &Scale),
+    x: i32,
+    (top, bottom): (i32, i32),
+) {
+    let ends = curves
         .iter()
-        .filter_map(|curve| Some((up.at(curve.points.last()?.1.median), curve)))
+        .filter_map(|curve| Some((curve.points.last()?, curve)));
+    let mut ends: Vec<(i32, i32, &Curve<'_>)> = ends
+        .map(|((place, spread), curve)| (up.at(spread.median), across.at(*place), curve))
         .collect();
-    ends.sort_by_key(|(y, _)| *y);
+    ends.sort_by_key(|(y, _, _)| *y);
     let mut places: Vec<i32> = Vec::new();
-    for (y, _) in &ends {
+    for (y, _, _) in &ends {
         let above = places.last().map_or(top, |above| above + 13);
         places.push((*y).max(above));
     }
@@ -185,8 +170,12 @@ fn named(canvas: &Canvas<'_>, curves: &[Curve<'_>], up: &Scale, x: i32, (top, bo
         *place = (*place).min(below);
         below = *place - 13;
     }
-    for ((end, curve), y) in ends.into_iter().zip(places) {
+    for ((end, last, curve), y) in ends.into_iter().zip(places) {
         let colour: RGBColor = curve.party.colour;
+        // A curve that ends before the others is led to its name.
+        if last < x {
+            canvas.line(&[(last, end), (x, end)], colour, 0.35, 1);
+        }
         canvas.line(&[(x + 1, end), (x + 6, y)], colour, 0.8, 1);
         canvas.mark((x + 11, y), curve.party.shape, colour, !curve.party.peer);
         canvas.text((x + 18, y), &curve.name(), TICK, Text::new(Align::Left));

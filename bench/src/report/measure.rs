@@ -3,7 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::parties::Party;
-use crate::model::{Cell, NETWORKS, Results, Sample, Scenario};
+use crate::model::{Cell, Emulation, Flow, NETWORKS, Results, Sample, Scenario};
+
+/// Repetitions below which a spread says little: nobody is ahead of anybody by fewer, and the reader is told.
+pub(super) const LEAST_SEEDS: usize = 5;
+
+/// Bytes of a file of [`Scenario::Media`], which is what its CPU and bytes are divided by: how many small queries go beside a file is as many as fit.
+const FILE: u64 = 10_000_000;
 
 /// A figure of one sample. Times are in seconds, sizes in bytes, rates by the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +17,7 @@ pub(super) enum Measure {
     P50,
     P90,
     P99,
+    JoinTime,
     CallRate,
     EventRate,
     ContentRate,
@@ -29,10 +36,11 @@ pub(super) enum Measure {
 }
 
 impl Measure {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::P50,
         Self::P90,
         Self::P99,
+        Self::JoinTime,
         Self::CallRate,
         Self::EventRate,
         Self::ContentRate,
@@ -56,12 +64,13 @@ impl Measure {
             Self::P50 => "latency_p50_s",
             Self::P90 => "latency_p90_s",
             Self::P99 => "latency_p99_s",
+            Self::JoinTime => "whole_join_s",
             Self::CallRate => "calls_per_s",
             Self::EventRate => "events_per_s",
             Self::ContentRate => "content_bytes_per_s",
-            Self::ClientCpu => "client_cpu_s_per_call",
-            Self::ServerCpu => "server_cpu_s_per_call",
-            Self::Cpu => "cpu_s_per_call",
+            Self::ClientCpu => "client_cpu_s_each",
+            Self::ServerCpu => "server_cpu_s_each",
+            Self::Cpu => "cpu_s_each",
             Self::ClientMemory => "client_peak_over_idle_bytes",
             Self::ServerMemory => "server_peak_over_idle_bytes",
             Self::WireBytes => "wire_bytes_per_delivery",
@@ -74,29 +83,45 @@ impl Measure {
         }
     }
 
+    /// Whether it is one figure of all repetitions, without a spread.
+    pub(super) fn is_pooled(self) -> bool {
+        matches!(self, Self::P90 | Self::P99)
+    }
+
     /// None where there is nothing to divide by, nothing was measured, or what was measured is no quantity.
     pub(super) fn of(self, sample: &Sample) -> Option<f64> {
         let outcome = &sample.outcome;
         let by = |value: f64, count: u64| (count > 0).then(|| value / count as f64);
         let rate = |count: u64| (count > 0).then(|| count as f64 / outcome.seconds);
-        let quantile =
-            |percent| quantile(&outcome.latencies, percent).map(|micros| micros as f64 / 1e6);
-        let deliveries = match per_event(sample.cell.scenario) {
-            true => outcome.events,
-            false => outcome.calls,
+        let deliveries = match delivery(sample.cell.scenario) {
+            "event" => outcome.events,
+            "file" => outcome.content / FILE,
+            _ => outcome.calls,
+        };
+        let asked = match work(sample.cell.scenario) {
+            "file" => outcome.content / FILE,
+            _ => outcome.calls,
         };
         let value = match self {
-            Self::P50 => quantile(50)?,
-            Self::P90 => quantile(90)?,
-            Self::P99 => quantile(99)?,
+            Self::P50 => latency(&outcome.latencies, 50)?,
+            Self::P90 => latency(&outcome.latencies, 90)?,
+            Self::P99 => latency(&outcome.latencies, 99)?,
+            Self::JoinTime => {
+                // Joins beside one another share the time, and a failed one has taken some of it.
+                let alone = sample.cell.flow == Flow::OneInFlight && outcome.failures == 0;
+                if !alone || !is_join(sample.cell.scenario) {
+                    return None;
+                }
+                by(outcome.seconds, outcome.calls)?
+            }
             Self::CallRate => rate(outcome.calls)?,
             Self::EventRate => rate(outcome.events)?,
             Self::ContentRate => rate(outcome.content)?,
-            Self::ClientCpu => by(sample.client.cpu, outcome.calls)?,
-            Self::ServerCpu => by(sample.server?.cpu, outcome.calls)?,
+            Self::ClientCpu => by(sample.client.cpu, asked)?,
+            Self::ServerCpu => by(sample.server?.cpu, asked)?,
             Self::Cpu => {
                 let server = sample.server.map_or(0.0, |server| server.cpu);
-                by(sample.client.cpu + server, outcome.calls)?
+                by(sample.client.cpu + server, asked)?
             }
             Self::ClientMemory => sample.client.peak.saturating_sub(sample.client.idle) as f64,
             Self::ServerMemory => {
@@ -125,28 +150,60 @@ impl Measure {
     }
 }
 
-/// Whether what is delivered are events; otherwise answers to calls are.
-pub(super) fn per_event(scenario: Scenario) -> bool {
+/// Whether a scenario is a join.
+pub(super) fn is_join(scenario: Scenario) -> bool {
+    matches!(
+        scenario,
+        Scenario::Join1k | Scenario::Join20k | Scenario::Join200k
+    )
+}
+
+/// What is delivered, and bytes are divided by.
+pub(super) fn delivery(scenario: Scenario) -> &'static str {
     use Scenario::{
         Backfill, Burst, ColdStart, Join1k, Join20k, Join200k, Media, SmallQuery, Steady,
         Transaction,
     };
     match scenario {
-        Transaction | Steady | Burst | Join1k | Join20k | Join200k | Backfill => true,
-        SmallQuery | Media | ColdStart => false,
+        Transaction | Steady | Burst | Join1k | Join20k | Join200k | Backfill => "event",
+        SmallQuery | ColdStart => "call",
+        Media => "file",
     }
 }
 
-/// The least of the values that at least so many of a hundred do not exceed.
-fn quantile(histogram: &[(u64, u64)], percent: u128) -> Option<u64> {
-    // Whatever a file says, sums do not overflow.
-    let total: u128 = histogram.iter().map(|(_, count)| u128::from(*count)).sum();
+/// What CPU is divided by.
+pub(super) fn work(scenario: Scenario) -> &'static str {
+    match scenario {
+        Scenario::Media => "file",
+        _ => "call",
+    }
+}
+
+/// A latency that so many of a hundred do not exceed, in seconds; none where fewer were counted than it takes for one to lie beyond it. A median is the exception:
+/// of one value, it is that one.
+fn latency(histogram: &[(u64, u64)], percent: u32) -> Option<f64> {
+    let enough = percent <= 50 || counted(histogram) * u128::from(100 - percent) >= 100;
+    let share = f64::from(percent) / 100.0;
+    let micros = quantile(histogram, share).filter(|_| enough)?;
+    Some(micros as f64 / 1e6)
+}
+
+/// How many values a histogram has. Whatever a file says, sums do not overflow.
+fn counted(histogram: &[(u64, u64)]) -> u128 {
+    histogram.iter().map(|(_, count)| u128::from(*count)).sum()
+}
+
+/// The least of the values that at least this share does not exceed.
+pub(super) fn quantile(histogram: &[(u64, u64)], share: f64) -> Option<u64> {
+    let total = counted(histogram);
     if total == 0 {
         return None;
     }
     let mut sorted = histogram.to_vec();
     sorted.sort_unstable();
-    let rank = (total * percent).div_ceil(100);
+    // A product that should be whole may be a little more.
+    let rank = ((total as f64 * share) * (1.0 - 1e-12)).ceil() as u128;
+    let rank = rank.clamp(1, total);
     let mut seen = 0;
     for (value, count) in sorted {
         seen += u128::from(count);
@@ -190,11 +247,37 @@ impl Spread {
 pub(super) struct Measured<'a> {
     pub(super) cell: &'a Cell,
     pub(super) samples: Vec<&'a Sample>,
+    /// How its network came about for transports of two processes.
+    pub(super) emulation: Emulation,
 }
 
 impl Measured<'_> {
+    /// Over the repetitions. The ninetieth and ninety-ninth percentiles have no spread: they are those of all repetitions' latencies together, which are few enough.
     pub(super) fn spread(&self, measure: Measure) -> Option<Spread> {
-        Spread::of(self.samples.iter().filter_map(|sample| measure.of(sample)))
+        let pooled = match measure {
+            Measure::P90 => 90,
+            Measure::P99 => 99,
+            _ => {
+                return Spread::of(self.samples.iter().filter_map(|sample| measure.of(sample)));
+            }
+        };
+        Spread::of(latency(&self.latencies(), pooled))
+    }
+
+    /// The latencies of all repetitions: `(microseconds, how many)`, in order.
+    pub(super) fn latencies(&self) -> Vec<(u64, u64)> {
+        let all = self.samples.iter();
+        let mut all: Vec<(u64, u64)> = all
+            .flat_map(|sample| &sample.outcome.latencies)
+            .copied()
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// How many latencies there are of all repetitions.
+    pub(super) fn counted(&self) -> u64 {
+        u64::try_from(counted(&self.latencies())).unwrap_or(u64::MAX)
     }
 
     /// Whether server and client were one process, so that its CPU and memory are of both.
@@ -204,10 +287,14 @@ impl Measured<'_> {
 
     /// Whether the network's delay was one of calls within the client, for want of packets.
     pub(super) fn is_delayed_in_process(&self) -> bool {
-        self.is_together()
-            && NETWORKS
-                .iter()
-                .any(|network| network.name == self.cell.network && network.delay > 0.0)
+        let known = NETWORKS
+            .iter()
+            .find(|network| network.name == self.cell.network);
+        let delays = known.is_none_or(|network| network.delay > 0.0);
+        match self.emulation {
+            Emulation::InProcess => delays,
+            Emulation::None | Emulation::Tun => self.is_together() && known.is_some() && delays,
+        }
     }
 
     pub(super) fn failures(&self) -> u64 {
@@ -233,8 +320,15 @@ pub(super) fn cells<'a>(results: &'a Results, order: &[Party]) -> Vec<Measured<'
             transport,
             &cell.transport,
         );
-        let samples = Vec::new();
-        let entry = cells.entry(key).or_insert(Measured { cell, samples });
+        let check = results
+            .networks
+            .iter()
+            .find(|check| check.network == cell.network);
+        let entry = cells.entry(key).or_insert(Measured {
+            cell,
+            samples: Vec::new(),
+            emulation: check.map_or(Emulation::None, |check| check.emulation),
+        });
         entry.samples.push(sample);
     }
     cells.into_values().collect()
@@ -247,17 +341,26 @@ mod tests {
     #[test]
     fn a_quantile_is_a_value_that_occurred() {
         let histogram = [(10, 50), (20, 40), (30, 9), (1_000, 1)];
-        assert_eq!(quantile(&histogram, 50), Some(10));
-        assert_eq!(quantile(&histogram, 51), Some(20));
-        assert_eq!(quantile(&histogram, 90), Some(20));
-        assert_eq!(quantile(&histogram, 99), Some(30));
-        assert_eq!(quantile(&histogram, 100), Some(1_000));
-        assert_eq!(quantile(&[], 50), None);
-        assert_eq!(quantile(&[(5, 0)], 50), None);
+        assert_eq!(quantile(&histogram, 0.50), Some(10));
+        assert_eq!(quantile(&histogram, 0.51), Some(20));
+        assert_eq!(quantile(&histogram, 0.90), Some(20));
+        assert_eq!(quantile(&histogram, 0.99), Some(30));
+        assert_eq!(quantile(&histogram, 1.0), Some(1_000));
+        assert_eq!(quantile(&[], 0.5), None);
+        assert_eq!(quantile(&[(5, 0)], 0.5), None);
         assert_eq!(
-            quantile(&[(u64::MAX, u64::MAX), (7, u64::MAX)], 50),
+            quantile(&[(u64::MAX, u64::MAX), (7, u64::MAX)], 0.5),
             Some(7)
         );
+    }
+
+    #[test]
+    fn a_percentile_needs_one_beyond_it() {
+        assert_eq!(latency(&[(10, 1)], 50), Some(10e-6));
+        assert_eq!(latency(&[(10, 9)], 90), None);
+        assert_eq!(latency(&[(10, 10)], 90), Some(10e-6));
+        assert_eq!(latency(&[(10, 99)], 99), None);
+        assert_eq!(latency(&[(10, 60), (20, 40)], 99), Some(20e-6));
     }
 
     #[test]

@@ -32,14 +32,22 @@ pub use short::short;
 use crate::model::Results;
 
 /// What the figures do not say.
-const LIMITS: [&str; 6] = [
+const LIMITS: [&str; 8] = [
     "Both sides share one machine: they compete for its cores and caches, and no network card is involved. Ratios within a run hold better than its absolute figures do elsewhere.",
     "Content is drawn from a seed, in the size and shape of real rooms; it is not traffic of real servers.",
     "A homeserver does more for a call than a transport does: state resolution, authorization and its database are not in any figure.",
     "An emulated network has the same delay for each packet, loses each one independently of the others, and has one bottleneck with nobody else on it. Wi-Fi, mobile networks and crowded links are worse in ways that this does not show.",
+    "What an emulated network's packets cost in the kernel of the side that receives them is charged to the process that carries them between the namespaces, to neither side; the CPU of that process is in no figure.",
+    "A join is warmed up with a room of 20 events: where windows and buffers grow with what they carry, that growth is measured with the room.",
     "The spread is that of repetitions on one machine within one run. Another machine, kernel or compiler differs by more.",
     "Latencies are counted to two digits. Discovery is left out: names are resolved before anything is measured.",
 ];
+
+/// What is to be known of bytes where no packets were emulated.
+const LARGE_PACKETS: &str = "Of a loopback, whose packets carry up to 64 KiB each: on a network there are more of them, with more bytes of headers and acknowledgements.";
+
+/// What the commands of peers' cells need.
+const PEERS: &str = "Commands beside figures are those of their samples. Peers: build with `--features bench-peers`, as `cargo run --release -p comity-cli --features bench-peers -- bench` does.";
 
 /// Why a report could not be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,12 @@
 //! What a reader has to know before any figure: why they may not be what they seem.
 
+use std::collections::BTreeSet;
+
 use super::{
-    measure::Measured,
+    measure::{LEAST_SEEDS, Measured},
     words::{count, known_network, list, three},
 };
-use crate::model::{Emulation, Results};
-
-/// Repetitions below which a spread says little.
-const SEEDS: usize = 5;
+use crate::model::{Cell, Emulation, Results};
 
 /// Plain sentences, the worst first.
 pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> {
@@ -24,7 +23,7 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
     let fewest = cells.iter().map(|measured| measured.samples.len()).min();
     match fewest {
         Some(1) => notices.push("Some figures are of a single repetition: they have no spread, and are not to be quoted.".to_owned()),
-        Some(fewest @ 2..SEEDS) => notices.push(format!("Some figures are of {fewest} repetitions only.")),
+        Some(fewest @ 2..LEAST_SEEDS) => notices.push(format!("Some figures are of {fewest} repetitions only. Nobody is said to be ahead by fewer than {LEAST_SEEDS}.")),
         _ => {}
     }
     let refused = results.conformance.iter().filter(|said| is_refused(said));
@@ -62,9 +61,15 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
         ));
     }
     if !results.failed.is_empty() {
+        let tried: BTreeSet<&Cell> = results.failed.iter().map(|failed| &failed.cell).collect();
+        let without = tried
+            .iter()
+            .filter(|cell| !cells.iter().any(|measured| measured.cell == **cell));
         notices.push(format!(
-            "{} repetitions were tried and gave no sample; their cells have fewer than the others, or none.",
-            count(results.failed.len() as u64)
+            "{} repetitions, of {} cells, were tried and gave no sample; {} of these cells have no figure at all.",
+            count(results.failed.len() as u64),
+            count(tried.len() as u64),
+            count(without.count() as u64)
         ));
     }
     if results.commit.ends_with("-dirty") {

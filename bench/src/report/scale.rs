@@ -103,6 +103,26 @@ impl Scale {
         }
     }
 
+    /// For shares of a whole as the nines that they have: 1 is 90 %, 2 is 99 %. From 0 to `most`, which is 1 at least.
+    pub(super) fn nines(most: f64, pixels: (i32, i32)) -> Self {
+        let to = most.clamp(1.0, 9.0);
+        let ticks = [
+            (0.0, "0"),
+            (0.301_03, "50"),
+            (1.0, "90"),
+            (2.0, "99"),
+            (3.0, "99.9"),
+            (4.0, "99.99"),
+        ];
+        let ticks = ticks.into_iter().filter(|(at, _)| *at <= to);
+        Self {
+            kind: Kind::Linear { to },
+            pixels,
+            ticks: ticks.map(|(at, text)| (at, text.to_owned())).collect(),
+            label: "% of all, logarithmic".to_owned(),
+        }
+    }
+
     /// Where the value is, or the end that it is beyond.
     pub(super) fn at(&self, value: f64) -> i32 {
         let share = match self.kind {

@@ -33,7 +33,7 @@ pub fn short(results: &Results) -> String {
                 &mut text,
                 format_args!(
                     "{title}\n  {:<16} {:>28} {:>28} {:>9} {:>11} {:>12}\n",
-                    "", "p50 (min to max)", "p99 (min to max)", "calls/s", "CPU/call", "wire/event"
+                    "", "p50 (min to max)", "p99 (all)", "calls/s", "CPU/call", "wire/event"
                 ),
             );
         }
@@ -58,7 +58,7 @@ fn row(text: &mut String, measured: &Measured<'_>) {
             "  {:<16} {:>28} {:>28} {:>9} {:>11} {:>12}{failures}\n",
             measured.cell.transport,
             time(Measure::P50),
-            time(Measure::P99),
+            median(Measure::P99, words::seconds),
             median(Measure::CallRate, words::three),
             median(Measure::Cpu, words::seconds),
             median(Measure::WireBytes, |bytes| words::Unit::Bytes.value(bytes)),

@@ -1,7 +1,7 @@
 //! What the run says, in a few sentences.
 
 use super::{
-    answers::{Better, Field},
+    answers::{Better, Field, share},
     escape::short,
     measure::Measure,
     words::{flow, three},
@@ -58,9 +58,13 @@ pub(super) fn sentences(field: &Field<'_>) -> Vec<String> {
         (HTTPS, "with X-Matrix", RUMA),
     ] {
         if let Some(share) = of((one, other)) {
-            let percent = three(share * 100.0);
+            let percent = three(share.of * 100.0);
             let one = if one == SESSION { GRPC } else { one };
-            sentences.push(format!("A transaction of 50 events over {one} {what} takes {percent} % of the CPU that it takes over {other}, both sides together, on {place}, one in flight."));
+            let far = match share.apart {
+                true => "",
+                false => " The repetitions overlap, or are too few: it may be as much.",
+            };
+            sentences.push(format!("A transaction of 50 events over {one} {what} takes {percent} % of the CPU that it takes over {other}, both sides together, on {place}, one in flight.{far}"));
         }
     }
     if let Some(sentence) = flows(field, &networks) {
@@ -78,20 +82,21 @@ fn flows(field: &Field<'_>, networks: &[&str]) -> Option<String> {
             .iter()
             .filter(|party| !party.peer && !party.together)
         {
-            let rate = |flow| {
+            let of = |flow| {
                 let cells = field.of(network, flow, Scenario::Transaction);
                 let mut of = cells
                     .into_iter()
                     .filter(|measured| measured.cell.transport == party.name);
-                of.next()?
-                    .spread(Measure::EventRate)
-                    .map(|spread| spread.median)
+                of.next()
             };
-            let (Some(one), Some(many)) = (rate(Flow::OneInFlight), rate(Flow::Concurrent)) else {
+            let (Some(one), Some(many)) = (of(Flow::OneInFlight), of(Flow::Concurrent)) else {
                 continue;
             };
-            let times = many / one;
-            if times.is_finite() && most.as_ref().is_none_or(|(most, _)| times > *most) {
+            let times = share(many, one, Measure::EventRate).filter(|times| times.apart);
+            let Some(times) = times.map(|times| times.of) else {
+                continue;
+            };
+            if most.as_ref().is_none_or(|(most, _)| times > *most) {
                 let place = short(network, 40);
                 most = Some((times, format!("over {} on {place}", party.label)));
             }

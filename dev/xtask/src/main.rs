@@ -5,9 +5,10 @@ mod ci;
 mod conformance;
 mod doc_code;
 mod interop;
+mod performance;
 mod proto;
 
-use std::{env, process::ExitCode};
+use std::{env, path::Path, process::ExitCode};
 
 const USAGE: &str = "usage: cargo xtask <command>
 
@@ -25,6 +26,7 @@ commands:
   conformance      run the conformance kit over the bindings, and write conformance/RESULTS.md, conformance/results.json and README.md's matrix
   conformance --check
                    fail if they differ from what would be written
+  performance DIR  put the performance.md of a report of `comity bench` into docs/performance.md
   interop          run real homeservers over our gateways: dev/interop/README.md
   interop <word>.. run only the scenarios and parts whose name has one of these words";
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["conformance"] => conformance::run(proto::Mode::Write),
         ["conformance", "--check"] => conformance::run(proto::Mode::Check),
         ["spec-coverage", "--spec", directory] => ci::spec_coverage(directory),
+        ["performance", folder] => performance::write(&ci::root(), Path::new(folder)),
         ["interop", ref words @ ..] => interop::run(&ci::root(), words),
         ["doc-code"] => doc_code::run(proto::Mode::Write),
         ["doc-code", "--check"] => doc_code::run(proto::Mode::Check),

@@ -25,7 +25,7 @@ pub(super) fn section(out: &mut String, field: &Field<'_>) {
         }
         out.push_str("</ul>\n");
     }
-    out.push_str("<p>A name means that every repetition of this transport was better than every repetition of all others, and how many times as much the next one takes. “Level” are those whose repetitions overlap with those of the one with the best median, which comes first. Peers, transports within one process and cells with failures do not take part. A dash means that nothing is left to compare.</p>\n");
+    out.push_str("<p>A name means that every one of five repetitions or more of this transport was better than every repetition of all others, and how many times as much the next one takes. What a latency is of stands below the scenario: a join’s is the time to its first event, and its whole duration is compared apart. “Level” are those whose repetitions overlap with those of the one with the best median, which comes first. Peers, transports within one process and cells with failures do not take part. A dash means that nothing is left to compare.</p>\n");
     let networks = field.networks();
     let mut head = vec!["Scenario"];
     head.extend(&networks);
@@ -35,19 +35,21 @@ pub(super) fn section(out: &mut String, field: &Field<'_>) {
                 .iter()
                 .map(move |network| field.of(network, each, scenario))
         };
-        let any = |scenario: &Scenario| of(*scenario).any(|cells| !cells.is_empty());
-        let scenarios: Vec<Scenario> = Scenario::ALL.into_iter().filter(any).collect();
-        if scenarios.is_empty() {
+        let contests = field.contests(each);
+        if contests.is_empty() {
             continue;
         }
         let title = format!("Lowest median latency, {}", flow(each));
         out.push_str(&format!("<h3>{title}</h3>\n"));
-        let rows = scenarios.into_iter().map(|each| {
-            let leads =
-                of(each).map(|cells| lead(&field.lead(&cells, Measure::P50, Better::Lower)));
-            std::iter::once(scenario(each).to_owned())
-                .chain(leads)
-                .collect()
+        let rows = contests.into_iter().map(|each| {
+            let (of_what, measure, latency_of) = each;
+            let leads = of(of_what).map(|cells| lead(&field.lead(&cells, measure, Better::Lower)));
+            let row = format!(
+                "{} <small class=\"of\">{}</small>",
+                scenario(of_what),
+                escaped(&latency_of)
+            );
+            std::iter::once(row).chain(leads).collect()
         });
         table(out, &title, &head, rows);
     }
@@ -92,6 +94,7 @@ fn lead(lead: &Lead<'_>) -> String {
             format!("<small>level:</small> {}", names.join("<br/>"))
         }
         Lead::Level => "<small>all level</small>".to_owned(),
+        Lead::Few => "<small>too few repetitions</small>".to_owned(),
         Lead::Alone(party) => format!("{} <small>alone</small>", name(party)),
         Lead::Nobody => "–".to_owned(),
     }

@@ -4,6 +4,7 @@ use super::{escaped, known, lead::name, table};
 use crate::{
     model::{Conformance, NetworkCheck, Property, Results},
     report::{
+        PEERS,
         answers::Field,
         notices::{is_refused, passed},
         words::{Unit, count, date, emulation, known_network, list, network, seconds, span, three},
@@ -47,7 +48,18 @@ fn run(out: &mut String, results: &Results, field: &Field<'_>) {
             escaped(&value)
         ));
     }
-    out.push_str("</dl>\n<p>The figures for programs are in <a href=\"cells.csv\">cells.csv</a> and <a href=\"samples.csv\">samples.csv</a>, everything is in <a href=\"results.json\">results.json</a>; <code>comity bench --report-of results.json</code> makes this report of it again.</p>\n</section>\n");
+    out.push_str("</dl>\n<p>The figures for programs are in <a href=\"cells.csv\">cells.csv</a> and <a href=\"samples.csv\">samples.csv</a>, everything is in <a href=\"results.json\">results.json</a>; <code>comity bench --report-of results.json</code> makes this report of it again.</p>\n");
+    out.push_str(&format!("<p>{}</p>\n</section>\n", in_code(PEERS)));
+}
+
+/// What stands between back quotes is code.
+fn in_code(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(index, part)| match index % 2 {
+        1 => format!("<code>{}</code>", escaped(part)),
+        _ => escaped(part),
+    });
+    parts.collect()
 }
 
 fn networks(out: &mut String, results: &Results) {

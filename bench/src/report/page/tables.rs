@@ -8,7 +8,7 @@ use crate::{
     report::{
         answers::Field,
         figure::Signs,
-        measure::{Measure, Measured, Spread, per_event},
+        measure::{Measure, Measured, Spread, delivery},
         notices::is_refused,
         words::{Unit, count, flow, scenario},
     },
@@ -116,7 +116,7 @@ fn place(cell: &Cell) -> String {
 }
 
 pub(super) fn every_cell(out: &mut String, field: &Field<'_>) {
-    out.push_str("<section aria-labelledby=\"cells\">\n<h2 id=\"cells\">Every cell</h2>\n<p>The median of the repetitions, and in brackets the least and the most of them.</p>\n");
+    out.push_str("<section aria-labelledby=\"cells\">\n<h2 id=\"cells\">Every cell</h2>\n<p>The median of the repetitions, and in brackets the least and the most of them. Runs are repetitions; n is how many latencies these have together, of which p90 and p99 are: p90 is there if n is 10 or more, p99 if it is 100 or more. A join’s latency is that of its first event. CPU is that of a call, of media that of a file.</p>\n");
     for network in field.networks() {
         let cells: Vec<&Measured<'_>> = field
             .cells
@@ -134,9 +134,11 @@ pub(super) fn every_cell(out: &mut String, field: &Field<'_>) {
             "Scenario",
             "Flow",
             "Runs",
+            "n",
             "p50",
             "p90",
             "p99",
+            "Whole join",
             "Throughput",
             "CPU, client",
             "CPU, server",
@@ -158,15 +160,11 @@ fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
         .party(measured)
         .map_or_else(|| escaped(&cell.transport), name);
     let value = |measure, unit| value(measured.spread(measure), unit);
-    let (throughput, each) = match per_event(cell.scenario) {
-        true => (
-            value(Measure::EventRate, Unit::Rate("events")),
-            "for each event",
-        ),
-        false => (
-            value(Measure::CallRate, Unit::Rate("calls")),
-            "for each call",
-        ),
+    let each = delivery(cell.scenario);
+    let throughput = match each {
+        "event" => value(Measure::EventRate, Unit::Rate("events")),
+        "file" => value(Measure::ContentRate, Unit::ByteRate),
+        _ => value(Measure::CallRate, Unit::Rate("calls")),
     };
     let bytes = value(Measure::WireBytes, Unit::Bytes);
     vec![
@@ -174,9 +172,11 @@ fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
         scenario(cell.scenario).to_owned(),
         flow(cell.flow).to_owned(),
         measured.samples.len().to_string(),
+        count(measured.counted()),
         value(Measure::P50, Unit::Seconds),
         value(Measure::P90, Unit::Seconds),
         value(Measure::P99, Unit::Seconds),
+        value(Measure::JoinTime, Unit::Seconds),
         throughput,
         value(Measure::ClientCpu, Unit::Seconds),
         value(Measure::ServerCpu, Unit::Seconds),
@@ -185,7 +185,7 @@ fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
         if bytes == "–" {
             bytes
         } else {
-            format!("{bytes} <small>{each}</small>")
+            format!("{bytes} <small>for each {each}</small>")
         },
         value(Measure::WirePackets, Unit::Plain("")),
     ]

@@ -4,9 +4,10 @@ use super::{Asked, Drawn, Question, Values, bar};
 use crate::{
     model::Scenario,
     report::{
+        LARGE_PACKETS,
         escape::{short, slug},
         figure::Figure,
-        measure::{Measure, Measured, per_event},
+        measure::{Measure, Measured, delivery, work},
         panel::Form,
         words::{Unit, known_network},
     },
@@ -24,7 +25,11 @@ const DELIVERIES: [Scenario; 7] = [
 
 pub(super) fn bytes(asked: &Asked<'_>) -> Question {
     let figures = networks(asked).into_iter().flat_map(|name| {
-        let about = || format!("Everything that crossed the network {} in both directions while it was measured, acknowledgements and repeated packets included.", short(name, 40));
+        let packets = match asked.field.is_emulated(name) {
+            true => String::new(),
+            false => format!(" {LARGE_PACKETS}"),
+        };
+        let about = || format!("Everything that crossed the network {} in both directions while it was measured, acknowledgements and repeated packets included.{packets}", short(name, 40));
         let events = asked.over_scenarios(
             Figure::new(format!("bytes-per-event-{}", slug(name)), format!("Bytes for each delivered event, on {}", short(name, 40)), about()),
             name,
@@ -37,7 +42,7 @@ pub(super) fn bytes(asked: &Asked<'_>) -> Question {
                 values: &WIRE_BYTES,
             },
         );
-        let others: Vec<Scenario> = Scenario::ALL.into_iter().filter(|each| !per_event(*each) && *each != Scenario::Media).collect();
+        let others: Vec<Scenario> = Scenario::ALL.into_iter().filter(|each| delivery(*each) == "call").collect();
         let calls = asked.over_scenarios(
             Figure::new(format!("bytes-per-call-{}", slug(name)), format!("Bytes for each call, on {}", short(name, 40)), about()),
             name,
@@ -45,6 +50,18 @@ pub(super) fn bytes(asked: &Asked<'_>) -> Question {
             Measure::WireBytes,
             |_| Drawn {
                 of: "on the wire for each call".to_owned(),
+                unit: Unit::Bytes,
+                form: Form::Beside,
+                values: &WIRE_BYTES,
+            },
+        );
+        let files = asked.over_scenarios(
+            Figure::new(format!("bytes-per-file-{}", slug(name)), format!("Bytes for each file of 10 MB, on {}", short(name, 40)), format!("{} Those of the queries beside it are among them.", about())),
+            name,
+            &[Scenario::Media],
+            Measure::WireBytes,
+            |_| Drawn {
+                of: "on the wire for each file".to_owned(),
                 unit: Unit::Bytes,
                 form: Form::Beside,
                 values: &WIRE_BYTES,
@@ -62,7 +79,7 @@ pub(super) fn bytes(asked: &Asked<'_>) -> Question {
                 values: &WIRE_SHARE,
             },
         );
-        [events, calls, media]
+        [events, calls, files, media]
     });
     Question {
         slug: "bytes",
@@ -76,25 +93,12 @@ const WIRE_BYTES: fn(&Measured<'_>) -> Values = |measured| bar(Measure::WireByte
 
 const WIRE_SHARE: fn(&Measured<'_>) -> Values = |measured| bar(Measure::WireShare)(measured);
 
-/// The first network whose packets were counted and that loses none, or the first of all, and the first that loses some.
+/// The first network that loses nothing and the first that loses some, with emulated packets if there are such.
 fn networks<'a>(asked: &Asked<'a>) -> Vec<&'a str> {
-    let networks = asked.field.networks();
-    let loses = |name: &&&str| known_network(name).is_some_and(|network| network.loss > 0.0);
-    let has_packets = |name: &&&str| {
-        let mut cells = asked
-            .field
-            .cells
-            .iter()
-            .filter(|measured| measured.cell.network == **name);
-        cells.any(|measured| measured.spread(Measure::WirePackets).is_some())
-    };
-    let mut lossless = networks.iter().filter(|name| !loses(name));
-    let first = lossless
-        .clone()
-        .find(has_packets)
-        .or_else(|| lossless.next());
-    let lossy = networks.iter().find(loses);
-    first.into_iter().chain(lossy).copied().collect()
+    let loses = |name: &str| known_network(name).is_some_and(|network| network.loss > 0.0);
+    let lossless = asked.field.packets(|name| !loses(name));
+    let lossy = asked.field.packets(loses);
+    lossless.into_iter().chain(lossy).collect()
 }
 
 pub(super) fn cpu(asked: &Asked<'_>) -> Question {
@@ -102,10 +106,10 @@ pub(super) fn cpu(asked: &Asked<'_>) -> Question {
         let figure = Figure::new(
             format!("cpu-{}", slug(name)),
             format!("CPU for each call, on {}", short(name, 40)),
-            "User and system time of both processes while it was measured, divided by the calls that were answered.".to_owned(),
+            "User and system time of both processes while it was measured, divided by the calls that were answered; that of media by the files.".to_owned(),
         );
-        asked.over_scenarios(figure, name, &Scenario::ALL, Measure::Cpu, |_| Drawn {
-            of: "CPU time for each call".to_owned(),
+        asked.over_scenarios(figure, name, &Scenario::ALL, Measure::Cpu, |each| Drawn {
+            of: format!("CPU time for each {}", work(each)),
             unit: Unit::Seconds,
             form: Form::Stacked,
             values: &CPU,

@@ -52,8 +52,10 @@ fn figure(
     let about = "A handshake belongs to no flow and no scenario: those of all cells of a network count together, unless calls failed there.".to_owned();
     let mut figure = Figure::new(slug.to_owned(), title.to_owned(), about);
     let networks = asked.field.networks();
-    let gathered: Vec<Vec<Measured<'_>>> =
-        networks.iter().map(|name| gather(asked, name)).collect();
+    let gathered: Vec<Vec<Measured<'_>>> = networks
+        .iter()
+        .map(|name| asked.field.handshakes(name))
+        .collect();
     for (name, of_network) in networks.iter().zip(&gathered) {
         let rows = of_network.iter().filter_map(|measured| {
             let party = asked.field.party(measured)?;
@@ -97,28 +99,4 @@ fn figure(
         asked.farthest(&comparisons, compared, Better::Lower, &places)
     );
     (!figure.panels.is_empty()).then_some(figure)
-}
-
-/// The samples of a network with a handshake, by transport.
-fn gather<'a>(asked: &Asked<'a>, network: &str) -> Vec<Measured<'a>> {
-    let mut gathered: Vec<Measured<'a>> = Vec::new();
-    for party in asked.field.parties {
-        let cells = asked.field.cells.iter();
-        let cells = cells.filter(|measured| {
-            measured.cell.network == network && measured.cell.transport == party.name
-        });
-        let mut of: Option<Measured<'a>> = None;
-        for measured in cells {
-            let samples = measured.samples.iter().copied();
-            let samples =
-                samples.filter(|sample| sample.handshake.is_some() && sample.outcome.failures == 0);
-            let entry = of.get_or_insert(Measured {
-                cell: measured.cell,
-                samples: Vec::new(),
-            });
-            entry.samples.extend(samples);
-        }
-        gathered.extend(of.filter(|of| !of.samples.is_empty()));
-    }
-    gathered
 }

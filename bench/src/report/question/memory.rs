@@ -6,12 +6,16 @@ use crate::{
     report::{
         escape::{short, slug},
         figure::Figure,
-        lines::{self, Curve},
-        measure::{Measure, Measured},
+        lines::{self, Axes, Curve},
+        measure::{Measure, Measured, Spread},
         panel::Form,
+        scale::Scale,
         words::{Unit, flow, scenario},
     },
 };
+
+/// Places along the axis for which a value is drawn. More cannot be told apart.
+const PLACES: usize = 40;
 
 const JOINS: [Scenario; 3] = [Scenario::Join1k, Scenario::Join20k, Scenario::Join200k];
 
@@ -62,7 +66,7 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
                 .filter_map(|measured| {
                     let party = asked.field.party(measured)?;
                     let signs = crate::report::figure::Signs::of(measured).text();
-                    let curve = Curve::new(party, &signs, measured)?;
+                    let curve = Curve::new(party, &signs, points(measured)?)?;
                     figure.add(measured);
                     Some(curve)
                 })
@@ -71,9 +75,20 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
                 continue;
             }
             let title = format!("{}, {}", scenario(each), flow(of_flow));
+            let axes = Axes {
+                across: &|pixels| {
+                    let events = curves
+                        .iter()
+                        .flat_map(Curve::points)
+                        .map(|(events, _)| *events);
+                    Scale::linear(events, Unit::Plain("events so far"), pixels, 4)
+                },
+                of: "memory over idle",
+                up: &|pixels| upward(&curves, pixels),
+            };
             figure
                 .panels
-                .push(lines::draw(&title, asked.warning(name), &curves));
+                .push(lines::draw(&title, asked.warning(name), &axes, &curves));
             let by_peak = |a: &&Curve<'_>, b: &&Curve<'_>| a.peak().total_cmp(&b.peak());
             let (least, most) = (curves.iter().min_by(by_peak), curves.iter().max_by(by_peak));
             if let (Some(least), Some(most)) = (least, most) {
@@ -92,4 +107,51 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
         readings.join("; ")
     );
     (!figure.panels.is_empty()).then_some(figure)
+}
+
+/// Events so far, and what the repetitions held.
+///
+/// Each repetition counts with the most that it held at each place: a peak between two places is not lost.
+fn points(measured: &Measured<'_>) -> Option<Vec<(f64, Spread)>> {
+    let samples = measured.samples.iter().map(|sample| &sample.outcome.memory);
+    let all = samples.clone().flatten().map(|(events, _)| *events).max()?;
+    let mut places: Vec<Vec<f64>> = vec![Vec::new(); PLACES];
+    for sample in samples {
+        let mut most: Vec<Option<u64>> = vec![None; PLACES];
+        for (events, bytes) in sample {
+            let share = *events as f64 / all.max(1) as f64;
+            let place = ((share * PLACES as f64).ceil() as usize).clamp(1, PLACES) - 1;
+            most[place] = most[place].max(Some(*bytes));
+        }
+        for (place, most) in places.iter_mut().zip(most) {
+            place.extend(most.map(|bytes| bytes as f64));
+        }
+    }
+    let points = (1..).zip(places).filter_map(|(place, values)| {
+        let events = all as f64 * f64::from(place) / PLACES as f64;
+        Some((events, Spread::of(values)?))
+    });
+    Some(points.collect())
+}
+
+/// From zero, unless the peaks are a decade apart: the lower curves would then be one line. What is below a tenth of the lowest peak is drawn at the foot.
+fn upward(curves: &[Curve<'_>], pixels: (i32, i32)) -> Scale {
+    let bytes = curves
+        .iter()
+        .flat_map(|curve| curve.points())
+        .map(|(_, spread)| spread.max);
+    let peaks = || curves.iter().map(Curve::peak).filter(|peak| *peak > 0.0);
+    let (least, most) = (
+        peaks().fold(f64::MAX, f64::min),
+        peaks().fold(0.0, f64::max),
+    );
+    match most / least >= 10.0 {
+        true => {
+            let drawn = bytes.filter(|bytes| *bytes >= least / 10.0);
+            // The lowest curve is not to lie on the axis.
+            let drawn = drawn.chain(std::iter::once(least / 2.0));
+            Scale::fitting(drawn, Unit::Bytes, pixels, 5)
+        }
+        false => Scale::linear(bytes, Unit::Bytes, pixels, 5),
+    }
 }

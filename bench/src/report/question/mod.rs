@@ -1,6 +1,7 @@
 //! The questions that the page answers, each with its figures.
 
 mod cost;
+mod distribution;
 mod handshake;
 mod latency;
 mod memory;
@@ -90,8 +91,8 @@ impl<'a> Asked<'a> {
             .filter(|check| check.network == name);
         let check = checks.next()?;
         match check.emulation {
-            _ if !passed(check) => Some("self-test failed"),
             Emulation::InProcess => Some("delay in process"),
+            _ if !passed(check) => Some("self-test failed"),
             Emulation::None | Emulation::Tun => None,
         }
     }
@@ -146,6 +147,7 @@ impl<'a> Asked<'a> {
         }
         let word = match (better, measure) {
             (Better::Lower, Measure::P50) => "Lowest median latency",
+            (Better::Lower, Measure::JoinTime) => "Shortest",
             (Better::Lower, _) => "Least",
             (Better::Higher, _) => "Most",
         };
@@ -157,7 +159,8 @@ impl<'a> Asked<'a> {
                 .iter()
                 .map(|name| self.field.of(name, each, of))
                 .collect();
-            if comparisons.iter().all(Vec::is_empty) {
+            let with_it = |measured: &&Measured<'_>| measured.spread(measure).is_some();
+            if !comparisons.iter().flatten().any(with_it) {
                 continue;
             }
             let tally = self.field.tally(&comparisons, measure, better, "networks");
@@ -224,7 +227,7 @@ impl<'a> Asked<'a> {
             Better::Higher => (best, worst),
         };
         let (verb, much) = match (measure, better) {
-            (Measure::P50 | Measure::HandshakeTime, _) => ("takes", "long"),
+            (Measure::P50 | Measure::JoinTime | Measure::HandshakeTime, _) => ("takes", "long"),
             (_, Better::Lower) => ("needs", "much"),
             (_, Better::Higher) => ("delivers", "much"),
         };

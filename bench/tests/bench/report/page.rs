@@ -164,11 +164,13 @@ fn medians_and_spreads_are_those_of_the_repetitions() {
     near("latency_p50_s_median", 250e-6);
     near("latency_p50_s_min", 100e-6);
     near("latency_p50_s_max", 900e-6);
-    near("latency_p90_s_median", 750e-6);
+    // Of all repetitions together.
+    near("latency_p90_s_pooled", 900e-6);
+    assert_eq!(row["latencies"], "500");
     near("calls_per_s_median", 100.0);
     near("events_per_s_median", 5_000.0);
-    near("client_cpu_s_per_call_median", 250.0 / 1e6);
-    near("cpu_s_per_call_median", 500.0 / 1e6);
+    near("client_cpu_s_each_median", 250.0 / 1e6);
+    near("cpu_s_each_median", 500.0 / 1e6);
     near("client_peak_over_idle_bytes_max", 900_000.0);
     assert_eq!(row["wire_bytes_per_delivery_median"], "");
     assert!(markup::text(&files["index.html"]).contains("250 µs (100 µs to 900 µs)"));
@@ -182,27 +184,35 @@ fn a_lead_is_said_only_where_repetitions_do_not_overlap() {
             &mut results,
             "quick",
             Scenario::SmallQuery,
-            &[100, 110, 120],
+            &[100, 110, 120, 105, 115],
         );
         cell(&mut results, "slow", Scenario::SmallQuery, slow);
-        markup::text(&written(&results)["latency-small-query.svg"]).replace('\n', " ")
+        let text = markup::text(&written(&results)["latency-small-query.svg"]);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let clear = reading(&[300, 330, 360]);
+    let clear = reading(&[300, 330, 360, 310, 350]);
     assert!(clear.contains("quick in 1 of 1 networks"), "{clear}");
     assert!(
         clear.contains("slow takes 3.00 times as long as quick"),
         "{clear}"
     );
-    let overlapping = reading(&[119, 330, 360]);
+    let overlapping = reading(&[119, 330, 360, 310, 350]);
     assert!(
         overlapping.contains("nobody clearly: in all 1 networks the repetitions overlap"),
         "{overlapping}"
     );
+    // Where they overlap nobody is far from anybody, whatever the medians are.
+    assert!(!overlapping.contains("Farthest apart"), "{overlapping}");
+    let few = reading(&[300, 330, 360, 310]);
+    assert!(
+        few.contains("fewer than 5 repetitions") && !few.contains("Farthest apart"),
+        "{few}"
+    );
     // Nobody has the lead because others failed.
     let mut results = Results::default();
-    cell(&mut results, "quick", Scenario::SmallQuery, &[100]);
-    cell(&mut results, "slow", Scenario::SmallQuery, &[300]);
-    cell(&mut results, "middle", Scenario::SmallQuery, &[200]);
+    cell(&mut results, "quick", Scenario::SmallQuery, &[100; 5]);
+    cell(&mut results, "slow", Scenario::SmallQuery, &[300; 5]);
+    cell(&mut results, "middle", Scenario::SmallQuery, &[200; 5]);
     results.samples[0].outcome.failures = 1;
     let failed = markup::text(&written(&results)["latency-small-query.svg"]).replace('\n', " ");
     assert!(failed.contains("middle in 1 of 1 networks"), "{failed}");
@@ -211,9 +221,9 @@ fn a_lead_is_said_only_where_repetitions_do_not_overlap() {
 #[test]
 fn peers_do_not_take_part_in_comparisons() {
     let mut results = Results::default();
-    cell(&mut results, "floor", Scenario::SmallQuery, &[10, 11]);
-    cell(&mut results, "A", Scenario::SmallQuery, &[100, 110]);
-    cell(&mut results, "B", Scenario::SmallQuery, &[300, 330]);
+    cell(&mut results, "floor", Scenario::SmallQuery, &[10; 5]);
+    cell(&mut results, "A", Scenario::SmallQuery, &[100; 5]);
+    cell(&mut results, "B", Scenario::SmallQuery, &[300; 5]);
     results.conformance.push(Conformance {
         transport: "floor".to_owned(),
         exempt: Some("a peer".to_owned()),
@@ -227,6 +237,65 @@ fn peers_do_not_take_part_in_comparisons() {
     let text = markup::text(&files["latency-small-query.svg"]).replace('\n', " ");
     assert!(text.contains("A in 1 of 1 networks"), "{text}");
     assert!(files["cpu-loopback.svg"].contains("url(#hatch)"));
+}
+
+#[test]
+fn a_percentile_is_shown_only_if_calls_lie_beyond_it() {
+    let mut results = Results::default();
+    cell(&mut results, "A", Scenario::SmallQuery, &[100, 110]);
+    let shown = |results: &Results| {
+        let rows = super::tables::parse(&written(results)["cells.csv"]);
+        ["latency_p90_s_pooled", "latency_p99_s_pooled"].map(|name| !rows[0][name].is_empty())
+    };
+    assert_eq!(shown(&results), [true, true]);
+    for (each, expected) in [(49, [true, false]), (4, [false, false])] {
+        for sample in &mut results.samples {
+            sample.outcome.latencies = vec![(100, each)];
+        }
+        assert_eq!(shown(&results), expected);
+        let said = format!("n = {}", 2 * each);
+        assert!(report::markdown(&results).contains(&said));
+    }
+}
+
+#[test]
+fn a_join_says_when_its_first_event_came_and_how_long_it_took() {
+    let mut results = Results::default();
+    for name in ["A", "B"] {
+        cell(&mut results, name, Scenario::Join1k, &[100; 5]);
+    }
+    for sample in &mut results.samples {
+        sample.outcome.latency_of = "the first event".to_owned();
+        sample.outcome.calls = 4;
+    }
+    let files = written(&results);
+    assert_eq!(
+        super::tables::parse(&files["cells.csv"])[0]["whole_join_s_median"],
+        "0.25"
+    );
+    assert!(markup::text(&files["whole-join1k.svg"]).contains("250 ms"));
+    let document = report::markdown(&results);
+    for said in [
+        "The latency is that of the first event.",
+        "Join, 1,000 events: the first event |",
+        "Join, 1,000 events: the whole join |",
+        "| Join, 1,000 events | A | 250 ms |",
+    ] {
+        assert!(document.contains(said), "{said}\n{document}");
+    }
+}
+
+#[test]
+fn media_costs_by_the_file() {
+    let mut results = Results::default();
+    cell(&mut results, "A", Scenario::Media, &[1_000]);
+    results.samples[0].outcome.content = 20_000_000;
+    let row = &super::tables::parse(&written(&results)["cells.csv"])[0];
+    assert_eq!(row["client_cpu_s_each_median"], "0.05");
+    assert_eq!(
+        (&row["cpu_for_each"][..], &row["bytes_for_each"][..]),
+        ("file", "file")
+    );
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn sample(cell: &Cell, network: &Network, of: (f64, f64), seed: u64, draw: &mut 
             latencies,
             latency_of: match cell.scenario {
                 Scenario::Steady => "an event, from its arrival",
-                Scenario::Join1k | Scenario::Join20k | Scenario::Join200k => "the whole join",
+                Scenario::Join1k | Scenario::Join20k | Scenario::Join200k => "the first event",
                 _ => "a call",
             }
             .to_owned(),

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{api_docs, conformance, doc_code, interop, proto};
+use crate::{api_docs, conformance, doc_code, interop, performance, proto};
 use command::Command;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -65,6 +65,11 @@ const STEPS: &[Step] = &[
         name: "api-docs",
         about: "docs/federation-api.md and the tables of the bindings' documents are what the table of operations gives",
         check: |_| api_docs::run(proto::Mode::Check),
+    },
+    Step {
+        name: "performance",
+        about: "the figures in docs/performance.md stand between their marks and name their command and commit",
+        check: performance::check,
     },
     Step {
         name: "doc-code",
