@@ -11,21 +11,18 @@ use comity_core::{
     CallService, Operations, ServerName,
     call::{Call, Reply},
     error::{CallError, FederationError},
-    transport::{Capabilities, MemoryMode, MemoryTransport, Transport},
+    transport::{Capabilities, Transport},
 };
 
 /// In the order of their names below.
 pub fn all() -> Vec<Subject> {
     let gone_wrong = [Wrong::Dies, Wrong::Hangs].map(|how| Subject::Apart(Arc::new(how)));
-    let unjudged = ours().into_iter().filter_map(|subject| match subject {
-        Subject::Apart(wire) => Some(Subject::Apart(Arc::new(Unjudged(wire)))),
-        Subject::Together(_) => None,
+    let ours = ours().into_iter().map(|subject| match subject {
+        Subject::Apart(wire) => Subject::Apart(Arc::new(Unjudged(wire))),
+        memory @ Subject::Together(_) => memory,
     });
-    let together = [
-        Subject::Together(Arc::new(Deaf)),
-        Subject::Together(Arc::new(Memory)),
-    ];
-    unjudged.chain(gone_wrong).chain(together).collect()
+    let deaf = Subject::Together(Arc::new(Deaf));
+    ours.chain(gone_wrong).chain([deaf]).collect()
 }
 
 /// A wire of ours that the kit is not asked about.
@@ -141,30 +138,5 @@ impl Transport for Deaf {
 
     async fn send(&self, _: Call) -> Result<Reply, CallError> {
         Err(FederationError::new(404, "M_UNRECOGNIZED", "what?").into())
-    }
-}
-
-/// The transport that is a function call.
-#[derive(Debug)]
-struct Memory;
-
-#[async_trait]
-impl Harness for Memory {
-    fn name(&self) -> String {
-        "memory".to_owned()
-    }
-
-    async fn serve(
-        &self,
-        _: &ServerName,
-        operations: Operations,
-        service: CallService,
-    ) -> Result<Served, HarnessError> {
-        let transport = MemoryTransport::new(operations, service, MemoryMode::ByValue);
-        Ok(Served::new(Arc::new(transport)))
-    }
-
-    fn declared(&self) -> Declared {
-        Declared::default().naming_destination().by_value()
     }
 }
