@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{
-    auth::SessionOptions,
+    auth::{SessionOptions, SessionUse},
     call::{Call, EventStream, Message, Reply, ReplyShape},
     endpoint::{EndpointForm, check_counts},
     error::{CallError, Delivery, TransportError, TransportErrorKind},
@@ -273,7 +273,10 @@ impl Transport for GrpcTransport {
             .cancellation()
             .delivery_certainty()
             .max_message(MAX_MESSAGE);
-        match self.sessions {
+        match &self.sessions {
+            Some(options) if options.usually == SessionUse::Required => {
+                own.channel_binding().requires_session()
+            }
             Some(_) => own.channel_binding(),
             None => own,
         }

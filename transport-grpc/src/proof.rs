@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use comity_core::{
     ServerName,
-    auth::{OwnSession, SessionOptions, SessionUse, Signer},
+    auth::{OwnProof, OwnSession, SessionOptions, SessionUse, Signer},
     call::CallContext,
     endpoint::EndpointForm,
     error::{Delivery, FederationError, TransportError, TransportErrorKind},
@@ -21,6 +21,7 @@ pub(crate) struct Proof<'a> {
 }
 
 struct Own<'a> {
+    context: &'a CallContext,
     signer: &'a Signer,
     destination: &'a ServerName,
     form: &'a EndpointForm,
@@ -45,6 +46,7 @@ impl<'a> Proof<'a> {
         options: Option<&'a SessionOptions>,
     ) -> Self {
         let own = context.signer().map(|signer| Own {
+            context,
             signer,
             destination,
             form,
@@ -113,6 +115,7 @@ impl Own<'_> {
                 let value = HeaderValue::from_maybe_shared(credential);
                 let value = value.expect("a credential is visible ASCII");
                 head.headers.insert(metadata::SESSION, value);
+                self.context.note_proof(|| session.proof());
                 attempt.session = Some(session);
                 return Ok(());
             }
@@ -122,7 +125,7 @@ impl Own<'_> {
                 TransportErrorKind::Refused,
                 Delivery::NotSent,
                 format!(
-                    "a session is required, and this connection of {BINDING} has none: it has no TLS 1.3, or {} refused one on it",
+                    "a session is required (setting: Policy::sessions, CallContext::sessions or SessionOptions::usually), and this connection of {BINDING} has none: it has no TLS 1.3, or {} refused one on it",
                     self.destination
                 ),
             ));
@@ -136,6 +139,13 @@ impl Own<'_> {
             }
         };
         head.headers.insert(AUTHORIZATION, signature);
+        let wanted = matches!(self.sessions, Some((_, SessionUse::On)));
+        self.context.note_proof(|| {
+            Some(OwnProof::XMatrix {
+                key: self.signer.key_id(),
+                instead_of_session: wanted,
+            })
+        });
         Ok(())
     }
 

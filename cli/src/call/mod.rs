@@ -1,10 +1,11 @@
 //! `comity call`: makes one federation call, and shows what comes back.
 //!
-//! `request` reads the command line, `wire` sends, `reply` shows, `list` tells what can be called.
+//! `request` reads the command line, `wire` sends, `reply` shows, `told` says how it went, `list` tells what can be called.
 
 mod list;
 mod reply;
 mod request;
+mod told;
 mod wire;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -12,7 +13,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, ValueEnum, builder::PossibleValue};
 use comity_core::{
     Operations, ServerName,
-    auth::SigningKey,
+    auth::{SessionUse, SigningKey},
     call::{Authentication, Call},
     transport::ConnectTo,
 };
@@ -78,10 +79,13 @@ pub(crate) struct Options {
     /// The binding
     #[arg(long, value_enum, default_value_t = Binding::Auto)]
     binding: Binding,
+    /// How --origin is proven: by a session of the connection, where the server's signed offer says that it takes one, or by a signature
+    #[arg(long, value_enum, default_value_t = Sessions::Auto)]
+    sessions: Sessions,
     /// Connects there instead of where the name leads; the certificate has to be the same
     #[arg(long, value_name = "HOST:PORT", value_parser = connect_to)]
     connect_to: Option<ConnectTo>,
-    /// Tells on standard error what was sent where, how long it took, and how many bytes went over the wire
+    /// Tells on standard error what was sent where, by which binding and why, how the origin was proven, how long it took, and how many bytes went over the wire
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
@@ -97,6 +101,31 @@ pub(crate) enum Binding {
     Https,
     /// gRPC, or nothing
     Grpc,
+}
+
+/// Whether a session of the connection proves the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sessions {
+    /// Where the server's signed offer says that it takes one
+    Auto,
+    /// No: an X-Matrix signature does
+    Off,
+    /// Over every binding that can, whatever is offered; else a signature
+    On,
+    /// Or nothing is sent
+    Required,
+}
+
+impl Sessions {
+    /// What the policy says: of `auto`, nothing.
+    fn said(self) -> Option<SessionUse> {
+        Some(match self {
+            Self::Auto => return None,
+            Self::Off => SessionUse::Off,
+            Self::On => SessionUse::On,
+            Self::Required => SessionUse::Required,
+        })
+    }
 }
 
 /// An operation's name or a method. The names are there for completions.
@@ -160,7 +189,13 @@ async fn run(options: &Options) -> Result<(), Failure> {
         output: options.output.as_deref(),
         locations: Locations::new(reach.resolver(), reach.tls.clone(), reach.guard.clone()),
     };
-    let sent = wire::Sent::new(&reach, options.binding, signer, options.network.timeout);
+    let sent = wire::Sent {
+        reach: &reach,
+        binding: options.binding,
+        sessions: options.sessions.said(),
+        signer,
+        limit: options.network.timeout,
+    };
     sent.send(call, &shown, options.verbose).await
 }
 

@@ -1,4 +1,4 @@
-//! `comity call`.
+//! `comity call`. What it says of sessions is tested in `sessions.rs`.
 
 use std::{
     fs,
@@ -51,10 +51,8 @@ async fn auto_goes_by_what_the_signed_key_document_offers() {
     let told: Value = serde_json::from_str(&ran.stderr).unwrap();
     assert_eq!(told["binding"], "grpc/1");
     assert_eq!(told["why"], "it offers that (signed)");
-    assert_eq!(
-        told["signed_by"],
-        json!({ "origin": CALLER, "key": "ed25519:caller" })
-    );
+    let proof = json!({ "scheme": "X-Matrix", "origin": CALLER, "key": "ed25519:caller", "instead_of_session": false });
+    assert_eq!(told["proof"], proof);
     assert!(told["wire_sent_bytes"].as_u64() > Some(100), "{told}");
     assert!(told["total_ms"].as_f64() > Some(0.0), "{told}");
     assert!(offering.over_grpc.load(Ordering::SeqCst) > 0);
@@ -88,8 +86,13 @@ async fn an_offer_that_leads_nowhere_costs_a_fallback_and_no_more() {
         .call(&["GetEvent", "eventId=$there/is", "-v"])
         .await
         .expect(0);
-    let said = "grpc/1 failed (connect), so over http/1";
-    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    for said in [
+        "> grpc/1 was tried: it offers that (signed)\n",
+        "> over http/1: grpc/1 failed (connect)\n",
+        "> proven as caller.example by an X-Matrix signature, key ed25519:caller\n",
+    ] {
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
 }
 
 fn free_port() -> String {

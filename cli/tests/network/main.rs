@@ -7,4 +7,5 @@ mod completions;
 mod dns;
 mod keys;
 mod resolve;
+mod sessions;
 mod setting;

@@ -17,8 +17,9 @@ use comity_core::{
     Client, Operations, Router, ServerName,
     api::{self, GetEvent, GetEventReply, GetState, GetStateReply, GetVersion, GetVersionReply},
     auth::{
-        KeyRing, KeyRingOptions, Notary, NotaryOptions, PublishedKeys, PublishedKeysOptions,
-        ServerKeys, SigningKey, Verify, XMatrixAuthenticator, now_ms,
+        Authenticator, KeyRing, KeyRingOptions, Notary, NotaryOptions, PublishedKeys,
+        PublishedKeysOptions, ServerKeys, SessionAuthenticator, SigningKey, Verify,
+        XMatrixAuthenticator, now_ms,
     },
     call::{Authenticated, Blob, BlobSource, Body, CallContext, EventReply, Part, Unregistered},
     error::{CallError, Delivery, FederationError, TransportError, TransportErrorKind},
@@ -57,6 +58,8 @@ pub struct Wanted {
     pub offers: Vec<Offer>,
     /// Whether gRPC is served.
     pub grpc: bool,
+    /// Whether it accepts sessions.
+    pub sessions: bool,
 }
 
 impl Default for Wanted {
@@ -68,6 +71,7 @@ impl Default for Wanted {
             expired: false,
             offers: vec![],
             grpc: true,
+            sessions: false,
         }
     }
 }
@@ -106,7 +110,11 @@ impl Peer {
         let go_on = Arc::new(Notify::new());
         let house = Arc::new(House(go_on.clone()));
         let ring = keys_of(&caller).with_own(published.clone());
-        let authenticator = XMatrixAuthenticator::new(name, Arc::new(ring.clone()));
+        let x_matrix = XMatrixAuthenticator::new(name, Arc::new(ring.clone()));
+        let authenticator: Arc<dyn Authenticator> = match wanted.sessions {
+            true => Arc::new(SessionAuthenticator::new(x_matrix)),
+            false => Arc::new(x_matrix),
+        };
         let notary = Notary::new(published.clone(), ring, NotaryOptions::default());
         let service = Router::new()
             .with(api::server(house.clone()))
@@ -114,7 +122,7 @@ impl Peer {
             .with(api::events(house.clone()))
             .with(api::media(house))
             .with_unregistered(anything)
-            .layered(Verify::layer(Arc::new(authenticator)));
+            .layered(Verify::layer(authenticator));
         let operations = || Operations::federation().with_unregistered();
         let over_grpc = Arc::new(AtomicU64::new(0));
         let mut dispatch = Dispatch::new(HttpServer::new(operations(), service.clone()).boxed());

@@ -15,8 +15,18 @@ const FOLDER: &str = "target/interop";
 
 /// Runs the scenarios whose name has one of these words, or all of them.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Outcome {
+    prepare(root)?;
+    run_program(root, &comity(root)?, words)
+}
+
+/// Makes the environment, which takes as long as the network does. Whoever runs the scenarios finds it.
+pub(crate) fn prepare(root: &Path) -> Outcome {
+    environment(root).map(drop)
+}
+
+/// Likewise as [`run`], with a `comity` that is there.
+pub(crate) fn run_program(root: &Path, comity: &Path, words: &[&str]) -> Outcome {
     let python = environment(root)?;
-    let comity = comity(root)?;
     let run = Command::new(python)
         .current_dir(root)
         .arg("dev/interop/run.py")

@@ -57,7 +57,7 @@ pub use session::{
     MAX_SESSION_SKEW, OwnSession, SESSION_EXPORTER_LABEL, SESSION_REFUSED, SESSION_SCHEME,
     SessionAuthenticator, SessionCredential, SessionError, SessionOptions, SessionUse,
 };
-pub use sign::{Sign, Signer};
+pub use sign::{OwnProof, Sign, Signer};
 pub use signed_request::SignedRequest;
 pub use x_matrix::{
     MAX_CREDENTIALS, MAX_HEADER_BYTES, Parsed, XMatrix, XMatrixCredentials, XMatrixError,

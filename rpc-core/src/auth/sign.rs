@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{PublishedKeys, SignedRequest, SigningKey};
+use super::{KeyId, PublishedKeys, SignedRequest, SigningKey};
 use crate::{
     ServerName,
     call::{Authentication, Call, Reply},
@@ -31,6 +31,28 @@ pub struct Signer {
 enum Key {
     Fixed(Arc<SigningKey>),
     Published(PublishedKeys),
+}
+
+/// How a call of this side proved its origin, when it was sent last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OwnProof {
+    /// By an X-Matrix signature of its own.
+    XMatrix {
+        /// The key that signed.
+        key: KeyId,
+        /// A session was wanted, and the connection has no keying material, or its other end refused one.
+        instead_of_session: bool,
+    },
+    /// By a session of its connection.
+    Session {
+        /// The key that signed.
+        key: KeyId,
+        /// When that was, in milliseconds since the Unix epoch.
+        created: i64,
+        /// From when on it counts no more, likewise.
+        expires: i64,
+    },
 }
 
 impl Sign {
@@ -62,6 +84,11 @@ impl Signer {
     /// The server.
     pub fn origin(&self) -> &ServerName {
         &self.origin
+    }
+
+    /// The ID of the key that signs now.
+    pub fn key_id(&self) -> KeyId {
+        self.signing_key().key_id().clone()
     }
 
     /// The key that signs now.

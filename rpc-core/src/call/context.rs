@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     ServerName,
-    auth::{Channel, Origin, SessionUse, Signer, XMatrixCredentials, XMatrixError},
+    auth::{Channel, Origin, OwnProof, SessionUse, Signer, XMatrixCredentials, XMatrixError},
     call::Authentication,
     endpoint::EndpointForm,
     error::FederationError,
@@ -126,6 +126,14 @@ impl CallContext {
     pub(crate) fn note_binding(&self, name: &'static str) {
         if let Some(notes) = &self.notes {
             notes.binding(name);
+        }
+    }
+
+    /// Says how the call proves its origin: for a transport that [binds proofs to its connections](crate::transport::Capabilities::channel_binding). It counts in place of what
+    /// was said before. `proof` is not called if nobody [observes](crate::layers::Observe) the call.
+    pub fn note_proof(&self, proof: impl FnOnce() -> Option<OwnProof>) {
+        if let Some(notes) = &self.notes {
+            notes.proof(proof());
         }
     }
 

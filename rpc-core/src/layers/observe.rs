@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{Around, AroundLayer, Inner, Side, around, stream};
 use crate::{
     ServerName,
+    auth::OwnProof,
     call::{Call, Reply},
     error::{CallError, ErrorKind, TransportErrorKind},
     transport::FallbackReason,
@@ -27,7 +28,7 @@ pub trait Observer: Debug + Send + Sync + 'static {
     }
 }
 
-/// A call that has ended. All but the peer are of closed sets, or of what this program registers: fit for labels. How many peers there are is
+/// A call that has ended. All but the peer and the proof are of closed sets, or of what this program registers: fit for labels. How many peers there are is
 /// for others to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -40,6 +41,8 @@ pub struct Observed {
     pub binding: &'static str,
     /// The other server: the destination, or the origin if that was proven.
     pub peer: Option<ServerName>,
+    /// How a call of this side proved its origin, by the binding that carried it. None if it needed no proof or came with one, if nothing was sent, or if a third party's transport says nothing.
+    pub proof: Option<OwnProof>,
     /// What it came to.
     pub outcome: Outcome,
     /// From the beginning to the reply's head, or to the error.
@@ -166,6 +169,7 @@ impl Around for Observe {
                 operation: call.spec().name,
                 binding,
                 peer,
+                proof: None,
                 outcome: Outcome::Abandoned,
                 to_head: None,
                 total: Duration::ZERO,
@@ -179,11 +183,12 @@ impl Around for Observe {
     }
 }
 
-/// What is only known further in: which binding was taken, who the origin is.
+/// What is only known further in: which binding was taken, who the origin is, how this side proved that it is itself.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     binding: Mutex<&'static str>,
     origin: Mutex<Option<ServerName>>,
+    proof: Mutex<Option<OwnProof>>,
 }
 
 impl Notes {
@@ -194,6 +199,10 @@ impl Notes {
     pub(crate) fn origin(&self, name: &ServerName) {
         let mut origin = self.origin.lock().unwrap_or_else(PoisonError::into_inner);
         *origin = Some(name.clone());
+    }
+
+    pub(crate) fn proof(&self, own: Option<OwnProof>) {
+        *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = own;
     }
 }
 
@@ -249,6 +258,8 @@ impl Record {
             Side::Client => {
                 let binding = self.notes.binding.lock();
                 call.binding = *binding.unwrap_or_else(PoisonError::into_inner);
+                let proof = self.notes.proof.lock();
+                call.proof = proof.unwrap_or_else(PoisonError::into_inner).take();
             }
             Side::Server => {
                 let origin = self.notes.origin.lock();

@@ -20,7 +20,7 @@ pub use select::{
 
 use crate::{
     Boxed,
-    auth::SessionUse,
+    auth::{OwnProof, SessionUse},
     call::{Authentication, Call, Reply},
     error::{CallError, Delivery, TransportError, TransportErrorKind},
 };
@@ -66,6 +66,8 @@ pub struct Capabilities {
     /// A proof can be bound to the connection: the transport is handed calls that have a [signer](crate::call::CallContext::signer) and no credentials, and proves their
     /// origin itself, by a session of the connection or by the signer's X-Matrix header. Others are handed that header as a credential.
     pub channel_binding: bool,
+    /// Where neither the operator nor the caller says anything of sessions, they are [required](SessionUse::Required). One binding that says so binds all that a [`Select`] has.
+    pub requires_session: bool,
     /// Largest request message in bytes, if the binding has a limit of its own.
     pub max_message: Option<usize>,
 }
@@ -79,6 +81,7 @@ impl Capabilities {
         cancellation: false,
         delivery_certainty: false,
         channel_binding: false,
+        requires_session: false,
         max_message: None,
     };
 
@@ -124,6 +127,13 @@ impl Capabilities {
         self
     }
 
+    /// With sessions that are required where nobody says otherwise.
+    #[must_use]
+    pub const fn requires_session(mut self) -> Self {
+        self.requires_session = true;
+        self
+    }
+
     /// With a limit for one request message, in bytes.
     #[must_use]
     pub const fn max_message(mut self, bytes: usize) -> Self {
@@ -156,28 +166,54 @@ impl Service<Call> for TransportService {
         let transport = self.0.clone();
         call.context().note_binding(transport.name());
         Box::pin(async move {
-            sign_for(&*transport, &mut call)?;
+            let usually = transport.capabilities().requires_session;
+            let required = session_setting(None, call.context().sessions, usually);
+            sign_for(&*transport, &mut call, required)?;
             transport.send(call).await
         })
     }
 }
 
-/// Signs a call that is handed to a transport, if that transport does not prove its origin itself.
+/// The setting that requires a session of a call: the operator's word counts, else the caller's, else what is usual.
+pub(crate) fn session_setting(
+    operator: Option<SessionUse>,
+    caller: Option<SessionUse>,
+    usually_required: bool,
+) -> Option<&'static str> {
+    let is_required = |said| said == SessionUse::Required;
+    match (operator, caller) {
+        (Some(said), _) => is_required(said).then_some("Policy::sessions"),
+        (None, Some(said)) => is_required(said).then_some("CallContext::sessions"),
+        (None, None) => usually_required.then_some("SessionOptions::usually"),
+    }
+}
+
+/// Signs a call that is handed to a transport, if that transport does not prove its origin itself. `required` is the setting that requires a session, if one does.
 ///
 /// # Errors
 /// It cannot be signed, or it has to be proven by a session, which this transport has none of: nothing was sent.
-pub(crate) fn sign_for(transport: &dyn Transport, call: &mut Call) -> Result<(), CallError> {
+pub(crate) fn sign_for(
+    transport: &dyn Transport,
+    call: &mut Call,
+    required: Option<&'static str>,
+) -> Result<(), CallError> {
     if call.spec().authentication != Authentication::Server {
         return Ok(());
     }
     let context = call.context();
     let binds = transport.capabilities().channel_binding;
-    if context.sessions == Some(SessionUse::Required) && !(binds && context.signer().is_some()) {
+    if let Some(setting) = required
+        && !(binds && context.signer().is_some())
+    {
+        let why = match binds {
+            true => "which a call has none of that nobody signs here",
+            false => "which it has none of",
+        };
         return Err(TransportError::new(
             TransportErrorKind::Refused,
             Delivery::NotSent,
             format!(
-                "the policy requires a session, which {} cannot prove this call by",
+                "nothing is sent over {}: a session is required (setting: {setting}), {why}",
                 transport.name()
             ),
         )
@@ -189,7 +225,14 @@ pub(crate) fn sign_for(transport: &dyn Transport, call: &mut Call) -> Result<(),
     if !binds {
         let (signer, destination) = (signer.clone(), destination.clone());
         let credential = signer.x_matrix(&destination, call.make_form()?)?;
-        call.context_mut().set_signed(credential);
+        let context = call.context_mut();
+        context.note_proof(|| {
+            Some(OwnProof::XMatrix {
+                key: signer.key_id(),
+                instead_of_session: false,
+            })
+        });
+        context.set_signed(credential);
     }
     Ok(())
 }

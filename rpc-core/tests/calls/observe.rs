@@ -7,8 +7,8 @@ use std::{
 
 use comity_core::{
     Client, Operations,
-    auth::Sign,
-    call::Reply,
+    auth::{OwnProof, Sign},
+    call::{Credentials, Reply},
     error::{Delivery, ErrorKind, FederationError, TransportErrorKind as Kind},
     layers::{FellBack, Observe, Observed, Observer, Outcome, Side},
     transport::{
@@ -204,4 +204,31 @@ fn names_for_labels_are_distinct() {
         .map(|reason| reason.name())
         .collect();
     assert_eq!(names.len(), FallbackReason::ALL.len());
+}
+
+/// What a transport that binds proofs says is tested where one is: `transport-grpc/tests/grpc/sessions`.
+#[tokio::test]
+async fn a_record_says_how_the_origin_was_proven() {
+    let log = Arc::new(Log::default());
+    let wire = Wire::new(HTTP, Act::Reply);
+    let stack = ServiceBuilder::new()
+        .layer(Observe::layer(Side::Client, log.clone()))
+        .layer(Sign::layer(name("a.example"), key(1)));
+    let client = Client::layered(wire.clone(), stack);
+    client.send(send()).await.unwrap();
+    let Some(OwnProof::XMatrix {
+        key: by,
+        instead_of_session,
+    }) = log.only().proof
+    else {
+        panic!("it was signed");
+    };
+    assert_eq!((by, instead_of_session), (key(1).key_id().clone(), false));
+    client.send(version()).await.unwrap();
+    assert_eq!(log.only().proof, None, "it needs none");
+    // Whoever passes a call on proves nothing.
+    let mut passed_on = send();
+    passed_on.context_mut().credentials = Credentials::new(vec!["X-Matrix".to_owned()]);
+    client.send(passed_on).await.unwrap();
+    assert_eq!(log.only().proof, None);
 }

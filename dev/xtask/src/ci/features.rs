@@ -1,4 +1,4 @@
-//! Each cargo feature on its own: a feature that only builds beside another is found here.
+//! Each cargo feature on its own, and each package with examples: what only builds beside something else of the workspace, with the features that this needs, is found here.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::{
     command::Command,
 };
 
-/// Checks each feature of each package of the workspace alone.
+/// Checks each feature of each package of the workspace alone, and the examples of each as a user builds them who runs one of them by its package's name.
 pub(crate) fn check(root: &Path) -> Outcome {
     let metadata = cargo::metadata(root)?;
     for package in metadata.members() {
@@ -22,6 +22,14 @@ pub(crate) fn check(root: &Path) -> Outcome {
             )
             .run()?;
         }
+    }
+    let mut last = "";
+    for (package, _) in metadata.examples() {
+        if package != last {
+            let check = format!("check --quiet --package {package} --examples");
+            Command::cargo(root, &check).run()?;
+        }
+        last = package;
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask ci`: every check of the project, in one process, the same at home and on a CI machine.
 //!
 //! The order is cheap before dear, and it follows what cargo can reuse: clippy, the documentation and the checks of single features
-//! share the metadata of the dependencies; the tests and the examples share their objects. Only the demo is a release build.
+//! share the metadata of the dependencies; the tests, the examples, the page in the browser and the program between the two Synapses share one
+//! build, so they are all built as parts of the workspace: alone each would have other features, and its dependencies would be built again. The demo and
+//! the comparison share the one release build. What waits for the network alone is done beside what comes before it.
 
 mod bench;
 mod browser;
@@ -15,16 +17,19 @@ mod published;
 mod readme;
 mod rules;
 mod specification;
+mod times;
 
 use std::{
     error::Error,
     fs,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
 use crate::{api_docs, conformance, doc_code, interop, performance, proto};
 use command::Command;
+use times::Times;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
@@ -33,113 +38,114 @@ struct Step {
     name: &'static str,
     about: &'static str,
     check: fn(&Path) -> Outcome,
+    /// What can be done beside the steps before, because it waits for the network. The check finds it done.
+    before: Option<fn(&Path) -> Outcome>,
+}
+
+impl Step {
+    const fn new(name: &'static str, about: &'static str, check: fn(&Path) -> Outcome) -> Self {
+        Self {
+            name,
+            about,
+            check,
+            before: None,
+        }
+    }
+
+    const fn before(mut self, before: fn(&Path) -> Outcome) -> Self {
+        self.before = Some(before);
+        self
+    }
 }
 
 const STEPS: &[Step] = &[
-    Step {
-        name: "format",
-        about: "the code is formatted",
-        check: |root| Command::cargo(root, "fmt --all --check").run(),
-    },
-    Step {
-        name: "files",
-        about: "no committed file names a machine; long files are listed; the small example is small",
-        check: files::check,
-    },
-    Step {
-        name: "dependencies",
-        about: "the workspace's arrows, one crypto provider, one curve crate",
-        check: |root| found(rules::check(&cargo::metadata(root)?)),
-    },
-    Step {
-        name: "licences",
-        about: "every dependency's licence is on the list",
-        check: |root| found(licences::check(&cargo::metadata(root)?)),
-    },
-    Step {
-        name: "proto",
-        about: "the generated protobuf code is what the schema gives",
-        check: |_| proto::run(proto::Mode::Check),
-    },
-    Step {
-        name: "api-docs",
-        about: "docs/federation-api.md and the tables of the bindings' documents are what the table of operations gives",
-        check: |_| api_docs::run(proto::Mode::Check),
-    },
-    Step {
-        name: "performance",
-        about: "the figures in docs/performance.md stand between their marks and name their command and commit",
-        check: performance::check,
-    },
-    Step {
-        name: "doc-code",
-        about: "the Rust blocks of docs/*.md are those of files that are compiled",
-        check: |_| doc_code::run(proto::Mode::Check),
-    },
-    Step {
-        name: "clippy",
-        about: "no warning from rustc or clippy",
-        check: |root| Command::cargo(root, "clippy --workspace --all-targets -- -D warnings").run(),
-    },
-    Step {
-        name: "docs",
-        about: "no warning from rustdoc",
-        check: |root| {
-            Command::cargo(root, "doc --workspace --no-deps")
-                .env("RUSTDOCFLAGS", "-D warnings")
-                .run()
-        },
-    },
-    Step {
-        name: "features",
-        about: "each cargo feature builds alone",
-        check: features::check,
-    },
-    Step {
-        name: "test",
-        about: "README.md's test command",
-        check: test,
-    },
-    Step {
-        name: "spec-coverage",
-        about: "the table of operations is what the Matrix specification describes",
-        check: specification::check,
-    },
-    Step {
-        name: "conformance",
-        about: "README.md's matrix of operations by bindings is what the conformance kit gives",
-        check: check_conformance,
-    },
-    Step {
-        name: "examples",
-        about: "each example runs to its end",
-        check: run_examples,
-    },
-    Step {
-        name: "browser",
-        about: "the gateway's page, as a real browser shows it",
-        check: browser::check,
-    },
-    Step {
-        name: "published",
-        about: "a crate of someone else builds, and its tests pass, on what our packages hold",
-        check: published::check,
-    },
-    Step {
-        name: "demo",
-        about: "README.md's demo command",
-        check: |root| from_readme(root, "demo"),
-    },
-    Step {
-        name: "bench",
-        about: "the comparison of transports measures and reports everything, by the demo's build; no time is asserted",
-        check: bench::check,
-    },
-    Step {
-        name: "interop",
-        about: "two Synapses federate over our gateways as they do without, also when gRPC breaks",
-        check: |root| interop::run(root, &[]),
-    },
+    Step::new("format", "the code is formatted", |root| {
+        Command::cargo(root, "fmt --all --check").run()
+    }),
+    Step::new(
+        "files",
+        "no committed file names a machine; long files are listed; the small example is small",
+        files::check,
+    ),
+    Step::new(
+        "dependencies",
+        "the workspace's arrows, one crypto provider, one curve crate",
+        |root| found(rules::check(&cargo::metadata(root)?)),
+    ),
+    Step::new(
+        "licences",
+        "every dependency's licence is on the list",
+        |root| found(licences::check(&cargo::metadata(root)?)),
+    ),
+    Step::new(
+        "proto",
+        "the generated protobuf code is what the schema gives",
+        |_| proto::run(proto::Mode::Check),
+    ),
+    Step::new(
+        "api-docs",
+        "docs/federation-api.md and the tables of the bindings' documents are what the table of operations gives",
+        |_| api_docs::run(proto::Mode::Check),
+    ),
+    Step::new(
+        "performance",
+        "the figures in docs/performance.md stand between their marks and name their command and commit",
+        performance::check,
+    ),
+    Step::new(
+        "doc-code",
+        "the Rust blocks of docs/*.md are those of files that are compiled",
+        |_| doc_code::run(proto::Mode::Check),
+    ),
+    Step::new("clippy", "no warning from rustc or clippy", |root| {
+        Command::cargo(root, "clippy --workspace --all-targets -- -D warnings").run()
+    }),
+    Step::new("docs", "no warning from rustdoc", |root| {
+        Command::cargo(root, "doc --workspace --no-deps")
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .run()
+    }),
+    Step::new(
+        "features",
+        "each cargo feature, and each package with examples, builds alone",
+        features::check,
+    ),
+    Step::new("test", "README.md's test command", test),
+    Step::new(
+        "spec-coverage",
+        "the table of operations is what the Matrix specification describes",
+        specification::check,
+    ),
+    Step::new(
+        "conformance",
+        "README.md's matrix of operations by bindings is what the conformance kit gives",
+        check_conformance,
+    ),
+    Step::new("examples", "each example runs to its end", run_examples),
+    Step::new(
+        "browser",
+        "the gateway's page, as a real browser shows it",
+        browser::check,
+    ),
+    Step::new(
+        "published",
+        "a crate of someone else builds, and its tests pass, on what our packages hold",
+        published::check,
+    ),
+    Step::new("demo", "README.md's demo command", |root| {
+        from_readme(root, "demo")
+    }),
+    Step::new(
+        "bench",
+        "the comparison of transports measures and reports everything, by the demo's build; no time is asserted",
+        bench::check,
+    ),
+    Step::new(
+        "interop",
+        "two Synapses federate over our gateways as they do without, also when gRPC breaks",
+        run_interop,
+    )
+    .before(interop::prepare),
 ];
 
 /// Longest run of one example, in which it has to end by itself.
@@ -169,18 +175,38 @@ pub(crate) fn run(names: &[&str]) -> Outcome {
     let root = root();
     // Those of an earlier run say nothing of this one.
     let _ = fs::remove_file(root.join(RESULTS));
-    let start = Instant::now();
-    for step in STEPS {
-        if !names.is_empty() && !names.contains(&step.name) {
-            continue;
+    let steps: Vec<&Step> = STEPS
+        .iter()
+        .filter(|step| names.is_empty() || names.contains(&step.name))
+        .collect();
+    let mut times = Times::begin();
+    let outcome = thread::scope(|scope| {
+        let before = steps.iter().map(|step| {
+            let root = &root;
+            let run = move |before: fn(&Path) -> Outcome| {
+                scope.spawn(move || before(root).map_err(|error| error.to_string()))
+            };
+            step.before.map(run)
+        });
+        let before: Vec<_> = before.collect();
+        for (step, before) in steps.iter().zip(before) {
+            println!("ci: {}: {}", step.name, step.about);
+            let begun = Instant::now();
+            let prepared = before.map_or(Ok(()), |before| {
+                let ended = before.join();
+                ended.unwrap_or_else(|_| Err("what it waits for panicked".to_owned()))
+            });
+            let outcome = prepared
+                .map_err(Into::into)
+                .and_then(|()| (step.check)(&root));
+            let took = times.took(step.name, begun);
+            outcome.map_err(|error| format!("ci: {} FAILED: {error}", step.name))?;
+            println!("ci: {}: passed in {took}", step.name);
         }
-        println!("ci: {}: {}", step.name, step.about);
-        let step_start = Instant::now();
-        (step.check)(&root).map_err(|error| format!("ci: {} FAILED: {error}", step.name))?;
-        println!("ci: {}: passed in {}", step.name, seconds(step_start));
-    }
-    println!("ci: all passed in {}", seconds(start));
-    Ok(())
+        Ok(())
+    });
+    print!("{times}");
+    outcome
 }
 
 /// Compares the table with the checkout of the specification in `directory`.
@@ -196,10 +222,6 @@ pub(crate) fn root() -> PathBuf {
         .nth(2)
         .expect("xtask lies two folders below the workspace's root")
         .to_owned()
-}
-
-fn seconds(since: Instant) -> String {
-    format!("{:.1} s", since.elapsed().as_secs_f64())
 }
 
 /// Findings of a pure check as one error.
@@ -241,19 +263,32 @@ fn commands_of_readme(root: &Path, mark: &str, set: impl Fn(Command) -> Command)
     Ok(())
 }
 
+/// Builds what the tests have built: the examples and the program, which have the tests' dependencies, feature by feature, if they are asked for together.
+fn build_as_tests(root: &Path) -> Outcome {
+    Command::cargo(root, "build --workspace --bin comity --examples").run()
+}
+
 fn run_examples(root: &Path) -> Outcome {
+    build_as_tests(root)?;
     let metadata = cargo::metadata(root)?;
     for (package, target) in metadata.examples() {
-        let arguments = format!("--package {package} --example {}", target.name);
-        let features = match &target.required_features[..] {
-            [] => String::new(),
-            features => format!(" --features {}", features.join(",")),
-        };
-        // Built apart from the run, so that the limit is on the run alone.
-        Command::cargo(root, &format!("build --quiet {arguments}{features}")).run()?;
-        Command::cargo(root, &format!("run --quiet {arguments}{features}"))
+        let mut program = metadata.target_directory.join("debug/examples");
+        program.push(&target.name);
+        if !target.required_features.is_empty() {
+            let features = target.required_features.join(",");
+            let arguments = format!("--package {package} --example {}", target.name);
+            Command::cargo(root, &format!("build {arguments} --features {features}")).run()?;
+        }
+        // `exec`, so that what is ended at the limit is the program.
+        Command::shell(root, &format!("exec \"{}\"", program.display()))
             .limit(EXAMPLE_LIMIT)
             .run()?;
     }
     Ok(())
+}
+
+fn run_interop(root: &Path) -> Outcome {
+    build_as_tests(root)?;
+    let program = cargo::metadata(root)?.target_directory.join("debug/comity");
+    interop::run_program(root, &program, &[])
 }

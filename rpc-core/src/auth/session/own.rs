@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    super::{KeyId, Signer, VerifyKey, now_ms},
+    super::{KeyId, OwnProof, Signer, VerifyKey, now_ms},
     Channel, MAX_SESSION_LIFETIME, SESSION_EXPORTER_LABEL, SESSION_REFUSED, SessionCredential,
     credential::milliseconds,
 };
@@ -28,7 +28,7 @@ pub enum SessionUse {
     Off,
     /// Where the connection can, and its other end has not refused; else each is signed.
     On,
-    /// Or they fail.
+    /// Or they fail: no call that needs a proof goes by a binding that has no sessions, or by a connection that has none, whoever said so.
     Required,
 }
 
@@ -36,7 +36,8 @@ pub enum SessionUse {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct SessionOptions {
-    /// For calls of which this side says nothing else. With [`SessionUse::Off`], calls to a destination whose signed offer has sessions are [`SessionUse::On`].
+    /// For calls of which neither the operator nor the caller says anything. With [`SessionUse::Off`], calls to a destination whose signed offer has sessions are
+    /// [`SessionUse::On`]. [`SessionUse::Required`] holds for every binding of a [`Select`](crate::transport::Select) that has this one, as [`Policy::sessions`](crate::transport::Policy::sessions) does.
     pub usually: SessionUse,
     /// From a credential's creation to its expiry: at most [`MAX_SESSION_LIFETIME`]. It is made anew after three quarters of it, and when the server signs by another key.
     pub lifetime: Duration,
@@ -125,6 +126,7 @@ struct Made {
     destination: ServerName,
     key: (KeyId, VerifyKey),
     created: i64,
+    expires: i64,
     renewed_at: i64,
 }
 
@@ -191,9 +193,20 @@ impl OwnSession {
             destination: credential.destination,
             key: (credential.key, key.verify_key()),
             created: now,
+            expires: now.saturating_add(i64::try_from(lifetime).unwrap_or(i64::MAX)),
             renewed_at: now.saturating_add(age),
         });
         Ok(Some(value))
+    }
+
+    /// What the last [credential](Self::credential) says, for whoever wants to know how a call was proven.
+    pub fn proof(&self) -> Option<OwnProof> {
+        let state = self.lock();
+        state.made.as_ref().map(|made| OwnProof::Session {
+            key: made.key.0.clone(),
+            created: made.created,
+            expires: made.expires,
+        })
     }
 
     /// Whether an error refuses no more than the session of the call that it answers. Then the connection goes without one for a while, and nothing was done: the same

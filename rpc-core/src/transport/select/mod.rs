@@ -28,12 +28,13 @@ use tokio::{
 };
 
 use self::{
-    plan::{Plan, Step},
+    plan::{Asked, Plan, Step},
     state::{Attempt, Destination, Watched},
 };
-use super::{Capabilities, Offers, Transport, sign_for};
+use super::{Capabilities, Offers, Transport, session_setting, sign_for};
 use crate::{
     ServerName,
+    auth::SessionUse,
     call::{Call, Reply},
     error::{CallError, Delivery, TransportError, TransportErrorKind},
     layers::{FellBack, stream},
@@ -77,6 +78,8 @@ struct Shared {
     /// Those that were called first and have not answered, or not when they came here: whoever makes names up pushes out no other's.
     strangers: Cache<ServerName, Arc<Destination>>,
     look_ups: Arc<Semaphore>,
+    /// Whether a binding requires sessions where nobody says otherwise: then no other may do without.
+    requires_session: bool,
     options: Arc<SelectOptions>,
 }
 
@@ -97,6 +100,7 @@ impl Select {
     ) -> Self {
         let mut transports = vec![baseline];
         transports.extend(others);
+        let requires_session = (transports.iter()).any(|one| one.capabilities().requires_session);
         let remembered = |capacity| {
             let cache = Cache::builder().max_capacity(capacity);
             cache.eviction_policy(EvictionPolicy::lru()).build()
@@ -109,6 +113,7 @@ impl Select {
                 destinations: remembered(options.capacity),
                 strangers: remembered((options.capacity / STRANGERS).max(1)),
                 look_ups: Arc::new(Semaphore::new(options.look_ups)),
+                requires_session,
                 options: Arc::new(options),
             }),
         }
@@ -166,6 +171,17 @@ impl Select {
         Some(self.shared.status(&destination, &self.policies()))
     }
 
+    /// Waits until it is known what a destination offers, if the policy lets that count and it is unknown or due: for a program whose first call is not to go by the
+    /// baseline for want of knowing. It takes [`SelectOptions::look_up`] at most, once there is room. Dropping it stops the waiting alone.
+    pub async fn look_up(&self, name: &ServerName) {
+        let (shared, destination) = (&self.shared, self.remembered(name).await);
+        let plan = shared.plan(&destination, &self.policies(), Asked::default());
+        if plan.asks_sources {
+            let (sources, look_ups) = (&shared.sources, &shared.look_ups);
+            offers::needed(&destination, sources, look_ups, &shared.options).await;
+        }
+    }
+
     async fn remembered(&self, name: &ServerName) -> Arc<Destination> {
         let shared = &self.shared;
         if let Some(known) = shared.known(name).await {
@@ -180,10 +196,10 @@ impl Select {
     }
 
     /// The bindings that a call may try now. A look-up begins if one is due.
-    async fn plan(&self, destination: &Arc<Destination>, deadline: Option<Instant>) -> Plan {
+    async fn plan(&self, destination: &Arc<Destination>, asked: Asked) -> Plan {
         let shared = &self.shared;
         let policies = self.policies();
-        let mut plan = shared.plan(destination, &policies);
+        let mut plan = shared.plan(destination, &policies, asked);
         if plan.asks_sources {
             offers::refresh(
                 destination,
@@ -198,14 +214,14 @@ impl Select {
                     &shared.look_ups,
                     &shared.options,
                 );
-                let in_time = match deadline {
+                let in_time = match asked.deadline {
                     Some(deadline) => timeout_at(deadline, ended).await.is_ok(),
                     None => {
                         ended.await;
                         true
                     }
                 };
-                plan = shared.plan(destination, &self.policies());
+                plan = shared.plan(destination, &self.policies(), asked);
                 plan.had_no_turn = !in_time && !destination.look_up.is_running();
             }
         }
@@ -230,6 +246,7 @@ impl Transport for Select {
             cancellation: all.cancellation && one.cancellation,
             delivery_certainty: all.delivery_certainty && one.delivery_certainty,
             channel_binding: all.channel_binding || one.channel_binding,
+            requires_session: all.requires_session || one.requires_session,
             max_message: all.max_message,
         })
         .unwrap_or(Capabilities::NONE)
@@ -238,14 +255,16 @@ impl Transport for Select {
     async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
         let shared = &self.shared;
         let Some(name) = call.context().destination.clone() else {
-            sign_for(&*shared.transports[0], &mut call)?;
+            let caller = call.context().sessions;
+            let required = session_setting(None, caller, shared.requires_session);
+            sign_for(&*shared.transports[0], &mut call, required)?;
             return shared.transports[0].send(call).await;
         };
         // Made once: what goes out by a second binding is what the first one had.
         call.make_form()?;
         let begun = Instant::now();
         let destination = self.remembered(&name).await;
-        let plan = self.plan(&destination, call.context().deadline).await;
+        let plan = self.plan(&destination, Asked::of(&call)).await;
         let Some((first, attempt, next)) = shared.begin(&destination, &plan, &call) else {
             call.context().note_binding("");
             return Err(plan.refusal(&name, &shared.options).into());
@@ -284,7 +303,7 @@ impl Select {
             return Err(failed.error.into());
         };
         // The operator may have changed what is allowed while the first attempt was under way.
-        let now = shared.plan(destination, &self.policies());
+        let now = shared.plan(destination, &self.policies(), Asked::of(&call));
         let still = now.steps.into_iter().find(|it| it.binding == next.binding);
         let Some(next) = still else {
             return Err(failed.error.into());
@@ -367,11 +386,14 @@ impl Shared {
         if let Some(to) = &step.connect_to {
             context.connect_to = Some(to.clone());
         }
-        context.sessions = step.sessions.or(context.sessions);
+        context.sessions = match step.required {
+            Some(_) => Some(SessionUse::Required),
+            None => step.sessions.or(context.sessions),
+        };
         context.sessions_offered = step.offers_sessions;
         context.note_binding(transport.name());
         let deadline = context.deadline;
-        if let Err(error) = sign_for(&**transport, &mut call) {
+        if let Err(error) = sign_for(&**transport, &mut call, step.required) {
             let CallError::Transport(error) = error else {
                 return Err(error);
             };

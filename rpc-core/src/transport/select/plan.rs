@@ -2,17 +2,50 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{
     BindingStatus, DestinationStatus, FallbackReason, Policies, Preference, SelectOptions, Shared,
     Why,
+    policy::Policy,
     state::{self, Destination},
 };
 use crate::{
     ServerName,
     auth::SessionUse,
+    call::{Authentication, Call},
     error::{Delivery, TransportError, TransportErrorKind},
-    transport::ConnectTo,
+    transport::{ConnectTo, Transport, session_setting},
 };
+
+/// What of a call matters for its plan.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    pub(super) deadline: Option<Instant>,
+    /// Whether its origin has to be proven.
+    proves: bool,
+    /// What the caller says of sessions.
+    sessions: Option<SessionUse>,
+}
+
+impl Asked {
+    pub(super) fn of(call: &Call) -> Self {
+        let context = call.context();
+        Self {
+            deadline: context.deadline,
+            proves: call.spec().authentication == Authentication::Server,
+            sessions: context.sessions,
+        }
+    }
+
+    /// Any call that proves its origin, and says nothing of sessions.
+    fn any() -> Self {
+        Self {
+            proves: true,
+            ..Self::default()
+        }
+    }
+}
 
 /// The bindings that a call may try, best first. The last is the last resort: it is tried even if it is left alone.
 #[derive(Debug, Clone)]
@@ -24,6 +57,9 @@ pub(super) struct Plan {
     pub(super) needs_sources: bool,
     /// The call waited for it to its deadline, and there was no room to ask.
     pub(super) had_no_turn: bool,
+    /// The setting that requires a session, if one does, and the bindings that are left out because they have none.
+    required: Option<&'static str>,
+    without_session: Vec<&'static str>,
 }
 
 /// One binding to try.
@@ -35,6 +71,8 @@ pub(super) struct Step {
     pub(super) connect_to: Option<ConnectTo>,
     /// Whether to prove calls by a session, if the operator says.
     pub(super) sessions: Option<SessionUse>,
+    /// The setting that requires one, if one does.
+    pub(super) required: Option<&'static str>,
     /// Whether it is signed that the destination takes sessions.
     pub(super) offers_sessions: bool,
     pub(super) why: Why,
@@ -48,6 +86,19 @@ impl Step {
 }
 
 impl Plan {
+    /// Leaves out what cannot prove a call by a session.
+    fn leave_out(&mut self, transports: &[Arc<dyn Transport>]) {
+        let left_out = &mut self.without_session;
+        self.steps.retain(|step| {
+            let transport = &transports[step.binding];
+            let binds = transport.capabilities().channel_binding;
+            if !binds {
+                left_out.push(transport.name());
+            }
+            binds
+        });
+    }
+
     /// Why nothing is sent.
     pub(super) fn refusal(
         &self,
@@ -61,6 +112,16 @@ impl Plan {
             ),
             false => String::new(),
         };
+        if let (Some(setting), false) = (self.required, self.without_session.is_empty()) {
+            let left_out = self.without_session.join(", ");
+            return TransportError::new(
+                TransportErrorKind::Refused,
+                Delivery::NotSent,
+                format!(
+                    "nothing is sent to {destination}: a session is required (setting: {setting}), {left_out} has none, and policy and offers leave no other binding{unknown}"
+                ),
+            );
+        }
         TransportError::new(
             TransportErrorKind::Refused,
             Delivery::NotSent,
@@ -72,8 +133,14 @@ impl Plan {
 }
 
 impl Shared {
-    pub(super) fn plan(&self, destination: &Destination, policies: &Policies) -> Plan {
+    pub(super) fn plan(
+        &self,
+        destination: &Destination,
+        policies: &Policies,
+        asked: Asked,
+    ) -> Plan {
         let policy = policies.of(&destination.name);
+        let required = self.required(policy, asked);
         let is_free = |binding: usize| policies.allows(self.transports[binding].name());
         let by_name = |name: &str| {
             let at = self.transports.iter().position(|one| one.name() == name);
@@ -83,6 +150,7 @@ impl Shared {
             binding,
             connect_to: policy.connect_to.clone().or(offered),
             sessions: policy.sessions,
+            required,
             offers_sessions,
             why,
         };
@@ -91,6 +159,8 @@ impl Shared {
             asks_sources: false,
             needs_sources: false,
             had_no_turn: false,
+            required,
+            without_session: Vec::new(),
         };
         match &policy.binding {
             Preference::Only(name) => {
@@ -118,18 +188,32 @@ impl Shared {
                 }));
             }
         }
-        plan.needs_sources = policy.required
-            && plan.asks_sources
-            && (plan.steps.is_empty() || !destination.look_up.has_ended());
         let has_baseline = plan.steps.iter().any(|step| step.binding == 0);
+        if required.is_some() {
+            plan.leave_out(&self.transports);
+        }
+        plan.needs_sources = plan.asks_sources
+            && match plan.steps.is_empty() {
+                true => policy.required || required.is_some(),
+                false => policy.required && !destination.look_up.has_ended(),
+            };
         if !policy.required && !has_baseline && is_free(0) {
             let why = match (&policy.binding, plan.steps.is_empty()) {
                 (Preference::Only(_), true) => Why::Unavailable,
                 _ => Why::Baseline,
             };
             plan.steps.push(step(0, None, false, why));
+            if required.is_some() {
+                plan.leave_out(&self.transports);
+            }
         }
         plan
+    }
+
+    /// The setting that requires a session of this call, if it needs a proof.
+    fn required(&self, policy: &Policy, asked: Asked) -> Option<&'static str> {
+        let setting = session_setting(policy.sessions, asked.sessions, self.requires_session);
+        setting.filter(|_| asked.proves)
     }
 
     pub(super) fn status(
@@ -137,7 +221,7 @@ impl Shared {
         destination: &Arc<Destination>,
         policies: &Policies,
     ) -> DestinationStatus {
-        let plan = self.plan(destination, policies);
+        let plan = self.plan(destination, policies, Asked::any());
         let free = plan.steps.iter().position(|step| {
             let fared = destination.fared(step.binding);
             let to = step.connect_to.as_ref();

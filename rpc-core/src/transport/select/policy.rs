@@ -46,7 +46,8 @@ pub struct Policy {
     /// Whether a call fails rather than go by another binding. With [`Preference::Auto`] it goes by a binding that the destination offers, or fails.
     pub required: bool,
     /// Whether calls prove their origin by a session of the connection. If this is `None`, as the caller says, else as is usual, else as the destination's signed offer
-    /// says ([`SessionOptions::use_for`](crate::auth::SessionOptions::use_for)). Where it is [required](SessionUse::Required), a call that needs a proof fails over a binding that cannot, HTTPS for one.
+    /// says ([`SessionOptions::use_for`](crate::auth::SessionOptions::use_for)). Where it is [required](SessionUse::Required), a call that needs a proof goes by no
+    /// binding that has none, HTTPS for one: it waits until it is known what the destination offers, and fails if that has none either.
     pub sessions: Option<SessionUse>,
 }
 

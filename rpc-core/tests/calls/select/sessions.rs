@@ -5,9 +5,12 @@ use std::sync::Arc;
 use comity_core::{
     Client,
     auth::{SessionOptions, SessionUse, Sign},
-    call::{Call, CallContext},
+    call::{Call, CallContext, Credentials},
     error::{CallError, Delivery, TransportErrorKind as Kind},
-    transport::{Offer, Offers, Policies, Policy, Preference, Select, SelectOptions, Transport},
+    transport::{
+        Capabilities, Offer, Offers, Policies, Policy, Preference, Select, SelectOptions,
+        Transport, TransportService,
+    },
 };
 
 use super::{
@@ -37,7 +40,7 @@ impl Setting {
             )
         };
         let http = Wire::new(HTTP, Act::Reply);
-        let grpc = Wire::binding(GRPC, Act::Reply, true);
+        let grpc = Wire::binding(GRPC, Act::Reply);
         let others: Vec<Arc<dyn Transport>> = vec![grpc.clone()];
         let sources = sources.iter().map(source).collect();
         let select = Select::new(http.clone(), others, sources, SelectOptions::default());
@@ -179,10 +182,162 @@ async fn where_sessions_are_required_no_call_that_needs_a_proof_goes_by_the_base
     };
     assert_eq!(
         (error.kind(), error.delivery()),
-        (Kind::Refused, Delivery::NotSent)
+        (Kind::Connect, Delivery::NotSent)
     );
-    assert!(error.to_string().contains("requires a session"), "{error}");
     assert_eq!(setting.http.count(), before);
     setting.send(version()).await.unwrap();
     assert_eq!(setting.http.count(), before + 1, "it needs none");
+}
+
+/// Who requires sessions: the operator, the caller, or a binding where both are silent. The setting that an error names is in the last place.
+const REQUIRING: [(Option<SessionUse>, Option<SessionUse>, bool, &str); 3] = [
+    (Some(SessionUse::Required), None, false, "Policy::sessions"),
+    (
+        None,
+        Some(SessionUse::Required),
+        false,
+        "CallContext::sessions",
+    ),
+    (None, None, true, "SessionOptions::usually"),
+];
+
+/// Two wires, of which the second has sessions, and what a destination offers.
+struct Two {
+    http: Arc<Wire>,
+    grpc: Arc<Wire>,
+    select: Select,
+    client: Client,
+}
+
+impl Two {
+    fn new(offers: Vec<Offer>, usually_required: bool) -> Self {
+        let http = Wire::new(HTTP, Act::Reply);
+        let binds = Capabilities::NONE.streaming().channel_binding();
+        let capabilities = match usually_required {
+            true => binds.requires_session(),
+            false => binds,
+        };
+        let grpc = Wire::with(GRPC, Act::Reply, capabilities);
+        let others: Vec<Arc<dyn Transport>> = vec![grpc.clone()];
+        let sources: Vec<Arc<dyn Offers>> = vec![Source::new("signed", offers)];
+        let select = Select::new(http.clone(), others, sources, SelectOptions::default());
+        let sign = Sign::layer(name("a.example"), key(1));
+        let client = Client::layered(Arc::new(select.clone()), sign);
+        Self {
+            http,
+            grpc,
+            select,
+            client,
+        }
+    }
+
+    fn set(&self, sessions: Option<SessionUse>, binding: Preference) {
+        self.select.set_policies(Policies {
+            default: Policy {
+                binding,
+                sessions,
+                ..Policy::default()
+            },
+            ..Policies::default()
+        });
+    }
+
+    async fn send(&self, sessions: Option<SessionUse>) -> Result<(), CallError> {
+        let mut call = send();
+        call.context_mut().sessions = sessions;
+        self.client.send(call).await.map(drop)
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        (self.http.count(), self.grpc.count())
+    }
+}
+
+fn refusal(result: Result<(), CallError>) -> String {
+    let Err(CallError::Transport(error)) = result else {
+        panic!("{result:?}");
+    };
+    let what = (error.kind(), error.delivery());
+    assert_eq!(what, (Kind::Refused, Delivery::NotSent), "{error}");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_destination_that_offers_http_alone_is_sent_nothing_that_needs_a_proof() {
+    for (policy, caller, usually, setting) in REQUIRING {
+        for binding in [Preference::Auto, Preference::Only(HTTP.to_owned())] {
+            let two = Two::new(vec![], usually);
+            two.set(policy, binding);
+            let said = refusal(two.send(caller).await);
+            assert!(said.contains("http/1 has none"), "{said}");
+            assert!(said.contains(&format!("(setting: {setting})")), "{said}");
+            assert_eq!(two.counts(), (0, 0), "{setting}");
+            let status = two.select.destination(&name("b.example")).await.unwrap();
+            // The next call may say something else; what the others say holds for it too.
+            assert_eq!(status.binding.is_none(), caller.is_none(), "{setting}");
+            two.select.send(version()).await.unwrap();
+            assert_eq!(two.counts(), (1, 0), "it needs no proof");
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_sessions_are_required_the_first_call_waits_for_what_is_offered() {
+    for (policy, caller, usually, setting) in REQUIRING {
+        let two = Two::new(vec![offer(GRPC, None)], usually);
+        two.set(policy, Preference::Auto);
+        two.send(caller).await.unwrap();
+        assert_eq!(two.counts(), (0, 1), "{setting}");
+        let seen = two.grpc.seen();
+        assert_eq!(seen[0].sessions, Some(SessionUse::Required), "{setting}");
+    }
+}
+
+#[tokio::test]
+async fn who_says_something_else_lifts_what_is_usual() {
+    for said in [SessionUse::Off, SessionUse::On] {
+        let two = Two::new(vec![], true);
+        two.send(Some(said)).await.unwrap();
+        two.set(Some(said), Preference::Auto);
+        two.send(Some(SessionUse::Required)).await.unwrap();
+        assert_eq!(two.counts(), (2, 0), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_signs_here_is_not_sent_where_a_session_is_required() {
+    let binds = Capabilities::NONE.channel_binding().requires_session();
+    let wire = Wire::with(GRPC, Act::Reply, binds);
+    let two = Two::new(vec![offer(GRPC, None)], true);
+    let alone = TransportService::new(wire.clone());
+    let mut passed_on = send();
+    passed_on.context_mut().credentials = Credentials::new(vec!["X-Matrix of another".to_owned()]);
+    let mut of_nobody = send();
+    of_nobody.context_mut().sessions = Some(SessionUse::Required);
+    for call in [passed_on, of_nobody] {
+        let said = refusal(two.select.send(call.duplicate()).await.map(drop));
+        assert!(said.contains("nobody signs here"), "{said}");
+        let said = refusal(
+            tower::ServiceExt::oneshot(alone.clone(), call)
+                .await
+                .map(drop),
+        );
+        assert!(said.contains("nobody signs here"), "{said}");
+    }
+    assert_eq!((two.counts(), wire.count()), ((0, 0), 0));
+}
+
+#[tokio::test]
+async fn who_looks_up_first_calls_by_what_is_offered_at_once() {
+    let two = Two::new(vec![offer(GRPC, None)], false);
+    two.select.look_up(&name("b.example")).await;
+    two.send(None).await.unwrap();
+    assert_eq!(two.counts(), (0, 1));
+    // Where no offer counts nobody is asked.
+    let source = Source::new("signed", vec![offer(GRPC, None)]);
+    let http = Wire::new(HTTP, Act::Reply);
+    let sources: Vec<Arc<dyn Offers>> = vec![source.clone()];
+    let select = Select::new(http, vec![], sources, SelectOptions::default());
+    select.look_up(&name("b.example")).await;
+    assert_eq!(source.asked(), 0);
 }

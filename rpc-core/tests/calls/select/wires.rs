@@ -54,7 +54,7 @@ pub struct Seen {
 
 pub struct Wire {
     name: &'static str,
-    binds: bool,
+    capabilities: Capabilities,
     always: Mutex<Act>,
     script: Mutex<VecDeque<Act>>,
     seen: Mutex<Vec<Seen>>,
@@ -62,14 +62,19 @@ pub struct Wire {
 
 impl Wire {
     pub fn new(name: &'static str, always: Act) -> Arc<Self> {
-        Self::binding(name, always, false)
+        Self::with(name, always, Capabilities::NONE.streaming())
     }
 
-    /// One that may bind proofs to its connections.
-    pub fn binding(name: &'static str, always: Act, binds: bool) -> Arc<Self> {
+    /// One that binds proofs to its connections.
+    pub fn binding(name: &'static str, always: Act) -> Arc<Self> {
+        let capabilities = Capabilities::NONE.streaming().channel_binding();
+        Self::with(name, always, capabilities)
+    }
+
+    pub fn with(name: &'static str, always: Act, capabilities: Capabilities) -> Arc<Self> {
         Arc::new(Self {
             name,
-            binds,
+            capabilities,
             always: Mutex::new(always),
             script: Mutex::default(),
             seen: Mutex::default(),
@@ -128,10 +133,7 @@ impl Transport for Wire {
     }
 
     fn capabilities(&self) -> Capabilities {
-        match self.binds {
-            true => Capabilities::NONE.streaming().channel_binding(),
-            false => Capabilities::NONE.streaming(),
-        }
+        self.capabilities
     }
 
     async fn send(&self, call: Call) -> Result<Reply, CallError> {

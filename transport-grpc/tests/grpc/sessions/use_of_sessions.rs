@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,16 +11,19 @@ use std::{
 use comity_core::{
     Client,
     api::{Calls, DownloadMedia, GetVersion, SendJoin},
-    auth::{PublishedKeys, PublishedKeysOptions, SessionOptions, SessionUse, Sign, now_ms},
+    auth::{
+        OwnProof, PublishedKeys, PublishedKeysOptions, SessionOptions, SessionUse, Sign, now_ms,
+    },
     call::{Call, Credentials},
     error::{CallError, Delivery, FederationError, TransportErrorKind},
+    layers::{Observe, Observed, Observer, Side},
     transport::Transport,
 };
 use comity_grpc::{Codecs, GrpcTransport};
 use comity_http::HttpTransport;
 use comity_net::{Counters, Dispatch, Pool, PoolOptions, Protocol};
 use futures_util::StreamExt;
-use tower::ServiceExt;
+use tower::{ServiceBuilder, ServiceExt};
 
 use super::setting::*;
 use crate::setting::{Serving, destination, handler, pdu};
@@ -62,6 +65,55 @@ async fn every_kind_of_call_goes_by_a_session() {
             "one credential"
         );
         assert_eq!(credentials[0].len(), 1);
+    }
+}
+
+/// Keeps the last record.
+#[derive(Debug, Default)]
+struct Last(Mutex<Option<Observed>>);
+
+impl Observer for Last {
+    fn ended(&self, call: &Observed) {
+        *self.0.lock().unwrap() = Some(call.clone());
+    }
+}
+
+#[tokio::test]
+async fn who_observes_is_told_how_a_call_was_proven_and_until_when() {
+    for accepts in [true, false] {
+        let homeserver = Homeserver::new();
+        let authenticator = match accepts {
+            true => homeserver.sessions(),
+            false => Arc::new(homeserver.x_matrix()),
+        };
+        let serving = Serving::start(homeserver.service(authenticator)).await;
+        let last = Arc::new(Last::default());
+        let transport = serving.transport().with_sessions(always());
+        let stack = ServiceBuilder::new()
+            .layer(Observe::layer(Side::Client, last.clone()))
+            .layer(Sign::layer(name("a.test"), key(1)));
+        let client = Client::layered(Arc::new(transport), stack);
+        client.send(asking()).await.unwrap();
+        let proof = last.0.lock().unwrap().take().unwrap().proof.unwrap();
+        match proof {
+            OwnProof::Session {
+                key: by,
+                created,
+                expires,
+            } => {
+                assert!(accepts);
+                assert_eq!(by, *key(1).key_id());
+                assert_eq!(expires - created, HOUR);
+            }
+            OwnProof::XMatrix {
+                key: by,
+                instead_of_session,
+            } => {
+                assert!(!accepts);
+                assert_eq!((by, instead_of_session), (key(1).key_id().clone(), true));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 
