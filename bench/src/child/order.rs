@@ -92,6 +92,8 @@ pub(crate) struct Used {
     pub(crate) process: Process,
     /// Bytes that its client counted on its sockets, sent and received. Zero for a server.
     pub(crate) counted: (u64, u64),
+    /// Requests that it sent once more. Zero for a server.
+    pub(crate) resent: u64,
 }
 
 /// How far the kit is.
