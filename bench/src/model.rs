@@ -2,6 +2,8 @@
 //!
 //! Times are in seconds unless a name says otherwise, sizes in bytes. One [`Sample`] is one repetition of one [`Cell`], with one seed; nothing is averaged here.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One combination of what is varied.
@@ -345,9 +347,9 @@ pub struct Conformance {
     /// How many it failed.
     #[serde(default)]
     pub failures: u64,
-    /// What was not judged, if anything.
+    /// Calls of the kit that proved their origin, by how they did: `X-Matrix`, `session`. Empty of transports within one process.
     #[serde(default)]
-    pub note: Option<String>,
+    pub proven: BTreeMap<String, u64>,
 }
 
 /// A cell that was not measured.

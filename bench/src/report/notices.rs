@@ -112,6 +112,20 @@ pub(super) fn ended(results: &Results) -> String {
     }
 }
 
+/// How the calls of the kit proved their origin: `; proven: 900 calls by session, 20 by X-Matrix`.
+pub(super) fn proven(said: &crate::model::Conformance) -> String {
+    let mut schemes: Vec<_> = said.proven.iter().collect();
+    schemes.sort_by_key(|(_, calls)| std::cmp::Reverse(**calls));
+    let schemes: Vec<String> = schemes
+        .into_iter()
+        .map(|(scheme, calls)| format!("{} by {scheme}", count(*calls)))
+        .collect();
+    match schemes.is_empty() {
+        true => String::new(),
+        false => format!("; calls proven: {}", schemes.join(", ")),
+    }
+}
+
 /// Whether the kit found something, so that it was not measured.
 pub(super) fn is_refused(said: &crate::model::Conformance) -> bool {
     said.exempt.is_none() && !said.failed.is_empty()

@@ -20,7 +20,7 @@ use crate::{
     options::{LEAST_SEEDS, Options, quoted},
     place::{self, Place},
     plan::{Plan, Planned, shuffled},
-    progress::{Progress, minutes},
+    progress::Progress,
     report::{self, ReportError},
     subject::Subject,
 };
@@ -192,8 +192,8 @@ impl<'a> Run<'a> {
     fn measure(mut self) -> Results {
         let (cells, seeds) = (self.plan.cells.len(), self.plan.seeds.len());
         eprintln!(
-            "{cells} cells, each {seeds} times: about {} and the conformance kit before; {} cells are left out (--list says which and why)",
-            minutes(self.plan.estimate()),
+            "{cells} cells, each {seeds} times: {} and the conformance kit before; {} cells are left out (--list says which and why)",
+            self.plan.estimate_in_words(),
             self.results.skipped.len()
         );
         eprintln!("this program was built from commit {}", machine::COMMIT);

@@ -10,7 +10,7 @@ use super::{
     escape::markdown,
     figure::Signs,
     measure::{Measure, Measured, Spread},
-    notices::{ended, is_refused, notices, passed},
+    notices::{ended, is_refused, notices, passed, proven},
     summary::sentences,
     words::{Unit, count, date, emulation, flow, list, scenario, seconds, span, three},
 };
@@ -140,9 +140,10 @@ fn transports(out: &mut String, results: &Results, field: &Field<'_>) {
                     format!("**refused**: failed {}", markdown(&list(&said.failed)))
                 }
                 None => format!(
-                    "passed {}, does not support {}",
+                    "passed {}, does not support {}{}",
                     count(said.passed),
-                    count(said.unsupported)
+                    count(said.unsupported),
+                    markdown(&proven(said))
                 ),
             },
         };

@@ -6,7 +6,7 @@ use crate::{
     report::{
         PEERS,
         answers::Field,
-        notices::{ended, is_refused, passed},
+        notices::{ended, is_refused, passed, proven},
         words::{Unit, count, date, emulation, known_network, list, network, seconds, span, three},
     },
 };
@@ -170,10 +170,11 @@ fn conformance(said: &Conformance) -> (String, String) {
         false => "<span class=\"good\">passed</span>",
     };
     let cases = format!(
-        "{} passed, {} not supported, {} failed",
+        "{} passed, {} not supported, {} failed{}",
         count(said.passed),
         count(said.unsupported),
-        count(said.failed.len() as u64)
+        count(said.failures),
+        escaped(&proven(said))
     );
     (verdict.to_owned(), cases)
 }

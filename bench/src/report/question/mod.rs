@@ -117,6 +117,7 @@ impl<'a> Asked<'a> {
                 rows: rows.collect(),
             }
         });
+        figure.marks = drawn.form.marks();
         let panel = Panel {
             title,
             warning,

@@ -232,7 +232,7 @@ fn peers_do_not_take_part_in_comparisons() {
         unsupported: 0,
         failed: Vec::new(),
         failures: 0,
-        note: None,
+        proven: Default::default(),
     });
     let files = written(&results);
     let text = markup::text(&files["latency-small-query.svg"]).replace('\n', " ");
@@ -323,7 +323,7 @@ fn what_must_not_be_quoted_says_so() {
         unsupported: 0,
         failed: vec!["a_call_is_answered".to_owned()],
         failures: 1,
-        note: None,
+        proven: Default::default(),
     });
     results.failed.push(Failed {
         cell: results.samples[0].cell.clone(),
@@ -380,7 +380,7 @@ fn names_of_others_stay_text() {
             unsupported: 0,
             failed: vec![name.to_owned()],
             failures: 1,
-            note: None,
+            proven: Default::default(),
         });
         results.networks.push(NetworkCheck {
             network: name.to_owned(),

@@ -84,7 +84,7 @@ pub fn results(seeds: u64) -> Results {
         unsupported: u64::from(name == "memory") * 9,
         failed: Vec::new(),
         failures: 0,
-        note: None,
+        proven: Default::default(),
     });
     Results {
         command: "comity bench --seeds 5".to_owned(),
