@@ -23,6 +23,8 @@ pub(crate) struct Gathered<S> {
     begun: bool,
     /// Whether the flush of what is held was put off already.
     put_off: bool,
+    /// Whether the stream took less than it was given last: the rest of a large write is not held, which would be a copy for nothing.
+    full: bool,
 }
 
 impl<S> Gathered<S> {
@@ -32,6 +34,7 @@ impl<S> Gathered<S> {
             held: Vec::new(),
             begun: false,
             put_off: false,
+            full: false,
         }
     }
 
@@ -55,6 +58,18 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes so many bytes, with nothing held before them.
+    fn poll_direct(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+        bytes: usize,
+    ) -> Poll<io::Result<usize>> {
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.full = !matches!(wrote, Poll::Ready(Ok(wrote)) if wrote == bytes);
+        wrote
     }
 }
 
@@ -88,14 +103,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let more: usize = bufs.iter().map(|buf| buf.len()).sum();
-        if this.held.len() + more <= HELD {
+        if this.held.len() + more <= HELD && !this.full {
             for buf in bufs {
                 this.held.extend_from_slice(buf);
             }
             return Poll::Ready(Ok(more));
         }
         if this.held.is_empty() {
-            return Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+            return this.poll_direct(cx, bufs, more);
         }
         loop {
             let held = this.held.len();
@@ -110,10 +125,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathered<S> {
             this.gone(bytes);
             // Nothing of the new bytes may have gone, and none is no answer.
             if bytes > held {
+                this.full = bytes < held + more;
                 return Poll::Ready(Ok(bytes - held));
             }
             if this.held.is_empty() {
-                return Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+                return this.poll_direct(cx, bufs, more);
             }
         }
     }
@@ -317,6 +333,20 @@ mod tests {
         assert_eq!(setting.write(b"end"), Some(3));
         assert!(setting.flush());
         assert_eq!((setting.wakes(), setting.writes().len()), (2, 1));
+    }
+
+    #[test]
+    fn the_rest_of_a_large_write_is_not_held() {
+        let mut setting = Setting::with_room(HELD);
+        let large = vec![7; HELD + 9];
+        assert_eq!(setting.write(&large), Some(HELD));
+        assert_eq!(setting.write(&large[HELD..]), None);
+        setting.stream.stream.room = usize::MAX;
+        assert_eq!(setting.write(&large[HELD..]), Some(9));
+        assert_eq!(setting.writes().concat(), large);
+        // There is room again.
+        assert_eq!(setting.write(b"end"), Some(3));
+        assert_eq!(setting.writes().len(), 2);
     }
 
     #[test]

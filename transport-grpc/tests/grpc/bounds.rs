@@ -160,7 +160,11 @@ async fn ten_thousand_calls_at_once_are_answered_or_told_to_wait() {
     // Fifty peers with a connection each, full of streams.
     let clients: Vec<Client> = (0..50)
         .map(|_| {
-            let options = PoolOptions::default().with_protocol(Protocol::Http2);
+            // A machine that is busy with all this is no dead peer.
+            let patient = Duration::from_secs(300);
+            let options = PoolOptions::default()
+                .with_protocol(Protocol::Http2)
+                .with_ping(patient, patient);
             let pool = Pool::new(serving.connector(), options);
             Client::new(Arc::new(GrpcTransport::new(serving.routes(), pool)))
         })
