@@ -243,6 +243,7 @@ impl Connector {
                 info,
             });
         };
+        let tcp = tcp.reading_ahead();
         let stream = self.handshake(tls, tcp, address, route, protocol).await?;
         let (stream, tls, exporter) = Stream::tls(stream);
         let version = match (protocol, tls.alpn.as_deref()) {

@@ -1,18 +1,21 @@
 //! The byte stream of one connection: a socket, counted, with or without TLS.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
 use crate::info::{Export, ExportError, TlsInfo};
 use crate::listener::Activity;
 use crate::socket::Socket;
+
+/// Most bytes that are read from a socket at a time under TLS. rustls asks for 4 KiB, four times for each of its records; this is two of them.
+const AHEAD: usize = 32 << 10;
 
 /// Bytes that went over the wire, TLS records included, and requests that went over it in vain. Clones count together.
 #[derive(Clone, Debug, Default)]
@@ -195,7 +198,9 @@ impl AsyncWrite for Stream {
 #[derive(Debug)]
 pub(crate) struct Metered {
     socket: Socket,
-    unread: Bytes,
+    /// What was read and is not taken yet. An idle connection keeps no memory for it.
+    ahead: BytesMut,
+    reads_ahead: bool,
     counters: Option<Counters>,
     activity: Option<Arc<Activity>>,
 }
@@ -204,7 +209,8 @@ impl Metered {
     pub(crate) fn new(socket: impl Into<Socket>, counters: Option<Counters>) -> Self {
         Self {
             socket: socket.into(),
-            unread: Bytes::new(),
+            ahead: BytesMut::new(),
+            reads_ahead: false,
             counters,
             activity: None,
         }
@@ -215,9 +221,27 @@ impl Metered {
         self
     }
 
+    /// Has more read from the socket than is asked for, if it is little: for TLS.
+    pub(crate) fn reading_ahead(mut self) -> Self {
+        self.reads_ahead = true;
+        self
+    }
+
     /// Has these bytes, which were read already, read once more.
-    pub(crate) fn unread(&mut self, bytes: Bytes) {
-        self.unread = bytes;
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
+        self.ahead = bytes.into();
+    }
+
+    /// Notes that bytes came.
+    fn came(&self, bytes: usize) {
+        if bytes > 0 {
+            if let Some(counters) = &self.counters {
+                counters.received.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+            if let Some(activity) = &self.activity {
+                activity.bytes_arrived();
+            }
+        }
     }
 
     /// Notes what became of an attempt to write.
@@ -248,22 +272,23 @@ impl AsyncRead for Metered {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.unread.is_empty() {
-            let again = self.unread.len().min(buf.remaining());
-            buf.put_slice(&self.unread[..again]);
-            self.unread.advance(again);
-            return Poll::Ready(Ok(()));
+        if self.ahead.is_empty() {
+            if !self.reads_ahead || buf.remaining() >= AHEAD {
+                let before = buf.filled().len();
+                ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
+                self.came(buf.filled().len() - before);
+                return Poll::Ready(Ok(()));
+            }
+            let mut ahead = BytesMut::with_capacity(AHEAD);
+            let bytes = ready!(pin!(self.socket.read_buf(&mut ahead)).poll(cx))?;
+            self.came(bytes);
+            self.ahead = ahead;
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
-        let bytes = buf.filled().len() - before;
-        if bytes > 0 {
-            if let Some(counters) = &self.counters {
-                counters.received.fetch_add(bytes as u64, Ordering::Relaxed);
-            }
-            if let Some(activity) = &self.activity {
-                activity.bytes_arrived();
-            }
+        let taken = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead[..taken]);
+        self.ahead.advance(taken);
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
         }
         Poll::Ready(Ok(()))
     }
@@ -298,5 +323,43 @@ impl AsyncWrite for Metered {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    #[tokio::test]
+    async fn what_is_read_ahead_comes_in_order_and_keeps_no_memory() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap());
+        let (near, far) = tokio::join!(near, listener.accept());
+        let (mut near, far) = (near.unwrap(), far.unwrap().0);
+        let sent: Vec<u8> = (0..50_000_u32).flat_map(u32::to_le_bytes).collect();
+        let whole = sent.clone();
+        let writing = tokio::spawn(async move { near.write_all(&whole).await.unwrap() });
+        let counters = Counters::new();
+        let mut metered = Metered::new(far, Some(counters.clone())).reading_ahead();
+        let (mut read, mut most_ahead) = (Vec::new(), 0);
+        let mut piece = [0; 1000];
+        loop {
+            let bytes = metered.read(&mut piece).await.unwrap();
+            if bytes == 0 {
+                break;
+            }
+            read.extend_from_slice(&piece[..bytes]);
+            most_ahead = most_ahead.max(metered.ahead.len());
+            assert_eq!(
+                counters.received(),
+                (read.len() + metered.ahead.len()) as u64
+            );
+        }
+        writing.await.unwrap();
+        assert!(read == sent, "{} bytes of {}", read.len(), sent.len());
+        assert!(most_ahead > 0 && most_ahead < AHEAD, "{most_ahead}");
+        assert_eq!(metered.ahead.capacity(), 0);
     }
 }

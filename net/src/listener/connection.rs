@@ -9,7 +9,6 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -183,7 +182,7 @@ impl Server {
             return Ok((Stream::plain(socket), Arc::new(info)));
         };
         let accepting = TlsAcceptor::from(tls.accepting(self.options.protocol));
-        let stream = accepting.accept(socket).await?;
+        let stream = accepting.accept(socket.reading_ahead()).await?;
         let (stream, tls, exporter) = Stream::tls(TlsStream::Server(stream));
         // A client without ALPN speaks HTTP/1.1, if that is served (RFC 9113 §3.2 wants ALPN).
         let version = match (tls.alpn.as_deref(), self.options.protocol) {
@@ -212,7 +211,7 @@ async fn first_bytes_tell(socket: &mut Metered) -> io::Result<Version> {
             break Version::HTTP_2;
         }
     };
-    socket.unread(Bytes::copy_from_slice(&start[..read]));
+    socket.unread(&start[..read]);
     Ok(version)
 }
 

@@ -240,6 +240,14 @@ async fn who_still_reads_the_end_of_a_reply_does_not_make_room() {
     assert!(read_head(&mut waiting).await.contains("200 OK"));
 }
 
+/// Both ends and all calls share a thread, and a busy machine leaves it little: a turn through them can take longer than the answer to a ping may.
+fn patient() -> PoolOptions {
+    let patience = Duration::from_secs(600);
+    PoolOptions::default()
+        .with_protocol(Protocol::Http2)
+        .with_ping(patience, patience)
+}
+
 #[tokio::test]
 async fn ten_thousand_calls_to_one_server_wait_for_their_turn() {
     let count = Count::default();
@@ -260,7 +268,7 @@ async fn ten_thousand_calls_to_one_server_wait_for_their_turn() {
         let options = PoolOptions {
             max_in_flight,
             max_http2: 1,
-            ..PoolOptions::default().with_protocol(Protocol::Http2)
+            ..patient()
         };
         let pool = Pool::new(connector, options);
         let route = serving.route();
@@ -292,9 +300,7 @@ async fn ten_thousand_calls_to_many_servers_take_a_connection_each_and_let_go_of
     let serving = Serving::start(ListenerOptions::default(), answering).await;
     let connector =
         Connector::danger_without_tls().with_guard(AddressGuard::default().allow_loopback());
-    let options = PoolOptions::default()
-        .with_protocol(Protocol::Http2)
-        .with_idle_timeout(Duration::from_millis(500));
+    let options = patient().with_idle_timeout(Duration::from_millis(500));
     let pool = Pool::new(connector, options);
     let routes: Vec<_> = (0..SERVERS)
         .map(|number| Route {
