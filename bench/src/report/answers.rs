@@ -157,6 +157,13 @@ impl<'a> Field<'a> {
         if all == 0 {
             return "nothing to compare".to_owned();
         }
+        let one = match all {
+            1 => places
+                .replacen("networks", "network", 1)
+                .replacen("comparisons", "comparison", 1),
+            _ => places.to_owned(),
+        };
+        let places = &one[..];
         let mut counts: Vec<(usize, usize)> = counts.into_iter().collect();
         counts.sort_by_key(|(place, count)| (std::cmp::Reverse(*count), *place));
         let mut first = true;
@@ -179,9 +186,10 @@ impl<'a> Field<'a> {
             ));
         }
         match (said.is_empty(), tied) {
-            (true, tied) if tied == all => {
-                format!("nobody clearly: in all {all} {places} the repetitions overlap")
-            }
+            (true, tied) if tied == all => match all {
+                1 => format!("nobody clearly: in the one {places} the repetitions overlap"),
+                _ => format!("nobody clearly: in all {all} {places} the repetitions overlap"),
+            },
             (true, _) => format!("nobody clearly: of {all} {places}, {}", open.join(", ")),
             (false, _) if open.is_empty() => list(&said),
             (false, _) => format!("{}; {}", list(&said), open.join(", ")),

@@ -127,7 +127,7 @@ fn one(canvas: &Canvas<'_>, curve: &Curve<'_>, across: &Scale, up: &Scale) {
         .iter()
         .any(|(_, spread)| spread.min < spread.max)
     {
-        canvas.polygon(&band, colour, 0.2);
+        canvas.polygon(&band, colour, 0.12);
     }
     let median = along(|spread| spread.median);
     match curve.party.peer {

@@ -180,7 +180,7 @@ impl Panel {
             // A label that would touch the one before is left out; its line stays.
             if x - half > free {
                 canvas.text((x, bottom + 9), text, TICK, Text::faint(Align::Middle));
-                free = x + half + 2;
+                free = x + half + 6;
             }
         }
         let label = match &scale.label[..] {

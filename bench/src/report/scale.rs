@@ -87,7 +87,8 @@ impl Scale {
         // Labels that would touch are left out where they are drawn; lines may be closer.
         let most = 2 * most_ticks;
         if round.len() > most {
-            round.retain(|value| is_decade(*value));
+            // The ends are told in any case: a curve at the foot is to be read.
+            round.retain(|value| is_decade(*value) || *value == from);
         }
         let stride = round.len().div_ceil(most).max(1);
         let ticks = round.into_iter().step_by(stride).map(|value| {

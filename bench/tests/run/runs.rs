@@ -60,6 +60,13 @@ pub fn measured() {
     let results = results(&folder);
     assert_eq!(results.seeds, [1, 2]);
     assert_eq!(results.samples.len(), 4);
+    assert_eq!(results.unfinished, None);
+    let commit = results.commit.trim_end_matches("-dirty");
+    let hexadecimal = commit.chars().all(|c| c.is_ascii_hexdigit());
+    assert!(
+        commit == "unknown" || (commit.len() == 40 && hexadecimal),
+        "{commit}"
+    );
     for sample in &results.samples {
         let outcome = &sample.outcome;
         assert!(outcome.calls > 0, "{sample:?}");
@@ -78,6 +85,8 @@ pub fn measured() {
         assert!(handshake.server_cpu.unwrap() > 0.0);
         assert_eq!(sample.emulation, Emulation::None);
         assert_eq!((sample.drops, sample.retried.as_deref()), (None, None));
+        // Of the host's segments nobody knows whose they are.
+        assert_eq!(sample.resent.unwrap().segments, None);
         // TLS 1.3 with a certificate cannot do with less.
         assert!(handshake.bytes.unwrap() > 500, "{handshake:?}");
         let of = format!("--networks loopback --seed {}", sample.seed);
@@ -237,6 +246,7 @@ pub fn emulated() {
     let emulated = check.emulation == Emulation::Tun;
     assert_eq!(sample.drops.is_some(), emulated);
     assert_eq!(sample.wire.unwrap().packets_sent.is_some(), emulated);
+    assert_eq!(sample.resent.unwrap().segments.is_some(), emulated);
     if !emulated {
         println!("not emulated here: {:?}", check.note);
     }

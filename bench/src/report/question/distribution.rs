@@ -39,7 +39,9 @@ pub(super) fn figure(asked: &Asked<'_>, each: Scenario, of: &str) -> Option<Figu
                     let curve = Curve::new(party, &signs, points(measured))?;
                     figure.add(measured);
                     let place = format!("{}, {}, {name}", party.label, flow(of_flow));
-                    if let Some(tail) = tail(measured)
+                    if !party.peer
+                        && !party.together
+                        && let Some(tail) = tail(measured)
                         && widest.as_ref().is_none_or(|(most, _)| tail > *most)
                     {
                         widest = Some((tail, place));

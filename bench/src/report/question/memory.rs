@@ -55,10 +55,9 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
     let mut figure = Figure::new(
         format!("memory-joins-{}", slug(name)),
         format!("Memory while a room arrives, on {}", short(name, 40)),
-        "Memory over idle of the client's process, read as events arrive.".to_owned(),
+        "Memory over idle of the client’s process, read as events arrive.".to_owned(),
     );
-    figure.marks =
-        "Lines: the median of the repetitions. Bands: from the least to the most of them.";
+    figure.marks = "Lines: the median of the repetitions. Bands: from the least to the most of them. The kernel gives memory by pages, large ones of 2 MiB: a step of that size is one page. On a logarithmic axis, what is less than its foot lies on its foot.";
     let mut readings = Vec::new();
     for each in JOINS {
         for of_flow in Flow::ALL {
@@ -95,7 +94,11 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
             let (least, most) = (curves.iter().min_by(by_peak), curves.iter().max_by(by_peak));
             if let (Some(least), Some(most)) = (least, most) {
                 let peak = |curve: &Curve<'_>| {
-                    format!("{} ({})", Unit::Bytes.value(curve.peak()), curve.label())
+                    let bytes = match curve.peak() {
+                        ..PAGES => format!("less than {}", Unit::Bytes.value(PAGES)),
+                        bytes => Unit::Bytes.value(bytes),
+                    };
+                    format!("{bytes} ({})", curve.label())
                 };
                 readings.push(match curves.len() {
                     1 => format!("{title}: {}", peak(least)),
@@ -110,6 +113,9 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
     );
     (!figure.panels.is_empty()).then_some(figure)
 }
+
+/// Less than this over idle is nothing that could be told from the kernel's own steps, which are of 2 MiB where pages are large.
+const PAGES: f64 = 2.2e6;
 
 /// Events so far, and what the repetitions held.
 ///
@@ -143,8 +149,9 @@ fn upward(curves: &[Curve<'_>], pixels: (i32, i32)) -> Scale {
         .flat_map(|curve| curve.points())
         .map(|(_, spread)| spread.max);
     let peaks = || curves.iter().map(Curve::peak).filter(|peak| *peak > 0.0);
+    // What differs by less than a few pages does not differ.
     let (least, most) = (
-        peaks().fold(f64::MAX, f64::min),
+        peaks().fold(f64::MAX, f64::min).max(PAGES),
         peaks().fold(0.0, f64::max),
     );
     match most / least >= 10.0 {

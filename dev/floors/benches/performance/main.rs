@@ -40,7 +40,7 @@ mod wire;
 
 use std::time::Instant;
 
-use grpc::Other;
+use grpc::servers::{self, Other};
 use plain::Answer;
 use process::Core;
 use report::Report;
@@ -90,11 +90,11 @@ fn play(role: &[&str]) {
             "session" => ours::serve_sessions().await,
             "floor" => plain::serve(Answer::floor(number), tls).await,
             "ruma" => plain::serve(Answer::ruma(), tls).await,
-            "grpc" => grpc::serve_ours().await,
-            "tonic" => grpc::serve_other(Other::Tonic { checks: false }).await,
-            "tonic-checked" => grpc::serve_other(Other::Tonic { checks: true }).await,
-            "h2" => grpc::serve_other(Other::raw()).await,
-            "h2-joins" => grpc::serve_other(Other::joining()).await,
+            "grpc" => servers::serve_ours().await,
+            "tonic" => servers::serve_other(Other::Tonic { checks: false }).await,
+            "tonic-checked" => servers::serve_other(Other::Tonic { checks: true }).await,
+            "h2" => servers::serve_other(Other::raw()).await,
+            "h2-joins" => servers::serve_other(Other::joining()).await,
             "gateway" => gateway::serve(role[3]).await,
             "join-linear" => linear::read(role[1].parse().expect("a port")).await,
             other => panic!("no role {other}"),

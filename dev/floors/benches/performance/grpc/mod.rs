@@ -3,41 +3,30 @@
 //!
 //! Beside ours stand what everybody would write: tonic with one `bytes` field, the same that also checks the JSON, and hyper's HTTP/2 alone.
 
-mod servers;
+pub(crate) mod servers;
 
-use std::{convert::Infallible, hint::black_box, sync::Arc, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use comity_core::{
     Operations,
-    api::{GetState, SendTransaction, SendTransactionReply},
-    call::{Call, Endpoint, EventStream, Part, Reply, ReplyForm},
+    api::{GetState, SendTransaction},
+    call::{Call, Endpoint, Part, Reply},
     endpoint::EndpointParts,
-    error::{CallError, FederationError},
     json::{Object, Value},
     transport::{FixedRoutes, Route, Transport},
 };
-use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, STATE_EVENT, event, transaction};
-use comity_grpc::{Codecs, GrpcCodec, GrpcServer, GrpcServerOptions, GrpcTransport};
-use comity_net::{
-    AddressGuard, Body, Connector, Dispatch, Listener, ListenerOptions, Pool, PoolOptions,
-    Protocol, body,
-};
-use futures_util::{StreamExt, stream};
-use http::{Request, Response, StatusCode};
+use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, STATE_EVENT, transaction};
+use comity_grpc::{GrpcCodec, GrpcTransport};
+use comity_net::{AddressGuard, Connector, Pool, PoolOptions, Protocol, body};
+use futures_util::StreamExt;
+use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use tokio::{net::TcpListener, runtime::Runtime};
-use tonic::{
-    Status,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-};
-use tower::{service_fn, util::BoxCloneSyncService};
+use tokio::runtime::Runtime;
 
 use crate::{
-    process::{Role, report_cpu, thread_cpu},
+    process::{Role, thread_cpu},
     report::{Need, Report},
     rounds::alternate,
     setting::{IN_FLIGHT, TARGET, destination, route},

@@ -75,7 +75,7 @@ impl Answer {
         }
     }
 
-    fn shape(&self) -> &'static str {
+    pub(super) fn shape(&self) -> &'static str {
         match self {
             Self::Message(_) => "message",
             Self::Stream(_) => "events",
@@ -85,7 +85,7 @@ impl Answer {
     }
 
     /// Bytes of what is said, without anything around it.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         match self {
             Self::Message(text) => text.len(),
             Self::Stream(arrays) => {
