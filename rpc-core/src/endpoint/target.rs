@@ -4,7 +4,10 @@
 //! never normalised. Writing escapes all but RFC 3986's unreserved characters. Reading splits the raw
 //! text first and unescapes each piece once, so that an identifier may hold `/` and `%`.
 
-use std::fmt::{self, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 /// The most bytes of a target: 8 KiB, as of most HTTP servers' request lines.
 pub const TARGET_LIMIT: usize = 8 * 1024;
@@ -110,7 +113,7 @@ impl PathTemplate {
             })
             .map(|raw| {
                 raw.into_iter()
-                    .map(|raw| unescape(raw, Plus::Literal))
+                    .map(|raw| unescape_segment(raw).map(Cow::into_owned))
                     .collect()
             })
     }
@@ -425,6 +428,17 @@ fn escape(out: &mut String, text: &str) {
         } else {
             write!(out, "%{byte:02X}").expect("writing to a string does not fail");
         }
+    }
+}
+
+/// A raw segment of a path, unescaped once.
+///
+/// # Errors
+/// [`BadEscape`] if it cannot be.
+pub fn unescape_segment(raw: &str) -> Result<Cow<'_, str>, BadEscape> {
+    match raw.contains('%') {
+        true => unescape(raw, Plus::Literal).map(Cow::Owned),
+        false => Ok(Cow::Borrowed(raw)),
     }
 }
 
