@@ -1,13 +1,11 @@
 //! Where it is measured, and of which commit.
 
-use std::{
-    env, fs,
-    num::NonZero,
-    process::{Command, Stdio},
-    thread,
-};
+use std::{env, fs, num::NonZero, thread};
 
 use crate::{child::kibibytes, model::Machine};
+
+/// The commit that this program was built from, `-dirty` behind it if something that is committed was changed then; `unknown` if it was not built from a repository.
+pub(crate) const COMMIT: &str = env!("COMITY_BENCH_COMMIT");
 
 /// This machine. The load is what it is now, before and after.
 pub(crate) fn machine() -> Machine {
@@ -43,30 +41,6 @@ fn processor(cpuinfo: &str) -> String {
     field("model name")
         .or_else(|| Some(format!("{} part {}", env::consts::ARCH, field("CPU part")?)))
         .unwrap_or_else(|| env::consts::ARCH.to_owned())
-}
-
-/// The commit of the repository that this program lies in, `-dirty` behind it if something that is committed was changed. Not that of the working directory: an installed program may be
-/// called from any.
-pub(crate) fn commit() -> String {
-    let program = env::current_exe().ok();
-    let folder = program.as_deref().and_then(|program| program.parent());
-    let described = folder.and_then(|folder| {
-        Command::new("git")
-            .args([
-                "describe",
-                "--always",
-                "--abbrev=40",
-                "--dirty",
-                "--exclude=*",
-            ])
-            .current_dir(folder)
-            .stderr(Stdio::null())
-            .output()
-            .ok()
-    });
-    let text = described.filter(|output| output.status.success());
-    let text = text.and_then(|output| String::from_utf8(output.stdout).ok());
-    text.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
 #[cfg(test)]

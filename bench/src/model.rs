@@ -2,6 +2,8 @@
 //!
 //! Times are in seconds unless a name says otherwise, sizes in bytes. One [`Sample`] is one repetition of one [`Cell`], with one seed; nothing is averaged here.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One combination of what is varied.
@@ -164,6 +166,17 @@ pub enum Emulation {
     InProcess,
 }
 
+impl Emulation {
+    /// How it is called in `results.json` and the tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Tun => "tun",
+            Self::InProcess => "in-process",
+        }
+    }
+}
+
 /// A network as it was found by its self-test.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NetworkCheck {
@@ -221,6 +234,9 @@ pub struct Sample {
     /// Packets that the emulator did not deliver while it was measured; none if nothing was emulated.
     #[serde(default)]
     pub drops: Option<Drops>,
+    /// What was sent again while it was measured; none if there is no wire, or if nobody counted.
+    #[serde(default)]
+    pub resent: Option<Resent>,
     /// What setting up the connection took, measured apart; none if there is no connection.
     pub handshake: Option<Handshake>,
 }
@@ -291,6 +307,15 @@ pub struct Drops {
     pub overrun: u64,
 }
 
+/// What was sent more than once. What came of it is in the latencies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resent {
+    /// TCP segments, of both sides, by the kernel's count (`RetransSegs` of RFC 4022); none where the two sides have no namespace of their own.
+    pub segments: Option<u64>,
+    /// Requests that the client sent once more, as a kept connection gave them back unsent.
+    pub requests: u64,
+}
+
 /// Setting up one connection, first call included.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Handshake {
@@ -322,9 +347,9 @@ pub struct Conformance {
     /// How many it failed.
     #[serde(default)]
     pub failures: u64,
-    /// What was not judged, if anything.
+    /// Calls of the kit that proved their origin, by how they did: `X-Matrix`, `session`. Empty of transports within one process.
     #[serde(default)]
-    pub note: Option<String>,
+    pub proven: BTreeMap<String, u64>,
 }
 
 /// A cell that was not measured.
@@ -383,6 +408,9 @@ pub struct Results {
     pub machine: Machine,
     /// Whether it was `--quick`.
     pub quick: bool,
+    /// How far the run was, if it had not ended when this was written.
+    #[serde(default)]
+    pub unfinished: Option<Unfinished>,
     /// Seeds of the repetitions.
     pub seeds: Vec<u64>,
     /// Who is admitted.
@@ -396,6 +424,34 @@ pub struct Results {
     pub failed: Vec<Failed>,
     /// What was not tried.
     pub skipped: Vec<Skipped>,
+}
+
+/// A run that goes on, or that was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// Cells of which every repetition was done or given up.
+    pub cells: u64,
+    /// Cells that there are to be.
+    pub of_cells: u64,
+    /// Repetitions that were done or given up.
+    pub repetitions: u64,
+    /// Repetitions that there are to be.
+    pub of_repetitions: u64,
+}
+
+impl std::fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            cells,
+            of_cells,
+            repetitions,
+            of_repetitions,
+        } = self;
+        write!(
+            f,
+            "unfinished: {cells} of {of_cells} cells ({repetitions} of {of_repetitions} repetitions)"
+        )
+    }
 }
 
 /// JSON has no NaN and no infinity: they are written as `null`. A report with one odd figure is still read again.

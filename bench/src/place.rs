@@ -76,6 +76,19 @@ impl Place {
         })
     }
 
+    /// TCP segments that either side has sent again so far. None: they are the host's, and others' among them.
+    pub(crate) fn resent_segments(&self) -> Option<u64> {
+        match self {
+            Self::Emulated(emulated) => {
+                let [client, server] =
+                    [emulated.client(), emulated.server()].map(Namespace::resent_segments);
+                Some(client? + server?)
+            }
+            Self::Loopback(loopback) => loopback.client().resent_segments(),
+            Self::Host => None,
+        }
+    }
+
     /// Why nothing goes over the network any more, if so.
     pub(crate) fn broken(&self) -> Option<String> {
         match self {

@@ -6,6 +6,7 @@ use crate::{
     draw::next,
     model::{Cell, Flow, Network, Scenario, Skipped},
     options::Choice,
+    progress::minutes,
     scenario,
     subject::Subject,
 };
@@ -25,6 +26,8 @@ pub(crate) struct Planned {
     pub(crate) cell: Cell,
     /// Place among the subjects.
     pub(crate) subject: usize,
+    /// Whether it is a peer's.
+    pub(crate) is_peer: bool,
     /// What the client does.
     pub(crate) work: scenario::Plan,
     /// Of one repetition, with everything around it, on a slow machine.
@@ -85,15 +88,30 @@ impl Plan {
             None => self.cells.push(Planned {
                 cell,
                 subject: place,
+                is_peer: subject.exempt().is_some(),
                 work,
                 estimate,
             }),
         }
     }
 
-    /// How long all repetitions take.
+    /// How long all repetitions take, peers' among them.
     pub(crate) fn estimate(&self) -> Duration {
-        let once: Duration = self.cells.iter().map(|planned| planned.estimate).sum();
+        self.estimate_of(|_| true)
+    }
+
+    /// `about 34 min (6 min of it for peers)`.
+    pub(crate) fn estimate_in_words(&self) -> String {
+        let all = minutes(self.estimate());
+        match self.estimate_of(|planned| planned.is_peer) {
+            Duration::ZERO => format!("about {all}"),
+            peers => format!("about {all} ({} of it for peers)", minutes(peers)),
+        }
+    }
+
+    fn estimate_of(&self, counts: impl Fn(&Planned) -> bool) -> Duration {
+        let cells = self.cells.iter().filter(|planned| counts(planned));
+        let once: Duration = cells.map(|planned| planned.estimate).sum();
         once * u32::try_from(self.seeds.len()).unwrap_or(u32::MAX)
     }
 }
@@ -279,8 +297,11 @@ mod tests {
     }
 
     fn plan(arguments: &[&str]) -> (Choice, Plan) {
+        plan_of(arguments, subject::ours())
+    }
+
+    fn plan_of(arguments: &[&str], subjects: Vec<Subject>) -> (Choice, Plan) {
         let arguments = ["bench"].iter().chain(arguments);
-        let subjects = subject::ours();
         let choice = Program::parse_from(arguments).options.choose(&subjects);
         let choice = choice.unwrap();
         let plan = Plan::new(&choice, &subjects);
@@ -312,6 +333,26 @@ mod tests {
         let (whole, quick) = (minutes(&[]), minutes(&["--quick"]));
         assert!((20.0..=34.0).contains(&whole), "{whole} min");
         assert!((0.3..=0.85).contains(&quick), "{quick} min");
+    }
+
+    #[cfg(feature = "peers")]
+    #[test]
+    fn peers_are_in_the_estimate_and_within_forty_minutes() {
+        let ours = plan(&[]).1.estimate();
+        let mut subjects = subject::ours();
+        subjects.extend(crate::peers::subjects());
+        let (_, whole) = plan_of(&[], subjects);
+        let minutes = whole.estimate().as_secs_f64() / 60.0;
+        assert!(whole.estimate() > ours && minutes <= 40.0, "{minutes} min");
+        let peers = whole.estimate_of(|planned| planned.is_peer);
+        assert_eq!(whole.estimate() - peers, ours);
+        assert!(whole.estimate_in_words().ends_with("of it for peers)"));
+        assert!(!plan(&[]).1.estimate_in_words().contains("peers"));
+        // Where a network hides nothing, a peer does what it was built for.
+        for scenario in Scenario::ALL {
+            let mut cells = whole.cells.iter().filter(|planned| planned.is_peer);
+            assert!(cells.any(|planned| planned.cell.scenario == scenario));
+        }
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use std::{any::Any, error::Error, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use comity_core::{CallService, Operations, ServerName, transport::Transport};
+use comity_core::{
+    CallService, Operations, ServerName,
+    auth::{Authenticator, XMatrixAuthenticator},
+    transport::Transport,
+};
 
 /// Why a server could not be set up.
 pub type HarnessError = Box<dyn Error + Send + Sync>;
@@ -27,6 +31,12 @@ pub trait Harness: Send + Sync + 'static {
         operations: Operations,
         service: CallService,
     ) -> Result<Served, HarnessError>;
+
+    /// Who verifies the calls to a server, given what verifies X-Matrix: that one alone, unless the binding has another way to prove an origin, which its transport then uses for calls that have a
+    /// [signer](comity_core::call::CallContext::signer). The kit's proofs by X-Matrix, good and bad, have to be judged as ever.
+    fn authenticator(&self, x_matrix: XMatrixAuthenticator) -> Arc<dyn Authenticator> {
+        Arc::new(x_matrix)
+    }
 
     /// What the binding does beside its transport's [capabilities](comity_core::transport::Capabilities), and what it cannot.
     fn declared(&self) -> Declared {
@@ -106,6 +116,8 @@ pub struct Declared {
     pub typed: bool,
     /// Something on the way passes replies on. What it had to skip of one it cannot pass on, so it breaks the reply off.
     pub relays: bool,
+    /// A call with a signer carries a proof of the binding's own, such as a session, in place of an X-Matrix signature.
+    pub own_proof: bool,
     /// Most bytes of an error's body that are sure to arrive. Of a larger one only the status, the errcode and the wait have to.
     pub error_body: Option<usize>,
     /// How long a trial waits for what should happen at once.
@@ -121,6 +133,7 @@ impl Default for Declared {
             names_destination: false,
             typed: false,
             relays: false,
+            own_proof: false,
             error_body: None,
             patience: Duration::from_secs(20),
             shrinking: Duration::from_secs(2),
@@ -147,6 +160,13 @@ impl Declared {
     #[must_use]
     pub const fn typed(mut self) -> Self {
         self.typed = true;
+        self
+    }
+
+    /// Calls prove their origin in the binding's own way, which the harness's [`authenticator`](Harness::authenticator) judges.
+    #[must_use]
+    pub const fn proving_by_itself(mut self) -> Self {
+        self.own_proof = true;
         self
     }
 

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use comity_core::{
     ServerName,
     auth::{
-        Authenticator, KeyFault, KeyId, KeySource, Origin, SessionCredential, VerifyKey,
-        XMatrixAuthenticator, XMatrixCredentials,
+        Authenticator, KeyFault, KeyId, KeySource, Origin, PreparedKeys, SessionCredential,
+        VerifyKey, XMatrixAuthenticator, XMatrixCredentials,
     },
     call::{Authentication, Call, CallContext, Op, Reply, Unregistered},
     error::{CallError, FederationError},
@@ -43,6 +43,7 @@ const BUSY: &str = "keys_busy";
 pub(crate) struct Verification {
     own_name: ServerName,
     keys: Arc<dyn KeySource>,
+    prepared: Arc<PreparedKeys>,
     danger_deliver_unverified: bool,
     metrics: Metrics,
     /// For the calls that wait for keys.
@@ -69,6 +70,7 @@ impl Verification {
         around(Self {
             own_name,
             keys,
+            prepared: Arc::default(),
             danger_deliver_unverified,
             metrics,
             waiting: Arc::new(Semaphore::new((calls / CALLS_PER_WAITING).max(1))),
@@ -84,7 +86,8 @@ impl Verification {
             given: AtomicBool::new(false),
             fault: Mutex::default(),
         });
-        let authenticator = XMatrixAuthenticator::new(self.own_name.clone(), keys.clone());
+        let authenticator = XMatrixAuthenticator::new(self.own_name.clone(), keys.clone())
+            .with_prepared_keys(Arc::clone(&self.prepared));
         let error = match authenticator.authenticate(call).await {
             Ok(origin) => return Verdict::Proven(origin),
             Err(error) => error,

@@ -127,6 +127,10 @@ impl Connector {
         self
     }
 
+    pub(crate) fn counters(&self) -> Option<&Counters> {
+        self.counters.as_ref()
+    }
+
     pub(crate) fn has_tls(&self) -> bool {
         self.tls.is_some()
     }

@@ -14,11 +14,12 @@ use crate::info::{Export, ExportError, TlsInfo};
 use crate::listener::Activity;
 use crate::socket::Socket;
 
-/// Bytes that went over the wire, TLS records included. Clones count together.
+/// Bytes that went over the wire, TLS records included, and requests that went over it in vain. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     received: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
+    resent: Arc<AtomicU64>,
 }
 
 impl Counters {
@@ -35,6 +36,15 @@ impl Counters {
     /// Bytes sent so far.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Requests that a [`Pool`](crate::Pool) over these sockets sent once more so far, as a kept connection gave them back unsent.
+    pub fn resent(&self) -> u64 {
+        self.resent.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_resent(&self) {
+        self.resent.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -15,14 +15,29 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+};
 
 use crate::Protocol;
 
-/// The cryptography behind TLS: aws-lc-rs.
+/// The cryptography behind TLS: aws-lc-rs, with AES of 128 bits before the one of 256. Every peer has it (RFC 8446 §9.1), browsers ask for it first, and a
+/// record costs fewer rounds. A server goes by its client's order.
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| {
+        let older = suite.version() != &rustls::version::TLS13;
+        (older, !SHORT_KEYS.contains(&suite.suite()))
+    });
+    Arc::new(provider)
 }
+
+/// The suites whose keys have 128 bits.
+const SHORT_KEYS: [CipherSuite; 3] = [
+    CipherSuite::TLS13_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+];
 
 /// TLS for dialling: whom to trust.
 #[derive(Clone)]

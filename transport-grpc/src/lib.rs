@@ -50,6 +50,7 @@ mod parameters;
 mod policy;
 mod proof;
 mod queries;
+mod records;
 mod rooms;
 mod server;
 mod server_info;

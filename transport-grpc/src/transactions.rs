@@ -1,15 +1,21 @@
 //! Messages of the group `Transactions`.
 
-use comity_core::{api::SendTransaction, endpoint::EndpointParts, json::Object};
+use comity_core::{
+    api::SendTransaction,
+    endpoint::{Content, EndpointParts, Query},
+    json::{Object, ObjectJoiner},
+};
 use comity_proto as pb;
 
 use crate::{
     codec::{GrpcCodec, ReplyCodec, ReplyMessage},
     content::{
-        CodecError, ContentFields, Fields, RequestFields, content_reader, extra_json, json,
-        json_list,
+        CodecError, ContentFields, Fields, MAX_INTEGER, RequestFields, content_reader, extra_json,
+        json, json_list,
     },
+    elements::MAX_ELEMENTS,
     parameters::{QueryReader, query_of},
+    records::{List, bytes, long_varint},
 };
 
 impl GrpcCodec for SendTransaction {
@@ -46,6 +52,95 @@ impl GrpcCodec for SendTransaction {
             path: vec![&message.transaction_id],
             query: query_of([], &message.extra_query),
             content: ContentFields::unless(message.no_content, fields)?,
+        })
+    }
+
+    fn request_from_bytes(message: &[u8], limit: usize) -> Option<EndpointParts> {
+        InOrder::read(message)?.ingest(limit)
+    }
+}
+
+/// Keys of the fields: their numbers, with the wire type behind.
+const TRANSACTION_ID: u8 = 1 << 3 | 2;
+const ORIGIN: u8 = 2 << 3 | 2;
+const ORIGIN_SERVER_TS: u8 = 3 << 3;
+const PDUS: u8 = 4 << 3 | 2;
+const EDUS: u8 = 5 << 3 | 2;
+
+/// Fields beside the elements.
+const OTHERS: usize = 5;
+
+/// Bytes of the content beside events and origin: `{"edus":[],"origin":"","origin_server_ts":9007199254740991,"pdus":[]}`
+const NAMES: usize = 80;
+
+/// A transaction's message as nearly all are: its fields in ascending order, none twice, and none but these. Its events are read where they lie; decoded they are
+/// fifty slices, each of them counted, checked and let go by itself.
+#[derive(Debug, Default)]
+struct InOrder<'m> {
+    transaction_id: &'m str,
+    origin: Option<&'m str>,
+    origin_server_ts: Option<i64>,
+    pdus: Option<List<'m>>,
+    edus: Option<List<'m>>,
+}
+
+impl<'m> InOrder<'m> {
+    fn read(message: &'m [u8]) -> Option<Self> {
+        let mut read = Self::default();
+        let mut rest = message;
+        let mut before = 0;
+        while let Some((&key, behind)) = rest.split_first() {
+            if key <= before {
+                return None;
+            }
+            (before, rest) = (key, behind);
+            let text = |rest: &mut &'m [u8]| std::str::from_utf8(bytes(rest)?).ok();
+            match key {
+                TRANSACTION_ID => read.transaction_id = text(&mut rest)?,
+                ORIGIN => read.origin = Some(text(&mut rest)?),
+                ORIGIN_SERVER_TS => {
+                    read.origin_server_ts = Some(i64::try_from(long_varint(&mut rest)?).ok()?);
+                }
+                PDUS => read.pdus = Some(List::read(bytes(&mut rest)?)?),
+                EDUS => read.edus = Some(List::read(bytes(&mut rest)?)?),
+                _ => return None,
+            }
+        }
+        let lists = [read.pdus, read.edus].into_iter().flatten();
+        let elements: usize = lists.map(|list| list.elements).sum();
+        let counted = elements <= MAX_ELEMENTS - OTHERS;
+        let whole = read
+            .origin_server_ts
+            .is_none_or(|number| number <= MAX_INTEGER);
+        (counted && whole).then_some(read)
+    }
+
+    /// The parts, if each event is one canonical value.
+    fn ingest(self, limit: usize) -> Option<EndpointParts> {
+        let lists = [self.pdus, self.edus].into_iter().flatten();
+        let events: usize = lists.map(|list| list.bytes + list.elements).sum();
+        if events > limit {
+            return None;
+        }
+        let mut content =
+            ObjectJoiner::with_capacity(events + NAMES + self.origin.map_or(0, str::len));
+        if let Some(edus) = self.edus {
+            content.array("edus", edus.iter());
+        }
+        if let Some(origin) = self.origin {
+            content.string("origin", origin);
+        }
+        if let Some(number) = self.origin_server_ts {
+            content.integer("origin_server_ts", number);
+        }
+        if let Some(pdus) = self.pdus {
+            content.array("pdus", pdus.iter());
+        }
+        let content = content.finish()?;
+        (content.text().len() <= limit).then(|| EndpointParts {
+            path: vec![self.transaction_id.to_owned()],
+            query: Query::default(),
+            content: Content::Json(content),
         })
     }
 }

@@ -14,15 +14,16 @@ use super::{
     Line,
     order::{Answer, Judged, Judging},
 };
-use crate::subject::{self, Subject, Together};
+use crate::subject::{self, Proven, Subject, Together};
 
 /// Cases that are tried at a time, for each core: most of them wait most of the time.
 const CASES_PER_CORE: usize = 4;
 
 /// Tries every case, and tells how far it is on the way.
 pub(super) fn judge(subject: &Subject, line: &Line) {
+    let proven = Proven::default();
     let cases = match subject {
-        Subject::Apart(wire) => cases(subject::harness(wire), &samples()),
+        Subject::Apart(wire) => cases(subject::harness(wire, &proven), &samples()),
         Subject::Together(harness) => cases(Shared(harness.clone()), &samples()),
     };
     let total = cases.len() as u64;
@@ -64,6 +65,7 @@ pub(super) fn judge(subject: &Subject, line: &Line) {
         }
     });
     judged.failed.sort();
+    judged.proven = proven.counts();
     line.answer(&Answer::Judged(judged));
 }
 

@@ -1,6 +1,6 @@
 //! What parent and child say to each other: a line of JSON each way, an order and its answer.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use comity_core::ServerName;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,8 @@ pub(crate) struct Used {
     pub(crate) process: Process,
     /// Bytes that its client counted on its sockets, sent and received. Zero for a server.
     pub(crate) counted: (u64, u64),
+    /// Requests that it sent once more. Zero for a server.
+    pub(crate) resent: u64,
 }
 
 /// How far the kit is.
@@ -110,6 +112,8 @@ pub(crate) struct Judged {
     pub(crate) unsupported: u64,
     /// Names of the failed, with what they said.
     pub(crate) failed: Vec<(String, String)>,
+    /// Calls that proved their origin, by how they did.
+    pub(crate) proven: BTreeMap<String, u64>,
 }
 
 /// A network by its name.

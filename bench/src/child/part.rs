@@ -34,14 +34,22 @@ pub(super) async fn play(subject: Subject, order: Order, mut line: Line) {
     }
 }
 
+/// What a client counts on its sockets: bytes, and requests that went again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    sent: u64,
+    received: u64,
+    resent: u64,
+}
+
 struct Part<'a> {
     subject: &'a Subject,
     setting: Option<Setting>,
     client: Option<Client>,
     guards: Vec<Guard>,
     idle: Option<Idle>,
-    /// CPU and bytes at the beginning.
-    mark: Option<(f64, (u64, u64))>,
+    /// CPU, and what was counted, at the beginning.
+    mark: Option<(f64, Counted)>,
 }
 
 impl Part<'_> {
@@ -94,7 +102,11 @@ impl Part<'_> {
                 let idle = self.idle.unwrap_or_else(Idle::now);
                 Ok(Answer::Used(Used {
                     process: idle.used(cpu),
-                    counted: (counted.0 - before.0, counted.1 - before.1),
+                    counted: (
+                        counted.sent - before.sent,
+                        counted.received - before.received,
+                    ),
+                    resent: counted.resent - before.resent,
                 }))
             }
             Order::WarmUp(_) | Order::Measure | Order::Judge => Err("not now".into()),
@@ -132,10 +144,14 @@ impl Part<'_> {
         both.ok_or_else(|| "there is no client yet".into())
     }
 
-    /// Bytes that the client counted so far; zero for a server.
-    fn counted(&self) -> (u64, u64) {
+    /// What the client counted so far; nothing for a server.
+    fn counted(&self) -> Counted {
         let counters = self.client.as_ref().map(|client| &client.counters);
-        counters.map_or((0, 0), |counters| (counters.sent(), counters.received()))
+        counters.map_or_else(Counted::default, |counters| Counted {
+            sent: counters.sent(),
+            received: counters.received(),
+            resent: counters.resent(),
+        })
     }
 
     /// Warms up, and measures when it is told to.

@@ -137,6 +137,12 @@ impl Namespace {
         DeviceCounters::find(&table, name)
     }
 
+    /// TCP segments that were sent again in it so far: `RetransSegs` of RFC 4022. None: nobody keeps it any more.
+    pub(crate) fn resent_segments(&self) -> Option<u64> {
+        let table = fs::read_to_string(format!("/proc/{}/net/snmp", self.holder.id())).ok()?;
+        counter(&table, "Tcp:", "RetransSegs")
+    }
+
     /// ID of the process that keeps it.
     pub fn holder(&self) -> u32 {
         self.holder.id()
@@ -157,6 +163,14 @@ fn path_of(setting: &str) -> String {
 
 fn link_of(process: u32) -> String {
     format!("/proc/{process}/ns/net")
+}
+
+/// A counter of `/proc/net/snmp`, which has for each protocol a line of names and one of values.
+fn counter(table: &str, protocol: &str, name: &str) -> Option<u64> {
+    let mut lines = table.lines().filter(|line| line.starts_with(protocol));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let place = names.split_whitespace().position(|other| other == name)?;
+    values.split_whitespace().nth(place)?.parse().ok()
 }
 
 /// A line of `/proc/net/dev`.
@@ -189,6 +203,17 @@ impl DeviceCounters {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_of_a_protocol_is_found_by_its_name() {
+        let table =
+            "Ip: InReceives OutRequests\nIp: 1 2\nTcp: MaxConn OutSegs RetransSegs\nTcp: -1 40 7\n";
+        assert_eq!(counter(table, "Tcp:", "RetransSegs"), Some(7));
+        assert_eq!(counter(table, "Ip:", "OutRequests"), Some(2));
+        assert_eq!(counter(table, "Tcp:", "MaxConn"), None);
+        assert_eq!(counter(table, "Udp:", "RetransSegs"), None);
+        assert_eq!(counter("Tcp: RetransSegs\n", "Tcp:", "RetransSegs"), None);
+    }
 
     #[test]
     fn the_line_of_a_device_is_found_and_read() {

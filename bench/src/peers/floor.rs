@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{
     api::{QueryProfileReply, SendTransactionReply},
-    call::{Blob, BlobSource, Endpoint, Message, MessageForm, Reply, ReplyForm},
+    call::{Endpoint, Message, MessageForm, Reply, ReplyForm},
     endpoint::Content,
     error::CallError,
     json::Object,
@@ -15,23 +15,40 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyDataStream, BodyExt};
 use hyper::body::Incoming;
 
-use super::{Asked, Speech, Way, failed};
-use crate::scenario::content::{File, Receipt, profile};
+use super::{Asked, Speech, Way, failed, pieces};
+use crate::scenario::{
+    content::{File, Receipt, profile},
+    rooms::Rooms,
+};
 
 const PROFILE: &str = "/profile/";
 const TRANSACTION: &str = "/transaction";
 const FILE: &str = "/file";
+const ROOM: &str = "/room/";
+const HISTORY: &str = "/history/";
 
 /// Answers with what the client can tell to be right: of a transaction, how many bytes came and what they come to.
 pub(super) struct Floor {
     seed: u64,
     file: File,
+    rooms: Rooms,
 }
 
 impl Floor {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, rooms: Rooms) -> Self {
         let file = File::of(seed);
-        Self { seed, file }
+        Self { seed, file, rooms }
+    }
+
+    /// The events of a room or of a history, by the path.
+    fn events(&self, path: &str) -> Option<Body> {
+        if let Some(room_id) = path.strip_prefix(ROOM) {
+            let (chain, state) = self.rooms.room(room_id)?;
+            return Some(pieces::body(chain.chain(state)));
+        }
+        let (from, limit) = path.strip_prefix(HISTORY)?.split_once('/')?;
+        let history = self.rooms.history(from, limit.parse().ok()?)?;
+        Some(pieces::body(history))
     }
 }
 
@@ -97,7 +114,10 @@ impl Speech for Floor {
             FILE => Response::new(body::from_stream(stream::iter(
                 self.file.pieces().map(Ok::<_, CallError>),
             ))),
-            _ => status(StatusCode::NOT_FOUND),
+            path => match self.events(path) {
+                Some(events) => Response::new(events),
+                None => status(StatusCode::NOT_FOUND),
+            },
         }
     }
 
@@ -115,19 +135,34 @@ impl Speech for Floor {
                 let answer = way.exchange(request.map_err(failed)?).await?;
                 transaction_reply(transaction, &expected, answer.body())
             }
+            Asked::Join(join) => {
+                // The event that joins goes there, and nobody looks at it.
+                let event = join.event.value().text().clone();
+                let request = Request::put(format!("{ROOM}{}", join.room_id));
+                let request = request.body(body::full(event)).map_err(failed)?;
+                events(way, request).await
+            }
+            Asked::Backfill(backfill) => {
+                let from = backfill.from.first().map_or("", String::as_str);
+                let request = Request::get(format!("{HISTORY}{from}/{}", backfill.limit));
+                events(way, request.body(body::empty()).map_err(failed)?).await
+            }
             Asked::File => {
                 let request = Request::get(FILE).body(body::empty()).map_err(failed)?;
                 let bytes = BodyDataStream::new(way.send(request).await?.into_body());
-                Ok(Reply::Blob(Blob {
-                    metadata: Object::empty(),
-                    source: BlobSource::Here {
-                        content_type: None,
-                        content_disposition: None,
-                    },
-                    bytes: bytes.map(|bytes| bytes.map_err(failed)).boxed(),
-                }))
+                let bytes = bytes.map(|bytes| bytes.map_err(failed));
+                Ok(pieces::reply(bytes.boxed()))
             }
         }
+    }
+}
+
+/// Asks for events.
+async fn events(way: &Way, request: Request<Body>) -> Result<Reply, CallError> {
+    let response = way.send(request).await?;
+    match response.status() {
+        StatusCode::OK => Ok(pieces::reply(pieces::events(response.into_body()))),
+        status => Err(failed(format!("there are no events: {status}"))),
     }
 }
 

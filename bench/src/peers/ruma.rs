@@ -7,9 +7,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{
     ServerName,
-    api::{PduResult, QueryProfile, QueryProfileReply, SendTransaction, SendTransactionReply},
+    api::{
+        Backfill, PduResult, QueryProfile, QueryProfileReply, SendJoin, SendTransaction,
+        SendTransactionReply,
+    },
     call::{Reply, ReplyForm},
     error::CallError,
+    event::Pdu,
 };
 use comity_net::{Body, body};
 use http::{Request, Response, StatusCode};
@@ -22,15 +26,20 @@ use ruma_common::{
 };
 use ruma_federation_api::{
     authentication::{XMatrix, XMatrixSigningInput},
+    backfill::get_backfill::v1 as backfill,
+    membership::create_join_event::v2 as join,
     query::get_profile_information::v1 as profile,
     transactions::send_transaction_message::v1 as transaction,
 };
 use ruma_signatures::{Ed25519KeyPair, PublicKeyMap};
 use serde_json::value::RawValue;
 
-use super::{Asked, Speech, Way, failed};
+use super::{Asked, Speech, Way, failed, pieces};
 use crate::{
-    scenario::content::{self, Receipt},
+    scenario::{
+        content::{self, Receipt},
+        rooms::Rooms,
+    },
     subject::{Setting, SetupError},
 };
 
@@ -43,10 +52,15 @@ pub(super) struct Ruma {
     destination: OwnedServerName,
     pair: Ed25519KeyPair,
     keys: PublicKeyMap,
+    rooms: Rooms,
 }
 
 impl Ruma {
-    pub(super) fn new(setting: &Setting, server: &ServerName) -> Result<Self, SetupError> {
+    pub(super) fn new(
+        setting: &Setting,
+        server: &ServerName,
+        rooms: Rooms,
+    ) -> Result<Self, SetupError> {
         let key = setting.signing_key();
         let der = [PKCS8, key.expose_seed()].concat();
         let pair = Ed25519KeyPair::from_der(&der, key.key_id().version().to_owned())?;
@@ -58,6 +72,7 @@ impl Ruma {
             destination: server.as_str().try_into()?,
             pair,
             keys: PublicKeyMap::from([(setting.client.to_string(), public)]),
+            rooms,
         })
     }
 
@@ -79,6 +94,32 @@ impl Ruma {
             let receipt = Receipt::of(texts).to_event_id();
             let receipt = receipt.try_into().map_err(|error| bad(&error))?;
             let reply = transaction::Response::new([(receipt, Ok(()))].into());
+            return reply.try_into_http_response().map_err(|error| bad(&error));
+        }
+        if let Some(ids) = path.strip_prefix("/_matrix/federation/v2/send_join/") {
+            let ids: Vec<&str> = ids.split('/').collect();
+            let read = join::Request::try_from_http_request(request.clone(), &ids);
+            let read = read.map_err(|error| bad(&error))?;
+            let room = self.rooms.room(read.room_id.as_str());
+            let (chain, state) = room.ok_or_else(|| bad(&"there is no such room"))?;
+            let mut room = join::RoomState::new();
+            room.auth_chain = raws(chain).map_err(|error| bad(&error))?;
+            room.state = raws(state).map_err(|error| bad(&error))?;
+            let reply = join::Response::new(room);
+            return reply.try_into_http_response().map_err(|error| bad(&error));
+        }
+        if let Some(room_id) = path.strip_prefix("/_matrix/federation/v1/backfill/") {
+            let read = backfill::Request::try_from_http_request(request.clone(), &[room_id]);
+            let read = read.map_err(|error| bad(&error))?;
+            let from = read.v.first().map_or("", |from| from.as_str());
+            let limit = u64::from(read.limit).try_into().unwrap_or(i64::MAX);
+            let history = self.rooms.history(from, limit);
+            let history = history.ok_or_else(|| bad(&"there is no such event"))?;
+            let reply = backfill::Response::new(
+                self.destination.clone(),
+                MilliSecondsSinceUnixEpoch::now(),
+                raws(history).map_err(|error| bad(&error))?,
+            );
             return reply.try_into_http_response().map_err(|error| bad(&error));
         }
         let read = profile::Request::try_from_http_request(request.clone(), &[]);
@@ -110,12 +151,45 @@ impl Ruma {
             .map_err(failed)
     }
 
+    fn join(&self, request: &SendJoin) -> Result<Request<Vec<u8>>, CallError> {
+        let room_id = request.room_id.as_str().try_into().map_err(failed)?;
+        let event_id = request.event_id.as_str().try_into().map_err(failed)?;
+        let event = request.event.value().as_text().to_owned();
+        let event = RawValue::from_string(event).map_err(failed)?;
+        join::Request::new(room_id, event_id, event)
+            .try_into_http_request("", self.signing(), ())
+            .map_err(failed)
+    }
+
+    fn backfill(&self, request: &Backfill) -> Result<Request<Vec<u8>>, CallError> {
+        let room_id = request.room_id.as_str().try_into().map_err(failed)?;
+        let from = request.from.iter().map(|id| id.as_str().try_into());
+        let from = from.collect::<Result<_, _>>().map_err(failed)?;
+        let limit = u32::try_from(request.limit).map_err(failed)?.into();
+        backfill::Request::new(room_id, from, limit)
+            .try_into_http_request("", self.signing(), ())
+            .map_err(failed)
+    }
+
     fn query(&self, request: &QueryProfile) -> Result<Request<Vec<u8>>, CallError> {
         let user_id = request.user_id.as_str().try_into().map_err(failed)?;
         profile::Request::new(user_id)
             .try_into_http_request("", self.signing(), ())
             .map_err(failed)
     }
+}
+
+/// Events as ruma's replies hold them: a text of each, checked to be JSON.
+fn raws(events: impl Iterator<Item = Pdu>) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
+    let texts = events.map(|event| event.value().as_text().to_owned());
+    texts.map(RawValue::from_string).collect()
+}
+
+/// Their texts, one piece each, without a copy.
+fn pieces_of(events: Vec<Box<RawValue>>) -> impl Iterator<Item = Bytes> + Send + 'static {
+    events
+        .into_iter()
+        .map(|event| Bytes::from(String::from(Box::<str>::from(event))))
 }
 
 async fn exchange(way: &Way, request: Request<Vec<u8>>) -> Result<Response<Bytes>, CallError> {
@@ -166,6 +240,23 @@ impl Speech for Ruma {
                     (event_id.to_string(), PduResult { error })
                 });
                 Ok(SendTransactionReply::new(&results.collect()).into_reply())
+            }
+            Asked::Join(request) => {
+                let response = exchange(way, self.join(request)?).await?;
+                let (head, body) = response.into_parts();
+                let response = Response::from_parts(head, &body[..]);
+                let response = join::Response::try_from_http_response(response).map_err(failed)?;
+                let room = response.room_state;
+                let chain = pieces_of(room.auth_chain);
+                Ok(pieces::whole(chain.chain(pieces_of(room.state))))
+            }
+            Asked::Backfill(request) => {
+                let response = exchange(way, self.backfill(request)?).await?;
+                let (head, body) = response.into_parts();
+                let response = Response::from_parts(head, &body[..]);
+                let response =
+                    backfill::Response::try_from_http_response(response).map_err(failed)?;
+                Ok(pieces::whole(pieces_of(response.pdus)))
             }
             Asked::File => Err(failed("this peer has no files")),
         }

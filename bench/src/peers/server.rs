@@ -13,7 +13,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{Peer, Speech};
-use crate::subject::{Guard, Setting, SetupError, Tls, ours::Listening};
+use crate::{
+    scenario::rooms::Rooms,
+    subject::{Guard, Setting, SetupError, Tls, ours::Listening},
+};
 
 pub(super) async fn serve(
     peer: Peer,
@@ -22,10 +25,12 @@ pub(super) async fn serve(
     let acceptor = acceptor(&setting.tls, peer.protocol())?;
     let mut addresses = Vec::new();
     let mut listening = Listening::default();
+    // Made before anybody calls, once for all servers.
+    let rooms = Rooms::all(setting.seed);
     for server in &setting.servers {
         let listener = TcpListener::bind((setting.listen, 0)).await?;
         addresses.push(listener.local_addr()?);
-        let speech = peer.speech(setting, server)?;
+        let speech = peer.speech(setting, server, &rooms)?;
         let accepting = accept(listener, acceptor.clone(), peer.protocol(), speech);
         listening.0.push(tokio::spawn(accepting).abort_handle());
     }

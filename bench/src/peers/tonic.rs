@@ -1,6 +1,9 @@
-//! tonic with a message of one `bytes` field: what everybody would write first. Nothing is proven and nothing is looked at.
+//! tonic with messages of `bytes` fields: what everybody would write first. Nothing is proven and nothing is looked at.
 
-use std::task::{Context, Poll};
+use std::{
+    marker::PhantomData,
+    task::{Context, Poll},
+};
 
 use ::tonic::{
     Status,
@@ -9,7 +12,7 @@ use ::tonic::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use comity_core::{Boxed, call::Reply, error::CallError};
+use comity_core::{Boxed, call::Reply, error::CallError, event::Pdu};
 use comity_net::Body;
 use http::{Request, Response, uri::PathAndQuery};
 use http_body_util::BodyExt;
@@ -20,62 +23,116 @@ use tower::{Service, service_fn};
 use super::{
     Asked, Speech, Way, failed,
     floor::{content_of, message_reply, profile_content, receipt_of, transaction_reply},
+    pieces,
 };
+use crate::scenario::rooms::Rooms;
 
 const PROFILE: &str = "/bench.Plain/Profile";
 const TRANSACTION: &str = "/bench.Plain/Transaction";
 
+const ROOM: &str = "/bench.Plain/Room";
+const HISTORY: &str = "/bench.Plain/History";
+
 pub(super) struct Tonic {
     seed: u64,
+    rooms: Rooms,
 }
 
 impl Tonic {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { seed }
+    pub(super) fn new(seed: u64, rooms: Rooms) -> Self {
+        Self { seed, rooms }
     }
 
-    async fn unary(way: &Way, path: &'static str, data: Bytes) -> Result<Bytes, CallError> {
-        let mut client = Grpc::new(Channel(way.clone()));
-        client.ready().await.map_err(failed)?;
-        let (request, path) = (
-            ::tonic::Request::new(Plain { data }),
-            PathAndQuery::from_static(path),
-        );
-        let reply = client.unary(request, path, PlainCodec).await;
-        Ok(reply.map_err(failed)?.into_inner().data)
+    /// The events that are asked for: of a room, by its ID; of a history, by the event to walk back from and how many.
+    fn events(&self, path: &str, asked: &str) -> Result<Events, Status> {
+        let text = |event: Pdu| event.value().text().clone();
+        let nothing = || Status::not_found(asked);
+        if path == ROOM {
+            let (chain, state) = self.rooms.room(asked).ok_or_else(nothing)?;
+            let (auth_chain, events) = (chain.map(text).collect(), state.map(text).collect());
+            return Ok(Events { auth_chain, events });
+        }
+        let (from, limit) = asked.split_once('/').ok_or_else(nothing)?;
+        let limit = limit.parse().map_err(|_| nothing())?;
+        let history = self.rooms.history(from, limit).ok_or_else(nothing)?;
+        Ok(Events {
+            auth_chain: Vec::new(),
+            events: history.map(text).collect(),
+        })
     }
+}
+
+async fn unary<M: Message + Default + 'static>(
+    way: &Way,
+    path: &'static str,
+    data: Bytes,
+) -> Result<M, CallError> {
+    // A room has no size that a limit would know.
+    let mut client = Grpc::new(Channel(way.clone())).max_decoding_message_size(usize::MAX);
+    client.ready().await.map_err(failed)?;
+    let request = ::tonic::Request::new(Plain { data });
+    let path = PathAndQuery::from_static(path);
+    let codec = Prost::<Plain, M>::default();
+    let reply = client.unary(request, path, codec).await;
+    Ok(reply.map_err(failed)?.into_inner())
+}
+
+/// Answers by what `reply` makes of the request.
+async fn answered<M: Message + Default + 'static>(
+    request: Request<Incoming>,
+    reply: impl FnOnce(Bytes) -> Result<M, Status> + Clone,
+) -> Response<Body> {
+    let handler = service_fn(move |request: ::tonic::Request<Plain>| {
+        let reply = reply.clone()(request.into_inner().data);
+        std::future::ready(reply.map(::tonic::Response::new))
+    });
+    let mut server = ::tonic::server::Grpc::new(Prost::<M, Plain>::default());
+    let response = server.unary(handler, request).await;
+    response.map(|body| body.map_err(Into::into).boxed_unsync())
 }
 
 #[async_trait]
 impl Speech for Tonic {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let seed = self.seed;
         let path = request.uri().path().to_owned();
-        let handler = service_fn(move |request: ::tonic::Request<Plain>| {
-            let data = request.into_inner().data;
-            let reply = match &path[..] {
-                PROFILE => Ok(profile_content(seed, &String::from_utf8_lossy(&data))),
-                TRANSACTION => Ok(receipt_of(&data).into()),
-                other => Err(Status::unimplemented(other)),
+        if path == ROOM || path == HISTORY {
+            let events = |asked: Bytes| self.events(&path, &String::from_utf8_lossy(&asked));
+            return answered(request, events).await;
+        }
+        let plain = |data: Bytes| {
+            let data = match &path[..] {
+                PROFILE => profile_content(self.seed, &String::from_utf8_lossy(&data)),
+                TRANSACTION => receipt_of(&data).into(),
+                other => return Err(Status::unimplemented(other)),
             };
-            std::future::ready(reply.map(|data| ::tonic::Response::new(Plain { data })))
-        });
-        let mut server = ::tonic::server::Grpc::new(PlainCodec);
-        let response = server.unary(handler, request).await;
-        response.map(|body| body.map_err(Into::into).boxed_unsync())
+            Ok(Plain { data })
+        };
+        answered(request, plain).await
     }
 
     async fn ask(&self, way: &Way, asked: Asked<'_>) -> Result<Reply, CallError> {
         match asked {
             Asked::Profile(query) => {
                 let user_id = query.user_id.clone().into();
-                message_reply(Self::unary(way, PROFILE, user_id).await?)
+                let reply: Plain = unary(way, PROFILE, user_id).await?;
+                message_reply(reply.data)
             }
             Asked::Transaction(transaction) => {
                 let content = content_of(transaction);
                 let expected = receipt_of(&content);
-                let got = Self::unary(way, TRANSACTION, content).await?;
-                transaction_reply(transaction, &expected, &got)
+                let got: Plain = unary(way, TRANSACTION, content).await?;
+                transaction_reply(transaction, &expected, &got.data)
+            }
+            Asked::Join(join) => {
+                let room_id = join.room_id.clone().into();
+                let got: Events = unary(way, ROOM, room_id).await?;
+                Ok(pieces::whole(got.auth_chain.into_iter().chain(got.events)))
+            }
+            Asked::Backfill(backfill) => {
+                let from = backfill.from.first().map_or("", String::as_str);
+                let asked = format!("{from}/{}", backfill.limit).into();
+                let got: Events = unary(way, HISTORY, asked).await?;
+                Ok(pieces::whole(got.events))
             }
             Asked::File => Err(failed("this peer has no files")),
         }
@@ -109,36 +166,54 @@ struct Plain {
     data: Bytes,
 }
 
-/// prost as tonic's own codec has it.
-struct PlainCodec;
+#[derive(Clone, PartialEq, prost::Message)]
+struct Events {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    auth_chain: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    events: Vec<Bytes>,
+}
 
-impl Codec for PlainCodec {
-    type Encode = Plain;
-    type Decode = Plain;
-    type Encoder = Self;
-    type Decoder = Self;
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-    fn decoder(&mut self) -> Self {
-        Self
+/// prost as tonic's own codec has it: writes `E` and reads `D`.
+struct Prost<E, D>(PhantomData<fn() -> (E, D)>);
+
+impl<E, D> Default for Prost<E, D> {
+    fn default() -> Self {
+        Self(PhantomData)
     }
 }
 
-impl Encoder for PlainCodec {
-    type Item = Plain;
+impl<E, D> Codec for Prost<E, D>
+where
+    E: Message + 'static,
+    D: Message + Default + 'static,
+{
+    type Encode = E;
+    type Decode = D;
+    type Encoder = Self;
+    type Decoder = Self;
+    fn encoder(&mut self) -> Self {
+        Self::default()
+    }
+    fn decoder(&mut self) -> Self {
+        Self::default()
+    }
+}
+
+impl<E: Message + 'static, D: 'static> Encoder for Prost<E, D> {
+    type Item = E;
     type Error = Status;
-    fn encode(&mut self, item: Plain, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    fn encode(&mut self, item: E, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
         item.encode(out)
             .map_err(|error| Status::internal(error.to_string()))
     }
 }
 
-impl Decoder for PlainCodec {
-    type Item = Plain;
+impl<E: 'static, D: Message + Default + 'static> Decoder for Prost<E, D> {
+    type Item = D;
     type Error = Status;
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Plain>, Status> {
-        let message = Plain::decode(from);
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
+        let message = D::decode(from);
         message
             .map(Some)
             .map_err(|error| Status::internal(error.to_string()))

@@ -8,7 +8,7 @@ use super::{
     parties::Party,
     words::{list, three},
 };
-use crate::model::{Emulation, Flow, Scenario};
+use crate::model::{Flow, Scenario};
 
 /// Which end of a measure is the good one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,9 +293,7 @@ impl<'a> Field<'a> {
     /// Whether there were packets between two namespaces, and not the loopback's.
     pub(super) fn is_emulated(&self, network: &str) -> bool {
         let mut cells = self.cells.iter();
-        cells.any(|measured| {
-            measured.cell.network == network && measured.emulation == Emulation::Tun
-        })
+        cells.any(|measured| measured.cell.network == network && measured.is_emulated())
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{
     escape::field,
+    losses::Losses,
     measure::{Measure, Measured, delivery, work},
 };
 use crate::model::{Cell, Results};
@@ -25,6 +26,13 @@ pub(super) fn samples(results: &Results) -> String {
         "received_bytes",
         "sent_packets",
         "received_packets",
+        "emulation",
+        "lost_packets",
+        "refused_packets",
+        "overrun_packets",
+        "resent_segments",
+        "resent_requests",
+        "retried",
     ] {
         text.push(',');
         text.push_str(column);
@@ -55,6 +63,13 @@ pub(super) fn samples(results: &Results) -> String {
             whole(sample.wire.map(|wire| wire.received)),
             whole(sample.wire.and_then(|wire| wire.packets_sent)),
             whole(sample.wire.and_then(|wire| wire.packets_received)),
+            sample.emulation.name().to_owned(),
+            whole(sample.drops.map(|drops| drops.lost)),
+            whole(sample.drops.map(|drops| drops.refused)),
+            whole(sample.drops.map(|drops| drops.overrun)),
+            whole(sample.resent.and_then(|resent| resent.segments)),
+            whole(sample.resent.map(|resent| resent.requests)),
+            field(sample.retried.as_deref().unwrap_or_default()),
         ];
         row.extend(Measure::ALL.map(|measure| number(measure.of(sample))));
         row.push(field(outcome.first_failure.as_deref().unwrap_or_default()));
@@ -68,7 +83,7 @@ pub(super) fn samples(results: &Results) -> String {
 /// One row for each cell: the median over its samples and their extremes.
 pub(super) fn cells(cells: &[Measured<'_>]) -> String {
     let mut text = String::from(
-        "transport,flow,scenario,network,samples,failures,one_process,latencies,cpu_for_each,bytes_for_each",
+        "transport,flow,scenario,network,samples,failures,one_process,latencies,cpu_for_each,bytes_for_each,emulation,lost_packets,refused_packets,overrun_packets,resent_segments,resent_requests,retried_samples",
     );
     for measure in Measure::ALL {
         let column = measure.column();
@@ -83,6 +98,7 @@ pub(super) fn cells(cells: &[Measured<'_>]) -> String {
     text.push_str("\r\n");
     for measured in cells {
         cell(&mut text, measured.cell);
+        let losses = Losses::of(measured);
         let mut row = vec![
             measured.samples.len().to_string(),
             measured.failures().to_string(),
@@ -90,6 +106,13 @@ pub(super) fn cells(cells: &[Measured<'_>]) -> String {
             measured.counted().to_string(),
             work(measured.cell.scenario).to_owned(),
             delivery(measured.cell.scenario).to_owned(),
+            measured.emulation().to_owned(),
+            whole(losses.lost),
+            whole(losses.refused),
+            whole(losses.overrun),
+            whole(losses.segments),
+            whole(losses.requests),
+            measured.retried().to_string(),
         ];
         for measure in Measure::ALL {
             let spread = measured.spread(measure);

@@ -16,6 +16,8 @@ pub(super) struct Figure {
     pub(super) title: String,
     /// How it is measured and drawn.
     pub(super) about: String,
+    /// What its marks mean, for who sees it without the page around it.
+    pub(super) marks: &'static str,
     /// What it shows, computed.
     pub(super) reading: String,
     pub(super) panels: Vec<Drawing>,
@@ -94,6 +96,7 @@ impl Figure {
             slug,
             title,
             about,
+            marks: "",
             reading: String::new(),
             panels: Vec::new(),
             commands: BTreeSet::new(),
@@ -125,7 +128,7 @@ impl Figure {
         let text = width - 2 * MARGIN;
         let meaning = self.signs.meaning();
         let above = [(&self.reading[..], 13.0), (&self.about[..], 11.0)];
-        let below = [(&meaning[..], 11.0), (from, 11.0)];
+        let below = [(self.marks, 11.0), (&meaning[..], 11.0), (from, 11.0)];
         let head = paragraphs(&self.title, &above, text);
         let foot = paragraphs("", &below, text);
         let mut body = head.at(MARGIN, MARGIN);

@@ -247,8 +247,6 @@ impl Spread {
 pub(super) struct Measured<'a> {
     pub(super) cell: &'a Cell,
     pub(super) samples: Vec<&'a Sample>,
-    /// How its network came about for transports of two processes.
-    pub(super) emulation: Emulation,
 }
 
 impl Measured<'_> {
@@ -285,16 +283,35 @@ impl Measured<'_> {
         self.samples.iter().all(|sample| sample.server.is_none())
     }
 
-    /// Whether the network's delay was one of calls within the client, for want of packets.
+    /// Whether the network's delay was one of calls within the client, for want of packets, in any repetition.
     pub(super) fn is_delayed_in_process(&self) -> bool {
-        let known = NETWORKS
-            .iter()
-            .find(|network| network.name == self.cell.network);
-        let delays = known.is_none_or(|network| network.delay > 0.0);
-        match self.emulation {
-            Emulation::InProcess => delays,
-            Emulation::None | Emulation::Tun => self.is_together() && known.is_some() && delays,
-        }
+        self.is(Emulation::InProcess)
+    }
+
+    /// Whether there were packets between two namespaces, in every repetition.
+    pub(super) fn is_emulated(&self) -> bool {
+        let mut samples = self.samples.iter();
+        samples.all(|sample| sample.emulation == Emulation::Tun)
+    }
+
+    /// How its network came about, by its name in the tables: `mixed` if not in the same way for all repetitions.
+    pub(super) fn emulation(&self) -> &'static str {
+        let all = |emulation| self.samples.iter().all(|it| it.emulation == emulation);
+        [Emulation::None, Emulation::Tun, Emulation::InProcess]
+            .into_iter()
+            .find(|emulation| all(*emulation))
+            .map_or("mixed", Emulation::name)
+    }
+
+    fn is(&self, emulation: Emulation) -> bool {
+        let mut samples = self.samples.iter();
+        samples.any(|sample| sample.emulation == emulation)
+    }
+
+    /// Repetitions whose first attempt failed.
+    pub(super) fn retried(&self) -> u64 {
+        let samples = self.samples.iter();
+        samples.filter(|sample| sample.retried.is_some()).count() as u64
     }
 
     pub(super) fn failures(&self) -> u64 {
@@ -320,14 +337,9 @@ pub(super) fn cells<'a>(results: &'a Results, order: &[Party]) -> Vec<Measured<'
             transport,
             &cell.transport,
         );
-        let check = results
-            .networks
-            .iter()
-            .find(|check| check.network == cell.network);
         let entry = cells.entry(key).or_insert(Measured {
             cell,
             samples: Vec::new(),
-            emulation: check.map_or(Emulation::None, |check| check.emulation),
         });
         entry.samples.push(sample);
     }

@@ -1,6 +1,6 @@
 //! The report: tables for programs, plots, one page for a person, and the tables of `docs/performance.md`.
 //!
-//! `measure` reads figures off samples and gathers them by cell; `csv` writes them for programs; `parties` says how each transport is drawn; `words` has names, units and numbers for people;
+//! `measure` reads figures off samples and gathers them by cell, `losses` what was lost; `csv` writes them for programs; `parties` says how each transport is drawn; `words` has names, units and numbers for people;
 //! `escape` is for text that others chose. A plot is made of panels: `scale` has axes, `panel` draws rows of values and `lines` curves, by plotters, and `figure` puts them together. `question`
 //! has a file for each question that the page answers, `answers` says who is ahead and `summary` what that comes to, `page` writes the page, `short` the end of a run in a terminal, and `document` the Markdown.
 
@@ -11,6 +11,7 @@ mod document;
 mod escape;
 mod figure;
 mod lines;
+mod losses;
 mod measure;
 mod notices;
 mod page;

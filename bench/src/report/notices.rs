@@ -3,16 +3,22 @@
 use std::collections::BTreeSet;
 
 use super::{
+    losses::Losses,
     measure::{LEAST_SEEDS, Measured},
-    words::{count, known_network, list, three},
+    words::{count, list, three},
 };
-use crate::model::{Cell, Emulation, Results};
+use crate::model::{Cell, Results};
 
 /// Plain sentences, the worst first.
 pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> {
     let mut notices = Vec::new();
     if results.samples.is_empty() {
         notices.push("Nothing was measured.".to_owned());
+    }
+    if let Some(unfinished) = &results.unfinished {
+        notices.push(format!(
+            "The run had not ended when this was written, {unfinished}. What is missing may change every comparison: it is not to be quoted."
+        ));
     }
     if results.quick {
         notices.push(
@@ -39,15 +45,27 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
     if !failed.is_empty() {
         notices.push(format!("Not as they should be, by their self-test: {}. Figures there are of another network than its name says.", list(&failed)));
     }
-    let delayed = results
-        .networks
+    // Those within one process have their sign; the others should have had packets.
+    let delayed = cells
         .iter()
-        .filter(|check| check.emulation == Emulation::InProcess);
-    let delayed = delayed
-        .filter(|check| known_network(&check.network).is_none_or(|network| network.delay > 0.0));
-    let delayed: Vec<String> = delayed.map(|check| check.network.clone()).collect();
+        .filter(|measured| measured.is_delayed_in_process() && !measured.is_together());
+    let mut delayed: Vec<String> = delayed
+        .map(|measured| measured.cell.network.clone())
+        .collect();
+    delayed.dedup();
     if !delayed.is_empty() {
         notices.push(format!("Not emulated, but a delay of each call within the client, without handshake, loss or rate: {}.", list(&delayed)));
+    }
+    let overrun = cells
+        .iter()
+        .filter(|measured| Losses::of(measured).overrun > Some(0));
+    let overrun = overrun.count();
+    if overrun > 0 {
+        notices.push(format!(
+            "In {} of {} cells the emulator was too slow for some packets, which were lost in a way that no network loses them; the table of losses says how many.",
+            count(overrun as u64),
+            count(cells.len() as u64)
+        ));
     }
     let failing = cells
         .iter()
@@ -84,6 +102,28 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
         ));
     }
     notices
+}
+
+/// Whether the run did all that it was to do.
+pub(super) fn ended(results: &Results) -> String {
+    match &results.unfinished {
+        Some(unfinished) => unfinished.to_string(),
+        None => "yes".to_owned(),
+    }
+}
+
+/// How the calls of the kit proved their origin: `; proven: 900 calls by session, 20 by X-Matrix`.
+pub(super) fn proven(said: &crate::model::Conformance) -> String {
+    let mut schemes: Vec<_> = said.proven.iter().collect();
+    schemes.sort_by_key(|(_, calls)| std::cmp::Reverse(**calls));
+    let schemes: Vec<String> = schemes
+        .into_iter()
+        .map(|(scheme, calls)| format!("{} by {scheme}", count(*calls)))
+        .collect();
+    match schemes.is_empty() {
+        true => String::new(),
+        false => format!("; calls proven: {}", schemes.join(", ")),
+    }
 }
 
 /// Whether the kit found something, so that it was not measured.

@@ -31,6 +31,23 @@ pub(super) enum Form {
     Beside,
 }
 
+impl Form {
+    /// What its marks mean.
+    pub(super) fn marks(self) -> &'static str {
+        match self {
+            Self::Dots => {
+                "First mark: the median of the repetitions’ medians, which is also written; the band around it: the least to the most of them. Tick and hollow mark: the ninetieth and the ninety-ninth percentile of all repetitions together, if there are latencies beyond them. Grey: peers."
+            }
+            Self::Stacked => {
+                "Full: the client’s share; pale: the server’s; line: from the least to the most of the repetitions’ sums. Medians of the repetitions. Grey: peers."
+            }
+            Self::Beside => {
+                "Bars: the median of the repetitions, a client’s full and a server’s, if there is one, pale; line: from the least to the most of them. Grey: peers."
+            }
+        }
+    }
+}
+
 /// What is drawn.
 #[derive(Clone, Debug)]
 pub(super) struct Panel {

@@ -1,6 +1,9 @@
 //! The gate: a transport that fails the conformance kit is not compared.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use crate::{
     child::order::{Answer, Judging, Order},
@@ -31,7 +34,7 @@ pub(super) fn judge(subject: &Subject) -> Conformance {
         unsupported: 0,
         failed: Vec::new(),
         failures: 0,
-        note: subject.unjudged().map(str::to_owned),
+        proven: BTreeMap::new(),
     };
     if said.exempt.is_some() {
         return said;
@@ -47,6 +50,11 @@ pub(super) fn judge(subject: &Subject) -> Conformance {
             };
             said.failures = judged.failed.len() as u64;
             said.failed = judged.failed.into_iter().take(NAMED).map(name).collect();
+            said.proven = judged.proven;
+            if let Some(why) = unproven(subject.scheme(), &said.proven) {
+                said.failures += 1;
+                said.failed.push(why);
+            }
         }
         Err(why) => {
             said.failures = 1;
@@ -64,10 +72,17 @@ pub(super) fn judge(subject: &Subject) -> Conformance {
         said.passed,
         minutes(begun.elapsed())
     );
-    if let Some(note) = &said.note {
-        eprintln!("  {note}");
+    for (scheme, calls) in &said.proven {
+        eprintln!("  {calls} calls proved their origin by {scheme}");
     }
     said
+}
+
+/// A wire that was judged without what is measured of it was not judged.
+fn unproven(scheme: Option<&str>, proven: &BTreeMap<String, u64>) -> Option<String> {
+    let scheme = scheme?;
+    let calls = proven.get(scheme).copied().unwrap_or(0);
+    (calls == 0).then(|| format!("no call of the kit proved its origin by {scheme}"))
 }
 
 fn try_cases(name: &str) -> Result<crate::child::order::Judged, String> {
@@ -98,6 +113,22 @@ fn try_cases(name: &str) -> Result<crate::child::order::Judged, String> {
                 ));
             }
             Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wire_of_whose_proof_the_kit_saw_nothing_is_refused() {
+        let proven = BTreeMap::from([("X-Matrix".to_owned(), 900), ("session".to_owned(), 0)]);
+        assert_eq!(unproven(Some("X-Matrix"), &proven), None);
+        assert_eq!(unproven(None, &BTreeMap::new()), None);
+        for scheme in ["session", "carrier"] {
+            let why = unproven(Some(scheme), &proven).unwrap();
+            assert!(why.contains(scheme), "{why}");
         }
     }
 }

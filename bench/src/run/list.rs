@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use crate::{model::Cell, plan::Plan, progress::minutes};
+use crate::{model::Cell, plan::Plan};
 
 /// Network, scenario and flow, by their names.
 type What<'a> = (&'a str, &'a str, &'a str);
@@ -39,11 +39,11 @@ pub(super) fn list(plan: &Plan) -> String {
         last = Some(cell);
     }
     let (cells, seeds) = (plan.cells.len(), plan.seeds.len());
-    let time = minutes(plan.estimate());
+    let time = plan.estimate_in_words();
     put(
         &mut text,
         format_args!(
-            "\n\n{cells} cells, each {seeds} times: about {time}, and the conformance kit before\n"
+            "\n\n{cells} cells, each {seeds} times: {time}, and the conformance kit before\n"
         ),
     );
     let mut reasons: BTreeMap<&str, BTreeMap<What<'_>, Vec<&str>>> = BTreeMap::new();

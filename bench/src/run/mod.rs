@@ -16,11 +16,11 @@ use std::{
 
 use crate::{
     machine,
-    model::{Cell, Emulation, Failed, Network, Results, Skipped},
+    model::{Cell, Emulation, Failed, Network, Results, Skipped, Unfinished},
     options::{LEAST_SEEDS, Options, quoted},
     place::{self, Place},
     plan::{Plan, Planned, shuffled},
-    progress::{Progress, minutes},
+    progress::Progress,
     report::{self, ReportError},
     subject::Subject,
 };
@@ -155,6 +155,8 @@ struct Run<'a> {
     options: &'a Options,
     plan: Plan,
     results: Results,
+    /// How far it is: cells, and repetitions of them.
+    far: Unfinished,
     begun: Instant,
 }
 
@@ -165,7 +167,7 @@ impl<'a> Run<'a> {
         let results = Results {
             command: format!("comity {}", words.join(" ")),
             began: began.map_or(0, |since| since.as_secs()),
-            commit: machine::commit(),
+            commit: machine::COMMIT.to_owned(),
             machine: machine::machine(),
             quick: options.quick,
             seeds: plan.seeds.clone(),
@@ -177,6 +179,12 @@ impl<'a> Run<'a> {
             options,
             plan,
             results,
+            far: Unfinished {
+                cells: 0,
+                of_cells: 0,
+                repetitions: 0,
+                of_repetitions: 0,
+            },
             begun: Instant::now(),
         }
     }
@@ -184,16 +192,19 @@ impl<'a> Run<'a> {
     fn measure(mut self) -> Results {
         let (cells, seeds) = (self.plan.cells.len(), self.plan.seeds.len());
         eprintln!(
-            "{cells} cells, each {seeds} times: about {} and the conformance kit before; {} cells are left out (--list says which and why)",
-            minutes(self.plan.estimate()),
+            "{cells} cells, each {seeds} times: {} and the conformance kit before; {} cells are left out (--list says which and why)",
+            self.plan.estimate_in_words(),
             self.results.skipped.len()
         );
+        eprintln!("this program was built from commit {}", machine::COMMIT);
         if (seeds as u64) < LEAST_SEEDS {
             eprintln!("with fewer than {LEAST_SEEDS} repetitions the spread says little");
         }
         self.judge();
         let mut progress = Progress::begin(self.plan.estimate());
         let planned = std::mem::take(&mut self.plan.cells);
+        self.far.of_cells = planned.len() as u64;
+        self.far.of_repetitions = (planned.len() * seeds) as u64;
         let mut networks: Vec<Network> = Vec::new();
         for cell in &planned {
             if !networks.contains(&cell.work.network) {
@@ -206,6 +217,7 @@ impl<'a> Run<'a> {
             self.measure_on(&network, &here, &mut progress);
         }
         drop(progress);
+        self.results.unfinished = None;
         self.results.machine.load.1 = machine::load();
         self.results.seconds = self.begun.elapsed().as_secs_f64();
         self.results
@@ -305,14 +317,19 @@ impl<'a> Run<'a> {
                     progress.done(planned.estimate, &what);
                 }
             }
+            self.far.repetitions += cells.len() as u64;
+            if place + 1 == self.plan.seeds.len() {
+                self.far.cells += cells.len() as u64;
+            }
             self.keep(progress);
         }
     }
 
-    /// Writes what there is so far, for `--report-of`, should the run be ended. It replaces the file at once, so that none is ever half written.
+    /// Writes what there is so far, for `--report-of`, should the run be ended, with a mark that it is unfinished. It replaces the file at once, so that none is ever half written.
     fn keep(&mut self, progress: &mut Progress) {
         self.results.machine.load.1 = machine::load();
         self.results.seconds = self.begun.elapsed().as_secs_f64();
+        self.results.unfinished = Some(self.far);
         let file = self.options.output.join("results.json");
         let new = self.options.output.join("results.json.new");
         let text = serde_json::to_string(&self.results).map_err(io::Error::from);

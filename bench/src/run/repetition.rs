@@ -7,7 +7,7 @@ use comity_core::ServerName;
 use super::PATIENCE;
 use crate::{
     child::order::{Answer, Order, Site, Used},
-    model::{Cell, Drops, Emulation, Handshake, Sample, Wire},
+    model::{Cell, Drops, Emulation, Handshake, Resent, Sample, Wire},
     place::{Place, between},
     process::{ChildError, Handle},
     scenario,
@@ -70,6 +70,7 @@ impl Repetition<'_> {
             server: marks.server.map(|used| used.process),
             wire: marks.wire,
             drops: marks.drops,
+            resent: marks.resent,
             handshake,
         })
     }
@@ -152,6 +153,7 @@ impl Repetition<'_> {
         parts.client.ask(&Order::Begin, PATIENCE)?;
         let before = self.place.counters();
         let dropped = self.place.drops();
+        let segments = self.place.resent_segments();
         let result = act(&mut parts.client);
         let result = match (result, &mut parts.server) {
             (Ok(result), _) => result,
@@ -175,6 +177,7 @@ impl Repetition<'_> {
             refused: after.refused.saturating_sub(before.refused),
             overrun: after.overrun.saturating_sub(before.overrun),
         });
+        let segments = self.place.resent_segments().zip(segments);
         let client = used(&mut parts.client)?;
         let server = parts.server.as_mut().map(used).transpose()?;
         let counted = parts.server.as_ref().map(|_| Wire {
@@ -182,6 +185,10 @@ impl Repetition<'_> {
             received: client.counted.1,
             packets_sent: None,
             packets_received: None,
+        });
+        let resent = parts.server.as_ref().map(|_| Resent {
+            segments: segments.map(|(after, before)| after.saturating_sub(before)),
+            requests: client.resent,
         });
         let wire = match before.zip(after) {
             Some((before, after)) => Some(between(before, after)),
@@ -194,6 +201,7 @@ impl Repetition<'_> {
                 server,
                 wire,
                 drops,
+                resent,
             },
         ))
     }
@@ -204,6 +212,7 @@ struct Marks {
     server: Option<Used>,
     wire: Option<Wire>,
     drops: Option<Drops>,
+    resent: Option<Resent>,
 }
 
 fn used(part: &mut Handle) -> Result<Used, ChildError> {

@@ -20,26 +20,17 @@ use futures_util::{StreamExt, stream};
 use tower::util::BoxCloneSyncService;
 
 use super::{
-    content::{self, File, Kind, Receipt, profile},
-    plan::{HISTORY, pool_of, room_of},
+    content::{File, Receipt, profile},
+    rooms::Rooms,
 };
 use crate::{model::Scenario, subject::Setting};
 
-/// Everything that a scenario calls, and who answers it. The events of a room are made here, once; a join streams them without holding the room. Of a room with more
-/// events than the pool has, they come round and round: making each anew would cost more than sending it, and no transport profits from the repetition, as none
-/// compresses or compares.
+/// Everything that a scenario calls, and who answers it. The events of a room are made here, once; a join streams them without holding the room.
 pub fn service(setting: &Setting, scenario: Scenario) -> (Operations, CallService) {
     let seed = setting.seed;
-    let state = room_of(scenario).map_or(0, pool_of);
-    let history = if scenario == Scenario::Backfill {
-        HISTORY
-    } else {
-        0
-    };
     let answers = Arc::new(Answers {
         seed,
-        state: content::events(seed, Kind::Membership, state),
-        history: content::events(seed, Kind::Message, history),
+        rooms: Rooms::of(seed, scenario),
         file: File::of(seed),
     });
     let router = Router::new()
@@ -51,17 +42,12 @@ pub fn service(setting: &Setting, scenario: Scenario) -> (Operations, CallServic
     (Operations::federation(), BoxCloneSyncService::new(router))
 }
 
+type Elements = Box<dyn Iterator<Item = Pdu> + Send>;
+
 struct Answers {
     seed: u64,
-    state: Arc<[Pdu]>,
-    history: Arc<[Pdu]>,
+    rooms: Rooms,
     file: File,
-}
-
-/// `count` events of a pool from number `first` on, round and round.
-fn round(pool: &Arc<[Pdu]>, first: u64, count: u64) -> impl Iterator<Item = Pdu> + Send + use<> {
-    let pool = pool.clone();
-    (first..first + count).map(move |number| pool[(number % pool.len() as u64) as usize].clone())
 }
 
 #[async_trait]
@@ -102,16 +88,13 @@ impl Membership for Answers {
         _: &Authenticated,
         request: SendJoin,
     ) -> Result<SendJoinReply, FederationError> {
-        let number = request.room_id.strip_prefix('!');
-        let number = number.and_then(|id| id.split(':').next()?.parse().ok());
-        let state: u64 = number
-            .filter(|state| *state <= 1_000_000 && !self.state.is_empty())
-            .ok_or_else(|| FederationError::not_found("there is no such room"))?;
-        let chain = state / 10;
+        let room = self.rooms.room(&request.room_id);
+        let (chain, state) =
+            room.ok_or_else(|| FederationError::not_found("there is no such room"))?;
         Ok(SendJoinReply::new(
             vec![
-                ("auth_chain", round(&self.state, 0, chain)),
-                ("state", round(&self.state, chain, state)),
+                ("auth_chain", Box::new(chain) as Elements),
+                ("state", Box::new(state)),
             ],
             SendJoinMembers {
                 members_omitted: Some(false),
@@ -129,15 +112,12 @@ impl Events for Answers {
         _: &Authenticated,
         request: Backfill,
     ) -> Result<BackfillReply, FederationError> {
-        let from = request.from.first().and_then(|id| id.strip_prefix('$'));
-        let first: u64 = from
-            .and_then(|id| id.parse().ok())
-            .filter(|_| !self.history.is_empty())
-            .ok_or_else(|| FederationError::not_found("there is no such event"))?;
-        let count = request.limit.clamp(0, 100) as u64;
-        let first = first % HISTORY as u64;
+        let from = request.from.first();
+        let history = from.and_then(|from| self.rooms.history(from, request.limit));
+        let history =
+            history.ok_or_else(|| FederationError::not_found("there is no such event"))?;
         Ok(BackfillReply::new(
-            vec![("pdus", round(&self.history, first, count))],
+            vec![("pdus", history)],
             BackfillMembers {
                 origin: Some("destination.example.org".to_owned()),
                 origin_server_ts: Some(1_763_000_000_000),

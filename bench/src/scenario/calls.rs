@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use comity_core::{
     ServerName,
-    api::{Backfill, Calls, QueryProfile, SendTransaction},
-    call::Arrival,
+    api::{Backfill, BackfillMembers, Calls, QueryProfile, SendTransaction},
+    call::Call,
 };
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{
     Caller,
+    arriving::Arriving,
     content::{Receipt, profile},
     phase::Phase,
     plan::HISTORY,
@@ -114,16 +115,15 @@ impl Caller<'_> {
         };
         let begun = Instant::now();
         let read = phase.wait(async {
-            let reply = self.client.backfill(server, request).await;
-            let mut reply = reply.map_err(|error| error.to_string())?;
+            let call = Call::new(server.clone(), request);
+            let reply = self.client.send(call).await;
+            let reply = reply.map_err(|error| error.to_string())?;
+            let mut reply = Arriving::<BackfillMembers>::of(reply)?;
             let mut receipt = Receipt::default();
-            while let Some(arrival) = reply.next().await {
-                match arrival.map_err(|error| error.to_string())? {
-                    Arrival::Item { item, .. } => receipt.add(item.value().as_bytes()),
-                    Arrival::Bad { bad, .. } => return Err(format!("no event: {bad:?}")),
-                }
+            while let Some(event) = reply.next().await? {
+                receipt.add(event.text());
             }
-            Ok(receipt)
+            Ok::<_, String>(receipt)
         });
         let read = read.await;
         let latency: Duration = begun.elapsed();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use comity_core::{
-    api::{Calls, SendJoin},
-    call::Arrival,
+    api::{SendJoin, SendJoinMembers},
+    call::Call,
     endpoint::Query,
     event::Pdu,
     json::Value,
@@ -14,8 +14,10 @@ use tokio::time::Instant;
 
 use super::{
     Caller,
+    arriving::Arriving,
     content::{Kind, Receipt, event},
     phase::Phase,
+    rooms::auth_chain,
     tally::Done,
 };
 
@@ -38,26 +40,23 @@ impl Caller<'_> {
         let request = self.join_request(phase, state, number);
         let every = ((state + state / 10) / POINTS).max(1);
         let idle = resident.map_or(0, |resident| resident());
+        let auth = auth_chain(state);
         let begun = Instant::now();
         let mut first = None;
         let read = phase.wait(async {
-            let reply = self.client.send_join(server, request).await;
-            let mut reply = reply.map_err(|error| error.to_string())?;
+            let call = Call::new(server.clone(), request);
+            let reply = self.client.send(call).await;
+            let reply = reply.map_err(|error| error.to_string())?;
+            let mut reply = Arriving::<SendJoinMembers>::of(reply)?;
             let (mut chain, mut events) = (Receipt::default(), Receipt::default());
-            while let Some(arrival) = reply.next().await {
-                let (array, item) = match arrival.map_err(|error| error.to_string())? {
-                    Arrival::Item { array, item } => (array, item),
-                    Arrival::Bad { array, bad } => {
-                        return Err(format!("{array}: no event: {bad:?}"));
-                    }
-                };
+            while let Some(event) = reply.next().await? {
                 first.get_or_insert_with(|| begun.elapsed());
-                let receipt = if array == "state" {
-                    &mut events
-                } else {
-                    &mut chain
+                let is_state = event.is_of("state").unwrap_or(chain.events == auth);
+                let receipt = match is_state {
+                    true => &mut events,
+                    false => &mut chain,
                 };
-                receipt.add(item.value().as_bytes());
+                receipt.add(event.text());
                 let so_far = chain.events + events.events;
                 if let Some(resident) = resident
                     && so_far.is_multiple_of(every)
@@ -66,11 +65,10 @@ impl Caller<'_> {
                     phase.tally().memory(so_far, over);
                 }
             }
-            reply.finish().await.map_err(|error| error.to_string())?;
-            Ok((chain, events))
+            reply.finish().await?;
+            Ok::<_, String>((chain, events))
         });
         let read = read.await;
-        let auth = state / 10;
         let expected = (
             self.expected.receipt(0, auth),
             self.expected.receipt(auth, state),

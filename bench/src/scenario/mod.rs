@@ -7,11 +7,12 @@
 //! | --- | --- |
 //! | `plan` | what is to be done, and for how long |
 //! | `content` | events, profiles, the file |
-//! | `answers` | the called side |
-//! | `phase`, `tally` | the calling side: when it ends, what came of it |
+//! | `answers`, `rooms` | the called side, and what it has |
+//! | `phase`, `tally`, `arriving` | the calling side: when it ends, what came of it, events of a reply |
 //! | `calls`, `steady`, `join`, `media`, `cold_start` | the calling side of each |
 
 mod answers;
+mod arriving;
 mod calls;
 mod cold_start;
 pub(crate) mod content;
@@ -19,6 +20,7 @@ mod join;
 mod media;
 mod phase;
 mod plan;
+pub(crate) mod rooms;
 mod steady;
 mod tally;
 

@@ -8,7 +8,7 @@ use super::content::FILE;
 use crate::model::{Flow, Network, Scenario};
 
 /// Events of the pool that a room's are taken from, at most.
-const POOL: usize = 4_096;
+pub(super) const POOL: usize = 4_096;
 
 /// Events of the history that is backfilled.
 pub(crate) const HISTORY: usize = 1_000;

@@ -1,30 +1,81 @@
 //! A wire as the conformance kit sees it: what is judged is what is measured.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
 use comity_conformance::{Declared, Harness, HarnessError, Served};
-use comity_core::{CallService, Operations, ServerName};
+use comity_core::{
+    CallService, Operations, ServerName,
+    auth::{Authenticator, Origin, XMatrixAuthenticator},
+    call::{Call, CallContext, Op},
+    error::FederationError,
+};
 
 use super::{Proof, Setting, Tls, Wire};
 
-/// The same wire as a harness of the kit: both sides in this process, on loopback, by the same [`Wire::serve`] and [`Wire::connect`]. The layers that sign and
-/// verify are the kit's own ([`Proof::Brought`]): how a wire proves origins by itself, as by a session, is not judged here. Such a wire says so by
-/// [`Wire::unjudged`].
-pub fn harness(wire: &Arc<dyn Wire>) -> impl Harness + use<> {
-    OnLoopback(wire.clone())
+/// The same wire as a harness of the kit: both sides in this process, on loopback, by the same [`Wire::serve`] and [`Wire::connect`]. Who signs is the kit's to say, and its layer verifies
+/// ([`Proof::Brought`]), by the wire's own [`authenticator`](Wire::authenticator): a wire with sessions is judged with sessions. How calls were proven is counted in `proven`.
+pub fn harness(wire: &Arc<dyn Wire>, proven: &Proven) -> impl Harness + use<> {
+    OnLoopback {
+        wire: wire.clone(),
+        proven: proven.clone(),
+    }
+}
+
+/// How many calls proved their origin, by how they did. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Proven(Arc<Mutex<BTreeMap<&'static str, u64>>>);
+
+impl Proven {
+    /// The numbers so far, by [`Origin::scheme`].
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts
+            .iter()
+            .map(|(scheme, count)| ((*scheme).to_owned(), *count))
+            .collect()
+    }
+
+    fn note(&self, origin: &Origin) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(origin.scheme()).or_default() += 1;
+    }
+}
+
+/// Counts what another one proves.
+#[derive(Debug)]
+struct Counting {
+    authenticator: Arc<dyn Authenticator>,
+    proven: Proven,
+}
+
+#[async_trait]
+impl Authenticator for Counting {
+    async fn authenticate(&self, call: &mut Call) -> Result<Origin, FederationError> {
+        let origin = self.authenticator.authenticate(call).await?;
+        self.proven.note(&origin);
+        Ok(origin)
+    }
+
+    fn screen(&self, op: Op, context: &CallContext) -> Result<(), FederationError> {
+        self.authenticator.screen(op, context)
+    }
 }
 
 #[derive(Debug)]
-struct OnLoopback(Arc<dyn Wire>);
+struct OnLoopback {
+    wire: Arc<dyn Wire>,
+    proven: Proven,
+}
 
 #[async_trait]
 impl Harness for OnLoopback {
     fn name(&self) -> String {
-        self.0.name()
+        self.wire.name()
     }
 
     async fn serve(
@@ -42,8 +93,8 @@ impl Harness for OnLoopback {
             servers,
             proof: Proof::Brought,
         };
-        let (addresses, guard) = self.0.serve(&setting, operations, service).await?;
-        let client = self.0.connect(&setting, &addresses).await?;
+        let (addresses, guard) = self.wire.serve(&setting, operations, service).await?;
+        let client = self.wire.connect(&setting, &addresses).await?;
         let guard = Arc::new(Mutex::new(Some(guard)));
         let standing = guard.clone();
         let cut = move || {
@@ -59,7 +110,14 @@ impl Harness for OnLoopback {
             .with_cut(cut))
     }
 
+    fn authenticator(&self, x_matrix: XMatrixAuthenticator) -> Arc<dyn Authenticator> {
+        Arc::new(Counting {
+            authenticator: self.wire.authenticator(x_matrix),
+            proven: self.proven.clone(),
+        })
+    }
+
     fn declared(&self) -> Declared {
-        self.0.declared()
+        self.wire.declared()
     }
 }

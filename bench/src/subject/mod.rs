@@ -18,9 +18,13 @@ use std::{
 
 use async_trait::async_trait;
 use comity_conformance::{Declared, Harness};
-use comity_core::{CallService, Operations, ServerName, transport::Transport};
+use comity_core::{
+    CallService, Operations, ServerName,
+    auth::{Authenticator, XMatrixAuthenticator},
+    transport::Transport,
+};
 
-pub use kit::harness;
+pub use kit::{Proven, harness};
 pub use ours::ours;
 pub use together::together;
 
@@ -55,10 +59,10 @@ impl Subject {
         }
     }
 
-    /// What of it the conformance kit does not judge: [`Wire::unjudged`].
-    pub fn unjudged(&self) -> Option<&'static str> {
+    /// How its calls have to prove their origin when the kit judges it: [`Wire::scheme`]. None: the kit's own way, as nothing here stands between.
+    pub fn scheme(&self) -> Option<&'static str> {
         match self {
-            Self::Apart(wire) => wire.unjudged(),
+            Self::Apart(wire) => Some(wire.scheme()),
             Self::Together(_) => None,
         }
     }
@@ -100,7 +104,8 @@ pub enum Proof {
     /// The wire: its client signs for [`Setting::client`] by a key that is drawn from the seed, and its server verifies. So it is measured.
     #[default]
     Seeded,
-    /// Whoever calls, and the service. So the conformance kit does it, which tries wrong proofs as well: the wire adds nothing then.
+    /// Whoever calls says who signs, and the service verifies, by [`Wire::authenticator`]. So the conformance kit does it, which tries wrong proofs as well: the wire adds no layer then. How a
+    /// call with a signer is proven, by a signature or a session, is the wire's in either case.
     Brought,
 }
 
@@ -154,9 +159,15 @@ pub trait Wire: Send + Sync + Debug + 'static {
         Declared::default()
     }
 
-    /// What of it the conformance kit does not judge, as the kit proves origins by itself ([`Proof::Brought`]): said in the report.
-    fn unjudged(&self) -> Option<&'static str> {
-        None
+    /// Who verifies calls, given what verifies X-Matrix: that one alone, unless the wire has another way to prove an origin. The conformance kit asks it too, so that what is judged is what is
+    /// measured.
+    fn authenticator(&self, x_matrix: XMatrixAuthenticator) -> Arc<dyn Authenticator> {
+        Arc::new(x_matrix)
+    }
+
+    /// How the calls of its client prove their origin: what [`Origin::scheme`](comity_core::auth::Origin::scheme) says of them. A wire is refused if the kit saw no call that was proven so.
+    fn scheme(&self) -> &'static str {
+        "X-Matrix"
     }
 
     /// Why the conformance kit is not asked: a peer is no binding of ours.

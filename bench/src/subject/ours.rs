@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use comity_conformance::Declared;
 use comity_core::{
     CallService, Operations, ServerName,
-    auth::{Authenticator, SessionAuthenticator, SessionOptions, SessionUse},
+    auth::{Authenticator, SessionAuthenticator, SessionOptions, SessionUse, XMatrixAuthenticator},
     transport::{FixedRoutes, Route, Transport},
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport};
@@ -17,7 +17,7 @@ use comity_net::{
 };
 use tokio::task::AbortHandle;
 
-use super::{Client, Guard, Proof, Setting, SetupError, Subject, Wire, together::Memory};
+use super::{Client, Guard, Setting, SetupError, Subject, Wire, together::Memory};
 
 /// The transports of this workspace: `HTTPS/1.1`, `HTTP/2`, `gRPC`, `gRPC, session` and `memory`.
 pub fn ours() -> Vec<Subject> {
@@ -40,7 +40,7 @@ enum Binding {
     Http2,
     /// `grpc/1`, each call signed.
     Grpc,
-    /// `grpc/1` with one signature for a connection. To the conformance kit, which signs each call and verifies by X-Matrix, it is the same as the one before.
+    /// `grpc/1` with one signature for a connection.
     GrpcSession,
 }
 
@@ -52,24 +52,11 @@ impl Binding {
         }
     }
 
-    /// What verifies the calls to one of the servers, unless the service does.
-    fn authenticator(
-        self,
-        setting: &Setting,
-        server: &ServerName,
-    ) -> Result<Option<Arc<dyn Authenticator>>, SetupError> {
-        let x_matrix = setting.x_matrix(server)?;
-        Ok(x_matrix.map(|x_matrix| match self {
-            Self::GrpcSession => Arc::new(SessionAuthenticator::new(x_matrix)) as _,
-            Self::Http1 | Self::Http2 | Self::Grpc => Arc::new(x_matrix) as _,
-        }))
-    }
-
     /// How the client uses sessions: always or not at all, so that nothing is measured that is called otherwise.
-    fn sessions(self, setting: &Setting) -> SessionUse {
-        match (self, setting.proof) {
-            (Self::GrpcSession, Proof::Seeded) => SessionUse::Required,
-            _ => SessionUse::Off,
+    fn sessions(self) -> SessionUse {
+        match self {
+            Self::GrpcSession => SessionUse::Required,
+            Self::Http1 | Self::Http2 | Self::Grpc => SessionUse::Off,
         }
     }
 
@@ -129,7 +116,8 @@ impl Wire for Binding {
         let mut addresses = Vec::new();
         let mut listening = Listening::default();
         for server in &setting.servers {
-            let authenticator = self.authenticator(setting, server)?;
+            let x_matrix = setting.x_matrix(server)?;
+            let authenticator = x_matrix.map(|x_matrix| self.authenticator(x_matrix));
             let guarded = setting.guarded(authenticator.clone(), service.clone());
             let service = self.server(operations.clone(), guarded, authenticator);
             let listener = Listener::bind((setting.listen, 0), options.clone()).await?;
@@ -145,14 +133,11 @@ impl Wire for Binding {
         setting: &Setting,
         addresses: &[SocketAddr],
     ) -> Result<Client, SetupError> {
-        let counters = Counters::new();
-        let (routes, connector) = setting.routes(addresses, counters.clone())?;
-        let options = PoolOptions::default().with_protocol(self.protocol());
-        let pool = Pool::new(connector, options);
+        let (routes, pool, counters) = setting.pool(addresses, self.protocol())?;
         let transport: Arc<dyn Transport> = match self {
             Self::Http1 | Self::Http2 => Arc::new(HttpTransport::new(routes, pool)),
             Self::Grpc | Self::GrpcSession => {
-                let sessions = SessionOptions::default().with_usually(self.sessions(setting));
+                let sessions = SessionOptions::default().with_usually(self.sessions());
                 Arc::new(GrpcTransport::new(routes, pool).with_sessions(sessions))
             }
         };
@@ -162,28 +147,50 @@ impl Wire for Binding {
         })
     }
 
-    fn unjudged(&self) -> Option<&'static str> {
+    fn authenticator(&self, x_matrix: XMatrixAuthenticator) -> Arc<dyn Authenticator> {
         match self {
-            Self::GrpcSession => Some(
-                "judged without sessions: the kit signs each call by itself; sessions have tests of their own",
-            ),
-            Self::Http1 | Self::Http2 | Self::Grpc => None,
+            Self::GrpcSession => Arc::new(SessionAuthenticator::new(x_matrix)),
+            Self::Http1 | Self::Http2 | Self::Grpc => Arc::new(x_matrix),
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::GrpcSession => "session",
+            Self::Http1 | Self::Http2 | Self::Grpc => "X-Matrix",
         }
     }
 
     fn declared(&self) -> Declared {
+        // Details of a status stand in a header list, which has a limit.
+        let grpc = Declared::default()
+            .naming_destination()
+            .typed()
+            .bounding_error_bodies(2_500);
         match self {
             Self::Http1 | Self::Http2 => Declared::default(),
-            // Details of a status stand in a header list, which has a limit.
-            Self::Grpc | Self::GrpcSession => Declared::default()
-                .naming_destination()
-                .typed()
-                .bounding_error_bodies(2_500),
+            Self::Grpc => grpc,
+            Self::GrpcSession => grpc.proving_by_itself(),
         }
     }
 }
 
 impl Setting {
+    /// The way to the servers at these addresses, connections to them by one protocol, and what counts their bytes.
+    ///
+    /// # Errors
+    /// As [`routes`](Self::routes).
+    pub fn pool(
+        &self,
+        addresses: &[SocketAddr],
+        protocol: Protocol,
+    ) -> Result<(Arc<FixedRoutes>, Pool, Counters), SetupError> {
+        let counters = Counters::new();
+        let (routes, connector) = self.routes(addresses, counters.clone())?;
+        let options = PoolOptions::default().with_protocol(protocol);
+        Ok((routes, Pool::new(connector, options), counters))
+    }
+
     /// The way to the servers at these addresses, and what dials them with TLS and counts their bytes.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod failing;
+mod kit;
 #[cfg(feature = "peers")]
 mod peers;
 mod report;

@@ -45,7 +45,11 @@ async fn peers_are_called_as_the_report_calls_them_and_exempt() {
 async fn peers_do_what_they_take() {
     for wire in wires() {
         let taken: Vec<_> = ALL.into_iter().filter(|it| wire.takes(*it)).collect();
-        assert!(taken.len() >= 5);
+        let missing: Vec<_> = ALL.into_iter().filter(|it| !wire.takes(*it)).collect();
+        let floor = ["hyper", "h2"].contains(&&*wire.name());
+        assert_eq!(missing, if floor { vec![] } else { vec![Scenario::Media] });
+        // A large room differs from a small one in nothing but its size.
+        let taken = taken.into_iter().filter(|it| *it != Scenario::Join200k);
         for scenario in taken {
             for flow in [Flow::OneInFlight, Flow::Concurrent] {
                 measured(&Subject::Apart(wire.clone()), scenario, flow).await;

@@ -77,7 +77,7 @@ impl Bench {
         }
         let recorder = Recorder::default();
         let fetch = Client::new(Arc::new(Switchboard(ways)));
-        let service = servers::destination(&recorder, fetch);
+        let service = servers::destination(harness, &recorder, fetch);
         let served = harness
             .serve(&name(DESTINATION), operations, service)
             .await?;

@@ -16,19 +16,23 @@ use comity_core::{
 use tower::{Layer, util::BoxCloneSyncService};
 
 use super::{
-    HarnessError, Recorder,
+    Harness, HarnessError, Recorder,
     credentials::{DESTINATION, key, name},
 };
 
-/// The recorder behind the layers of a server, whose key ring asks by `fetch`.
-pub(super) fn destination(recorder: &Recorder, fetch: Client) -> CallService {
+/// The recorder behind the layers of a server, whose key ring asks by `fetch`. Who verifies is the harness's to say.
+pub(super) fn destination(
+    harness: &dyn Harness,
+    recorder: &Recorder,
+    fetch: Client,
+) -> CallService {
     let ring = KeyRing::new(fetch, KeyRingOptions::default());
-    let authenticator = XMatrixAuthenticator::new(name(DESTINATION), Arc::new(ring));
+    let x_matrix = XMatrixAuthenticator::new(name(DESTINATION), Arc::new(ring));
     let layers = (
         Permits::layer(Side::Server, 64, Duration::from_secs(10)),
         Trace::layer(Side::Server),
         Clocks::layer(Side::Server),
-        Verify::layer(Arc::new(authenticator)),
+        Verify::layer(harness.authenticator(x_matrix)),
         RunToEnd::layer(64),
     );
     BoxCloneSyncService::new(layers.layer(recorder.clone()))

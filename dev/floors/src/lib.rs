@@ -3,4 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod bodies;
+pub mod joining;
 pub mod memory;
+pub mod setting;

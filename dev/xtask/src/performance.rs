@@ -10,7 +10,7 @@ const END: &str = "<!-- end of table -->";
 /// What stands there before the first run is published.
 const NOTHING: &str = "No whole run was published yet.";
 
-/// Puts the part of the report in `folder` into the page. That of a `--quick` run, or of a tree with changes that no commit has, is refused: it is not to be quoted.
+/// Puts the part of the report in `folder` into the page. That of a `--quick` run, of an unfinished one, or of a tree with changes that no commit has, is refused: it is not to be quoted.
 pub(crate) fn write(root: &Path, folder: &Path) -> Result<(), Box<dyn Error>> {
     let from = folder.join("performance.md");
     let part = fs::read_to_string(&from).map_err(|why| format!("{}: {why}", from.display()))?;
@@ -63,6 +63,12 @@ fn named(part: &str) -> Result<(), String> {
     if command.split_whitespace().any(|word| word == "--quick") {
         return Err("a quick run is not to be quoted".to_owned());
     }
+    if part
+        .lines()
+        .any(|line| line.starts_with("| ended | unfinished"))
+    {
+        return Err("an unfinished run is not to be quoted".to_owned());
+    }
     let commit = row("commit").ok_or("it names no commit")?;
     if commit.len() < 7 || !commit.chars().all(|c| c.is_ascii_hexdigit()) {
         return Err(format!("{commit:?} is no commit whose tree had no changes"));
@@ -102,6 +108,9 @@ mod tests {
                 "{command} {commit}"
             );
         }
+        let unfinished =
+            part("comity bench", "0123456789ab") + "| ended | unfinished: 1 of 2 cells |\n";
+        assert!(put(&page, &unfinished).is_err());
         assert!(put("no marks", &part("comity bench", "0123456789ab")).is_err());
     }
 }

@@ -30,6 +30,7 @@ use super::reading::{Reply, Supervised};
 use super::{Dispatch, ListenerOptions};
 use crate::body::empty;
 use crate::delivery::transport_error;
+use crate::gathered::Gathered;
 use crate::socket::Socket;
 use crate::stream::Metered;
 use crate::{
@@ -137,7 +138,6 @@ impl Server {
             }
         };
         activity.ready();
-        let io = TokioIo::new(stream);
         let http2 = info.version() == Version::HTTP_2;
         let (answering, requests) = (Arc::clone(&self.answering), Arc::clone(&activity));
         let service = service_fn(move |request| {
@@ -155,8 +155,10 @@ impl Server {
             peer,
         };
         if http2 {
+            let io = TokioIo::new(Gathered::new(stream));
             drive.run(self.http2.serve_connection(io, service)).await;
         } else {
+            let io = TokioIo::new(stream);
             drive.run(self.http1.serve_connection(io, service)).await;
         }
     }

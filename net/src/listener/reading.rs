@@ -28,35 +28,43 @@ tokio::task_local! {
     static READER: Arc<Reader>;
 }
 
-/// Since when a stream's peer has had bytes to take. Microseconds since `start`; zero while it is we who have none.
+/// Since when a stream's peer has had bytes to take. Microseconds since `start`, [`NONE`] or [`JUST_NOW`].
 #[derive(Debug)]
 struct Reader {
     start: Instant,
     waiting_since: AtomicU64,
 }
 
+/// It is we who have no bytes.
+const NONE: u64 = 0;
+
+/// Since the stream's task last ran. Most replies are sent by the time it ends: no clock is read for them.
+const JUST_NOW: u64 = u64::MAX;
+
 impl Reader {
-    fn new() -> Self {
+    fn new(start: Instant) -> Self {
         Self {
-            start: Instant::now(),
-            waiting_since: AtomicU64::new(0),
+            start,
+            waiting_since: AtomicU64::new(NONE),
         }
     }
 
     fn has_bytes(&self, so: bool) {
-        let since = if so {
-            (self.start.elapsed().as_micros() as u64).max(1)
-        } else {
-            0
-        };
+        let since = if so { JUST_NOW } else { NONE };
         self.waiting_since.store(since, Ordering::Relaxed);
     }
 
+    /// Asked by the stream's task when it has run.
     fn waiting_since(&self) -> Option<Instant> {
-        match self.waiting_since.load(Ordering::Relaxed) {
-            0 => None,
-            since => Some(self.start + Duration::from_micros(since)),
+        let mut since = self.waiting_since.load(Ordering::Relaxed);
+        if since == NONE {
+            return None;
         }
+        if since == JUST_NOW {
+            since = (self.start.elapsed().as_micros() as u64).clamp(NONE + 1, JUST_NOW - 1);
+            self.waiting_since.store(since, Ordering::Relaxed);
+        }
+        Some(self.start + Duration::from_micros(since))
     }
 }
 
@@ -131,11 +139,16 @@ impl HttpBody for Reply {
 #[derive(Clone, Debug)]
 pub(super) struct Supervised {
     limit: Duration,
+    /// What the times of all streams are counted from.
+    start: Instant,
 }
 
 impl Supervised {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { limit }
+        Self {
+            limit,
+            start: Instant::now(),
+        }
     }
 }
 
@@ -145,7 +158,7 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let reader = Arc::new(Reader::new());
+        let reader = Arc::new(Reader::new(self.start));
         let supervised = Supervision {
             stream: READER.scope(Arc::clone(&reader), stream),
             reader,

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::PoolOptions;
 use super::connections::{Connections, Http1};
 use super::http2::{Http2, Tasks, UNKNOWN};
+use crate::gathered::Gathered;
 use crate::{Connected, Connector, HEADER_LIST, http2_settings as h2};
 
 /// Most bytes of a response that hyper reads ahead of its reader, HTTP/1.1: no less than a head needs. Its own default of 400 KiB makes several such pieces of each
@@ -50,8 +51,8 @@ pub(super) async fn dial(
     freed: &Arc<Notify>,
 ) -> Result<Dialled, TransportError> {
     let Connected { stream, info } = connector.connect(route, options.protocol).await?;
-    let io = TokioIo::new(stream);
     if info.version() == Version::HTTP_2 {
+        let io = TokioIo::new(Gathered::new(stream));
         let tasks = Tasks::default();
         let (sender, connection) = http2::Builder::new(tasks.clone())
             .timer(TokioTimer::new())
@@ -73,7 +74,7 @@ pub(super) async fn dial(
     let (sender, connection) = http1::Builder::new()
         .max_header_size(HEADER_LIST)
         .max_buf_size(READ_BUFFER)
-        .handshake(io)
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(no_http)?;
     tokio::spawn(run(connection));

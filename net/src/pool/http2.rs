@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::RequestBody;
+use crate::gathered::Gathered;
 use crate::{ConnectionInfo, Stream};
 
 /// What stands for the limit of a peer that has not said it. hyper's own choice, 100, could as well be the peer's.
@@ -28,7 +29,7 @@ const ASSUMED: usize = 100;
 const SETTLING: Duration = Duration::from_secs(1);
 
 /// hyper's half of a connection, which runs in a task of its own; only that task keeps it alive.
-type Driver = Mutex<http2::Connection<TokioIo<Stream>, RequestBody, Tasks>>;
+type Driver = Mutex<http2::Connection<TokioIo<Gathered<Stream>>, RequestBody, Tasks>>;
 
 /// An HTTP/2 connection.
 pub(super) struct Http2 {
@@ -47,7 +48,7 @@ impl Http2 {
     /// Runs the connection. `freed` hears of each exchange that ended.
     pub(super) fn start(
         sender: http2::SendRequest<RequestBody>,
-        connection: http2::Connection<TokioIo<Stream>, RequestBody, Tasks>,
+        connection: http2::Connection<TokioIo<Gathered<Stream>>, RequestBody, Tasks>,
         tasks: Tasks,
         info: Arc<ConnectionInfo>,
         freed: Arc<Notify>,

@@ -178,6 +178,9 @@ impl Pool {
                         host = route.host,
                         "a kept connection was closed; dialling again"
                     );
+                    if let Some(counters) = self.inner.connector.counters() {
+                        counters.note_resent();
+                    }
                     (head, body) = returned.into_parts();
                     fresh = true;
                 }

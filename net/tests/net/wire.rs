@@ -1,10 +1,12 @@
 //! The request target on the wire is the one that was signed, byte for byte.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use comity_core::error::{Delivery, TransportErrorKind};
 use comity_net::{ListenerOptions, Protocol, body};
 use http::Response;
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
 
 use crate::setting::{
     Authority, Peer, Serving, ask, echo, get, put, read_head, route, service, text, write,
@@ -147,4 +149,19 @@ async fn bodies_travel_whole_in_both_directions() {
             .unwrap();
         assert!(text(response).await.into_bytes() == content);
     }
+}
+
+/// A client may wait for them before it says a word (RFC 9113 §3.4).
+#[tokio::test]
+async fn a_listeners_settings_come_before_the_clients_preface() {
+    let options = ListenerOptions {
+        protocol: Protocol::Http2,
+        ..ListenerOptions::default()
+    };
+    let serving = Serving::start(options, echo()).await;
+    let mut tcp = TcpStream::connect(serving.address).await.unwrap();
+    let mut frame = [0; 9];
+    let read = timeout(Duration::from_secs(60), tcp.read_exact(&mut frame));
+    read.await.expect("it does not wait for us").unwrap();
+    assert_eq!(frame[3], 4, "a frame of SETTINGS");
 }

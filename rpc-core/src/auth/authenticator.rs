@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{KeyFault, KeySource, SignedRequest, VerifyKey, XMatrix, XMatrixCredentials};
+use super::{
+    KeyFault, KeySource, PreparedKeys, SignedRequest, VerifyKey, XMatrix, XMatrixCredentials,
+};
 use crate::{
     ServerName,
     call::{Authentication, Call, CallContext, Op, Reply},
@@ -79,6 +81,7 @@ pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
 pub struct XMatrixAuthenticator {
     pub(super) own_names: BTreeSet<ServerName>,
     pub(super) keys: Arc<dyn KeySource>,
+    prepared: Arc<PreparedKeys>,
     allowed: Option<BTreeSet<ServerName>>,
 }
 
@@ -88,8 +91,16 @@ impl XMatrixAuthenticator {
         Self {
             own_names: BTreeSet::from([own_name]),
             keys,
+            prepared: Arc::default(),
             allowed: None,
         }
+    }
+
+    /// Has the keys that are used often prepared there: shared with another, or with another limit.
+    #[must_use]
+    pub fn with_prepared_keys(mut self, keys: Arc<PreparedKeys>) -> Self {
+        self.prepared = keys;
+        self
     }
 
     /// Answers to another name as well.
@@ -161,6 +172,38 @@ impl XMatrixAuthenticator {
             )),
         }
     }
+
+    fn verify(
+        &self,
+        credential: &XMatrix,
+        key: &VerifyKey,
+        origin: &ServerName,
+        destination: &str,
+        form: &EndpointForm,
+    ) -> Result<bool, FederationError> {
+        let content = match form.content() {
+            Content::Absent => None,
+            Content::Json(object) => Some(&object.text()[..]),
+            Content::Opaque { .. } => {
+                return Err(FederationError::unauthorized(
+                    "X-Matrix can sign JSON content only",
+                ));
+            }
+        };
+        let signed = SignedRequest {
+            method: form.method(),
+            uri: form.target(),
+            origin,
+            destination,
+            content,
+        };
+        // A sender in use sends no body for an empty object and signs the object all the same.
+        Ok(if content.is_none() && form.method() != "GET" {
+            signed.verify_empty_body(key, &credential.signature)
+        } else {
+            signed.verify_by(&self.prepared, key, &credential.signature)
+        })
+    }
 }
 
 #[async_trait]
@@ -185,7 +228,8 @@ impl Authenticator for XMatrixAuthenticator {
         for credential in credentials {
             match self.keys.request_key(&origin, &credential.key).await {
                 Ok(key) => {
-                    if !verify(credential, &key, &origin, destination.as_str(), form)? {
+                    let destination = destination.as_str();
+                    if !self.verify(credential, &key, &origin, destination, form)? {
                         return Err(FederationError::unauthorized(format!(
                             "the signature of {origin} with key {} is wrong",
                             credential.key
@@ -211,37 +255,6 @@ impl Authenticator for XMatrixAuthenticator {
     fn screen(&self, _: Op, context: &CallContext) -> Result<(), FederationError> {
         self.claims(context).map(drop)
     }
-}
-
-fn verify(
-    credential: &XMatrix,
-    key: &VerifyKey,
-    origin: &ServerName,
-    destination: &str,
-    form: &EndpointForm,
-) -> Result<bool, FederationError> {
-    let content = match form.content() {
-        Content::Absent => None,
-        Content::Json(object) => Some(&object.text()[..]),
-        Content::Opaque { .. } => {
-            return Err(FederationError::unauthorized(
-                "X-Matrix can sign JSON content only",
-            ));
-        }
-    };
-    let signed = SignedRequest {
-        method: form.method(),
-        uri: form.target(),
-        origin,
-        destination,
-        content,
-    };
-    // A sender in use sends no body for an empty object and signs the object all the same.
-    Ok(if content.is_none() && form.method() != "GET" {
-        signed.verify_empty_body(key, &credential.signature)
-    } else {
-        signed.verify(key, &credential.signature)
-    })
 }
 
 /// The layer that verifies: what comes behind it sees a proven origin where the row asks for one.

@@ -6,6 +6,7 @@ use base64::{
     Engine as _, alphabet,
     engine::general_purpose::{GeneralPurpose, NO_PAD_INDIFFERENT},
 };
+use curve25519_dalek::EdwardsPoint;
 use ed25519_dalek::ed25519::signature::MultipartSigner as _;
 
 /// The only signature algorithm of the specification.
@@ -229,6 +230,11 @@ impl VerifyKey {
         self.0.as_bytes()
     }
 
+    /// The point that it is.
+    pub(super) fn point(&self) -> EdwardsPoint {
+        self.0.to_edwards()
+    }
+
     /// The key in unpadded base64.
     pub fn to_base64(&self) -> String {
         BASE64.encode(self.0.as_bytes())
@@ -307,6 +313,13 @@ impl Signature {
     /// The 64 bytes.
     pub const fn as_bytes(&self) -> &[u8; 64] {
         &self.0
+    }
+
+    /// R and s (RFC 8032 §5.1.6).
+    pub(super) fn halves(&self) -> ([u8; 32], [u8; 32]) {
+        let (r, s) = self.0.split_at(32);
+        let half = |bytes: &[u8]| bytes.try_into().expect("half of 64 bytes");
+        (half(r), half(s))
     }
 
     /// The signature in unpadded base64.

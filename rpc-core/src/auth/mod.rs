@@ -6,6 +6,7 @@
 //! | File | Subject | Server-Server API |
 //! | --- | --- | --- |
 //! | `key` | key IDs, ed25519 keys, signatures | Appendices, "Signing JSON" |
+//! | `prepared_keys`, `multiples` | cheaper checks with keys that are used often | |
 //! | `x_matrix` | the `Authorization: X-Matrix` header | "Request Authentication" |
 //! | `signed_request` | the object that is signed | "Request Authentication" |
 //! | `server_keys` | reading a server's published keys | "Retrieving server keys" |
@@ -29,7 +30,9 @@ mod key_document;
 mod key_ring;
 mod key_source;
 mod key_store;
+mod multiples;
 mod notary;
+mod prepared_keys;
 mod published_keys;
 mod server_keys;
 mod session;
@@ -48,6 +51,7 @@ pub use key_ring::{FetchOrder, KeyRing, KeyRingOptions, MAX_NOTARIES, TrustedNot
 pub use key_source::{FetchedKeys, KeyFault, KeySource, now_ms};
 pub use key_store::{KeyStore, KeyStoreError, StoredKeys};
 pub use notary::{Notary, NotaryOptions};
+pub use prepared_keys::PreparedKeys;
 pub use published_keys::{MAX_PUBLISHED_BYTES, PublishedKeys, PublishedKeysOptions};
 pub use server_keys::{
     MAX_DOCUMENT_BYTES, MAX_KEYS, MAX_VALIDITY_MS, OldVerifyKey, ServerKeys, ServerKeysError,

@@ -1,6 +1,6 @@
 //! The object that a request signs (Server-Server API, "Request Authentication").
 
-use super::{Signature, SigningKey, VerifyKey, XMatrix};
+use super::{PreparedKeys, Signature, SigningKey, VerifyKey, XMatrix};
 use crate::{ServerName, json::write_string};
 
 /// What a request's signature covers.
@@ -40,6 +40,11 @@ impl SignedRequest<'_> {
     /// That the signature holds says nothing about the content's form: the caller has checked that it is canonical.
     pub fn verify(&self, key: &VerifyKey, signature: &Signature) -> bool {
         self.with_slices(|slices| key.verify_slices(slices, signature))
+    }
+
+    /// The same with keys that may be prepared.
+    pub fn verify_by(&self, keys: &PreparedKeys, key: &VerifyKey, signature: &Signature) -> bool {
+        self.with_slices(|slices| keys.verify_slices(key, slices, signature))
     }
 
     /// As [`verify`](Self::verify), for a request that came with an empty body.

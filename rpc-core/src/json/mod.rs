@@ -23,6 +23,7 @@
 //! | `normalise`, `reorder` | the slow pass, from where the fast one gave up: any JSON to canonical JSON, or the error |
 //! | `value`, `object` | canonical text in the hands of a user |
 //! | `members`, `reader`, `writer` | typed access that keeps what it does not know |
+//! | `joiner` | an object of texts that are checked all at once |
 //! | `stream_reader`, `pieces`, `delimit`, `validate`, `stream_writer` | one object that is larger than memory should be |
 
 mod blocks;
@@ -30,6 +31,7 @@ mod check;
 mod delimit;
 mod error;
 mod index;
+mod joiner;
 mod members;
 mod nesting;
 mod normalise;
@@ -50,6 +52,7 @@ pub use error::{
     DuplicateMember, IngestError, IngestErrorKind, ReadError, ReadErrorKind, SerializeError,
     StreamWriteError, TooMany,
 };
+pub use joiner::ObjectJoiner;
 pub use members::Members;
 pub use object::{Elements, Object};
 pub use reader::ObjectReader;

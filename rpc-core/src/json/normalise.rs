@@ -428,6 +428,10 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
 /// processor makes before it has seen the text.
 #[inline(always)]
 fn behind_spaces(source: &[u8], mut at: usize) -> usize {
+    // One space behind a separator is what most writers write.
+    if !source.get(at).copied().is_some_and(is_space) {
+        return at;
+    }
     loop {
         while source[at..].first_chunk() == Some(b"        ") {
             at += 8;

@@ -142,8 +142,8 @@ pub(super) fn compare_names(a: &[u8], b: &[u8], escapes: bool) -> Ordering {
     if escapes {
         return compare_decoded(a, b);
     }
-    match (a.first(), b.first()) {
-        // Neighbours mostly differ here, and a call of memcmp costs more than this.
+    // Neighbours mostly differ at once, and a call of memcmp costs more than this.
+    match (a.first_chunk::<2>(), b.first_chunk::<2>()) {
         (Some(x), Some(y)) if x != y => x.cmp(y),
         _ => a.cmp(b),
     }

@@ -9,6 +9,7 @@ use prost::Message;
 use crate::{
     content::CodecError,
     elements::{self, MAX_ELEMENTS},
+    records::{bytes, short_varint},
 };
 
 /// Keys of the fields: their numbers, with the wire type behind.
@@ -124,29 +125,6 @@ impl Iterator for Items {
             }
         }
     }
-}
-
-/// What a length stands before.
-fn bytes<'m>(rest: &mut &'m [u8]) -> Option<&'m [u8]> {
-    let length = short_varint(rest)?;
-    let (bytes, behind) = rest.split_at_checked(length)?;
-    *rest = behind;
-    Some(bytes)
-}
-
-/// A number of at most four bytes: as much as a message can be long, and none that overflows.
-#[inline]
-fn short_varint(rest: &mut &[u8]) -> Option<usize> {
-    let mut value = 0;
-    for shift in [0, 7, 14, 21] {
-        let (&byte, behind) = rest.split_first()?;
-        *rest = behind;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use comity_proto::JsonMember;
 use super::{CodecError, canonical_value};
 
 /// Greatest integer that canonical JSON has, either side of zero.
-const MAX_INTEGER: i64 = (1 << 53) - 1;
+pub(crate) const MAX_INTEGER: i64 = (1 << 53) - 1;
 
 #[derive(Debug)]
 pub(super) enum Field<'m> {

@@ -22,6 +22,7 @@ use comity_core::{
 };
 
 pub use error::CodecError;
+pub(crate) use field::MAX_INTEGER;
 pub use fields::Fields;
 pub use write::{content_reader, extra_json, json, json_list, json_map, string_list};
 

@@ -7,6 +7,7 @@ mod calls;
 mod codecs;
 mod elements;
 mod errors;
+mod in_order;
 mod interop;
 mod limits;
 mod literal_paths;

@@ -122,6 +122,9 @@ fn figure(out: &mut String, results: &Results, figure: &Figure) {
         out.push('\n');
     }
     out.push_str("</div>\n<figcaption>\n");
+    if !figure.marks.is_empty() {
+        out.push_str(&format!("<p>{}</p>\n", Escaped(figure.marks)));
+    }
     let meaning = figure.signs.meaning();
     if !meaning.is_empty() {
         out.push_str(&format!("<p>{meaning}</p>\n"));

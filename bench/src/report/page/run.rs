@@ -6,7 +6,7 @@ use crate::{
     report::{
         PEERS,
         answers::Field,
-        notices::{is_refused, passed},
+        notices::{ended, is_refused, passed, proven},
         words::{Unit, count, date, emulation, known_network, list, network, seconds, span, three},
     },
 };
@@ -32,6 +32,7 @@ fn run(out: &mut String, results: &Results, field: &Field<'_>) {
         ("Began", date(results.began)),
         ("Took", span(results.seconds)),
         ("Seeds", list(&seeds)),
+        ("Ended", ended(results)),
         ("Samples", samples),
         ("Processor", known(&machine.processor).to_owned()),
         ("Cores", machine.cores.to_string()),
@@ -169,10 +170,11 @@ fn conformance(said: &Conformance) -> (String, String) {
         false => "<span class=\"good\">passed</span>",
     };
     let cases = format!(
-        "{} passed, {} not supported, {} failed",
+        "{} passed, {} not supported, {} failed{}",
         count(said.passed),
         count(said.unsupported),
-        count(said.failed.len() as u64)
+        count(said.failures),
+        escaped(&proven(said))
     );
     (verdict.to_owned(), cases)
 }

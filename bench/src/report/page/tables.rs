@@ -8,6 +8,7 @@ use crate::{
     report::{
         answers::Field,
         figure::Signs,
+        losses::{Losses, MEANING},
         measure::{Measure, Measured, Spread, delivery},
         notices::is_refused,
         words::{Unit, count, flow, scenario},
@@ -117,6 +118,7 @@ fn place(cell: &Cell) -> String {
 
 pub(super) fn every_cell(out: &mut String, field: &Field<'_>) {
     out.push_str("<section aria-labelledby=\"cells\">\n<h2 id=\"cells\">Every cell</h2>\n<p>The median of the repetitions, and in brackets the least and the most of them. Runs are repetitions; n is how many latencies these have together, of which p90 and p99 are: p90 is there if n is 10 or more, p99 if it is 100 or more. A join’s latency is that of its first event. CPU is that of a call, of media that of a file.</p>\n");
+    out.push_str(&format!("<p>{}</p>\n", escaped(MEANING)));
     for network in field.networks() {
         let cells: Vec<&Measured<'_>> = field
             .cells
@@ -146,6 +148,8 @@ pub(super) fn every_cell(out: &mut String, field: &Field<'_>) {
             "Peak, server",
             "Bytes",
             "Packets",
+            "Lost, and again",
+            "Failed calls",
         ];
         table(out, network, &head, rows);
         out.push_str("</details>\n");
@@ -188,7 +192,21 @@ fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
             format!("{bytes} <small>for each {each}</small>")
         },
         value(Measure::WirePackets, Unit::Plain("")),
+        Losses::of(measured).text(),
+        failed(measured),
     ]
+}
+
+/// Calls that failed, and repetitions whose first attempt gave no sample.
+fn failed(measured: &Measured<'_>) -> String {
+    let failures = count(measured.failures());
+    match measured.retried() {
+        0 => failures,
+        retried => format!(
+            "{failures} <small>({} runs were tried twice)</small>",
+            count(retried)
+        ),
+    }
 }
 
 fn value(spread: Option<Spread>, unit: Unit) -> String {

@@ -57,6 +57,8 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
         format!("Memory while a room arrives, on {}", short(name, 40)),
         "Memory over idle of the client's process, read as events arrive.".to_owned(),
     );
+    figure.marks =
+        "Lines: the median of the repetitions. Bands: from the least to the most of them.";
     let mut readings = Vec::new();
     for each in JOINS {
         for of_flow in Flow::ALL {

@@ -19,7 +19,7 @@ use super::{
     panel::{Form, Group, Panel, Row},
     words::{Unit, flow, known_network, network, scenario},
 };
-use crate::model::{Emulation, Flow, Results, Scenario};
+use crate::model::{Flow, Results, Scenario};
 
 /// A section of the page.
 #[derive(Clone, Debug)]
@@ -84,17 +84,14 @@ impl<'a> Asked<'a> {
     }
 
     fn warning(&self, name: &str) -> Option<&'static str> {
-        let mut checks = self
-            .results
-            .networks
-            .iter()
-            .filter(|check| check.network == name);
-        let check = checks.next()?;
-        match check.emulation {
-            Emulation::InProcess => Some("delay in process"),
-            _ if !passed(check) => Some("self-test failed"),
-            Emulation::None | Emulation::Tun => None,
+        let cells = self.field.cells.iter();
+        let mut here = cells.filter(|measured| measured.cell.network == name);
+        if here.any(|measured| measured.is_delayed_in_process() && !measured.is_together()) {
+            return Some("delay in process");
         }
+        let checks = &self.results.networks;
+        let check = checks.iter().find(|check| check.network == name)?;
+        (!passed(check)).then_some("self-test failed")
     }
 
     /// A panel with a group for each flow; none if it would be empty.
@@ -120,6 +117,7 @@ impl<'a> Asked<'a> {
                 rows: rows.collect(),
             }
         });
+        figure.marks = drawn.form.marks();
         let panel = Panel {
             title,
             warning,

@@ -57,6 +57,7 @@ fn cell(results: &mut Results, transport: &str, scenario: Scenario, medians: &[u
             retried: None,
             wire: None,
             drops: None,
+            resent: None,
             handshake: None,
         });
     }
@@ -231,7 +232,7 @@ fn peers_do_not_take_part_in_comparisons() {
         unsupported: 0,
         failed: Vec::new(),
         failures: 0,
-        note: None,
+        proven: Default::default(),
     });
     let files = written(&results);
     let text = markup::text(&files["latency-small-query.svg"]).replace('\n', " ");
@@ -308,7 +309,11 @@ fn what_must_not_be_quoted_says_so() {
     results.quick = true;
     results.commit.push_str("-dirty");
     results.networks[1].measured[0].passed = false;
-    results.networks[2].emulation = Emulation::InProcess;
+    for sample in &mut results.samples {
+        if sample.cell.network == "45ms" {
+            sample.emulation = Emulation::InProcess;
+        }
+    }
     results.samples[0].outcome.failures = 3;
     results.samples[0].outcome.first_failure = Some("M_UNKNOWN: <b>".to_owned());
     results.conformance.push(Conformance {
@@ -318,7 +323,7 @@ fn what_must_not_be_quoted_says_so() {
         unsupported: 0,
         failed: vec!["a_call_is_answered".to_owned()],
         failures: 1,
-        note: None,
+        proven: Default::default(),
     });
     results.failed.push(Failed {
         cell: results.samples[0].cell.clone(),
@@ -375,7 +380,7 @@ fn names_of_others_stay_text() {
             unsupported: 0,
             failed: vec![name.to_owned()],
             failures: 1,
-            note: None,
+            proven: Default::default(),
         });
         results.networks.push(NetworkCheck {
             network: name.to_owned(),

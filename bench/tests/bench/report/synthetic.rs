@@ -1,8 +1,8 @@
 //! Results that nobody measured: drawn from a seed, of a plausible size, to test the report with. They are never published.
 
 use comity_bench::model::{
-    Cell, Conformance, Emulation, Flow, Handshake, Machine, NETWORKS, Network, NetworkCheck,
-    Outcome, Process, Property, Results, Sample, Scenario, Skipped, Wire,
+    Cell, Conformance, Drops, Emulation, Flow, Handshake, Machine, NETWORKS, Network, NetworkCheck,
+    Outcome, Process, Property, Resent, Results, Sample, Scenario, Skipped, Wire,
 };
 
 pub const SCENARIOS: [Scenario; 10] = [
@@ -84,7 +84,7 @@ pub fn results(seeds: u64) -> Results {
         unsupported: u64::from(name == "memory") * 9,
         failed: Vec::new(),
         failures: 0,
-        note: None,
+        proven: Default::default(),
     });
     Results {
         command: "comity bench --seeds 5".to_owned(),
@@ -100,6 +100,7 @@ pub fn results(seeds: u64) -> Results {
             load: (0.12, 1.31),
         },
         quick: false,
+        unfinished: None,
         seeds: (1..=seeds).collect(),
         conformance: conformance.into(),
         networks: NETWORKS
@@ -231,12 +232,21 @@ fn sample(cell: &Cell, network: &Network, of: (f64, f64), seed: u64, draw: &mut 
             },
             note: None,
         },
-        emulation: match network.delay {
-            0.0 => Emulation::None,
-            _ => Emulation::Tun,
+        emulation: match (together, network.delay) {
+            (_, 0.0) => Emulation::None,
+            (true, _) => Emulation::InProcess,
+            (false, _) => Emulation::Tun,
         },
         retried: None,
-        drops: None,
+        drops: (!together && network.delay > 0.0).then(|| Drops {
+            lost: (bytes / 1_400.0 * network.loss) as u64,
+            refused: u64::from(network.rate.is_some()) * 3,
+            overrun: 0,
+        }),
+        resent: (!together).then(|| Resent {
+            segments: Some((bytes / 1_400.0 * network.loss) as u64),
+            requests: 0,
+        }),
         client: process(if together { 1.0 } else { 0.45 }, draw),
         server: (!together).then(|| process(0.55, draw)),
         wire: (!together).then(|| Wire {

@@ -3,11 +3,13 @@
 use std::{fmt::Write, io::Write as _, time::Duration};
 
 use bytes::Bytes;
-use comity_floors::bodies::transaction;
+use comity_floors::{
+    bodies::transaction,
+    joining::{arrivals, client},
+};
 use tokio::runtime::Runtime;
 
 use crate::{
-    join::{arrivals, client},
     process::{Role, process_cpu},
     report::{Need, Report},
     rounds::Spread,

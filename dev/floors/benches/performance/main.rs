@@ -96,7 +96,6 @@ fn play(role: &[&str]) {
             "h2" => grpc::serve_other(Other::raw()).await,
             "h2-joins" => grpc::serve_other(Other::joining()).await,
             "gateway" => gateway::serve(role[3]).await,
-            "join" => join::read(role[1].parse().expect("a port"), number as u64).await,
             "join-linear" => linear::read(role[1].parse().expect("a port")).await,
             other => panic!("no role {other}"),
         }

@@ -3,37 +3,21 @@
 //! Takes the file of its configuration. Prints `ready`; then answers `idle` with what is resident in KiB and what of the heap is in use in bytes, and `peak` with the
 //! most of both since then. The heap is looked at ten times a millisecond.
 
-use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    time::Duration,
-};
-
 use cap::Cap;
-use comity_floors::memory::{memory_kib, reset_peak};
+use comity_floors::memory::{Peak, memory_kib, reset_peak};
 use comity_gateway::{Config, Gateway};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
 static HEAP: Cap<MiMalloc> = Cap::new(MiMalloc, usize::MAX);
 
-/// The most of the heap that was seen in use.
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-/// Whether the heap is looked at.
-static LOOKING: AtomicBool = AtomicBool::new(false);
+static PEAK: Peak = Peak::new(|| HEAP.allocated());
 
 fn main() {
     let file = std::env::args().nth(1).expect("the file of a gateway");
     let text = std::fs::read_to_string(&file).expect("it is there");
     let config = Config::read(&file, &text).expect("it is right");
-    std::thread::spawn(|| {
-        loop {
-            if LOOKING.load(Ordering::Relaxed) {
-                MOST.fetch_max(HEAP.allocated(), Ordering::Relaxed);
-            }
-            std::thread::sleep(Duration::from_micros(100));
-        }
-    });
+    PEAK.watch();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -53,12 +37,9 @@ fn answer() {
         let (field, heap) = match line.as_deref() {
             Ok("idle") => {
                 reset_peak().expect("a process may look at itself");
-                let now = HEAP.allocated();
-                MOST.store(now, Ordering::Relaxed);
-                LOOKING.store(true, Ordering::Relaxed);
-                ("VmRSS:", now)
+                ("VmRSS:", PEAK.begin())
             }
-            Ok(_) => ("VmHWM:", MOST.load(Ordering::Relaxed)),
+            Ok(_) => ("VmHWM:", PEAK.most()),
             Err(_) => break,
         };
         println!("{}", memory_kib(field).expect("the system tells"));

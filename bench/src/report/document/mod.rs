@@ -1,5 +1,7 @@
 //! The generated part of `docs/performance.md`.
 
+mod missing;
+
 use comity_core::shown::is_unseen;
 
 use super::{
@@ -8,9 +10,9 @@ use super::{
     escape::markdown,
     figure::Signs,
     measure::{Measure, Measured, Spread},
-    notices::{is_refused, notices, passed},
+    notices::{ended, is_refused, notices, passed, proven},
     summary::sentences,
-    words::{Unit, count, date, emulation, flow, list, scenario, seconds, three},
+    words::{Unit, count, date, emulation, flow, list, scenario, seconds, span, three},
 };
 use crate::model::{Flow, Results, Scenario};
 
@@ -35,7 +37,8 @@ pub(super) fn document(results: &Results, field: &Field<'_>) -> String {
     joins(&mut out, field);
     costs(&mut out, field);
     handshakes(&mut out, field);
-    not_measured(&mut out, results);
+    missing::losses(&mut out, field);
+    missing::not_measured(&mut out, results);
     out
 }
 
@@ -47,7 +50,8 @@ fn run(out: &mut String, results: &Results, field: &Field<'_>) {
         ("command", code(&results.command)),
         ("commit", code(&results.commit)),
         ("began", date(results.began)),
-        ("took", super::words::span(results.seconds)),
+        ("took", span(results.seconds)),
+        ("ended", ended(results)),
         ("seeds", list(&seeds)),
         (
             "samples",
@@ -136,9 +140,10 @@ fn transports(out: &mut String, results: &Results, field: &Field<'_>) {
                     format!("**refused**: failed {}", markdown(&list(&said.failed)))
                 }
                 None => format!(
-                    "passed {}, does not support {}",
+                    "passed {}, does not support {}{}",
                     count(said.passed),
-                    count(said.unsupported)
+                    count(said.unsupported),
+                    markdown(&proven(said))
                 ),
             },
         };
@@ -406,35 +411,6 @@ fn handshakes(out: &mut String, field: &Field<'_>) {
         head.extend(names.iter().map(|name| &name[..]));
         table(out, &head, rows);
     }
-}
-
-fn not_measured(out: &mut String, results: &Results) {
-    out.push_str("## What was not measured\n\n");
-    let mut reasons = std::collections::BTreeMap::<(&str, &str), u64>::new();
-    for skipped in &results.skipped {
-        *reasons
-            .entry((&skipped.cell.transport, &skipped.why))
-            .or_default() += 1;
-    }
-    let failed = results
-        .samples
-        .iter()
-        .filter(|sample| sample.outcome.failures > 0)
-        .count();
-    out.push_str(&format!(
-        "Repetitions that gave no sample: {}. Samples with failed calls: {}. Cells that were skipped:",
-        count(results.failed.len() as u64),
-        count(failed as u64)
-    ));
-    if reasons.is_empty() {
-        out.push_str(" none.\n");
-        return;
-    }
-    out.push_str("\n\n");
-    let rows = reasons
-        .into_iter()
-        .map(|((transport, why), cells)| vec![markdown(transport), markdown(why), count(cells)]);
-    table(out, &["transport", "why", "cells"], rows);
 }
 
 fn table(out: &mut String, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
