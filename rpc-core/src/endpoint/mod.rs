@@ -4,6 +4,7 @@
 //! where they have nothing of their own.
 
 mod admission;
+mod escape;
 mod form;
 pub mod multipart;
 mod reply;
