@@ -13,6 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use comity_core::transport::Route;
+use comity_net::{AddressGuard, ClientTls, Connector, Pool, PoolOptions, Protocol, body};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -38,6 +41,8 @@ struct House {
     directory: PathBuf,
     port: u16,
     peer: u16,
+    /// Whether it tells its schema.
+    reflection: bool,
 }
 
 /// One that runs.
@@ -77,7 +82,9 @@ impl House {
             &format!("localhost:{peer}=127.0.0.1:{peer}"),
         ]
         .map(str::to_owned)
-        .to_vec()
+        .into_iter()
+        .chain(self.reflection.then(|| "--reflection".to_owned()))
+        .collect()
     }
 
     fn start(&self) -> Running {
@@ -195,6 +202,7 @@ fn two_houses(directory: &Path) -> [House; 2] {
         directory: directory.join(name),
         port,
         peer,
+        reflection: false,
     };
     [
         house("one", ports[0], ports[1]),
@@ -377,6 +385,65 @@ fn it_serves_on_when_nobody_writes_to_it_any_more() {
     let joined = two.order(&format!("join bob #lobby:{}", houses[0].name()));
     assert_eq!(joined["room_id"], room);
     assert!(one.terminate());
+}
+
+/// The status of a gRPC call, and the messages that came.
+fn asked_over_grpc(house: &House, method: &str, message: &[u8]) -> (String, Vec<u8>) {
+    let root = fs::read(house.directory.parent().unwrap().join("tls.crt")).unwrap();
+    let guard = AddressGuard::default().allow_loopback();
+    let connector = Connector::new(ClientTls::from_pem(&root).unwrap()).with_guard(guard);
+    let options = PoolOptions::default().with_protocol(Protocol::Http2);
+    let route = Route {
+        addresses: vec![([127, 0, 0, 1], house.port).into()],
+        host: house.name(),
+        certificate_name: "localhost".to_owned(),
+    };
+    let mut framed = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
+    framed.extend_from_slice(message);
+    let request = http::Request::post(method)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(body::full(framed))
+        .unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let pool = Pool::new(connector, options);
+        let (head, mut body) = pool.send(&route, request).await.unwrap().into_parts();
+        let (mut bytes, mut trailers) = (Vec::new(), head.headers);
+        while let Some(frame) = body.frame().await {
+            match frame.unwrap().into_data() {
+                Ok(data) => bytes.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().unwrap(),
+            }
+        }
+        let status = trailers["grpc-status"].to_str().unwrap().to_owned();
+        (status, bytes)
+    })
+}
+
+#[test]
+fn probes_are_told_that_it_serves_and_its_schema_is_told_if_that_is_wanted() {
+    let directory = TempDir::new().unwrap();
+    let [closed, mut open] = two_houses(directory.path());
+    open.reflection = true;
+    // list_services of grpc.reflection.v1, and both messages of grpc.health.v1.
+    let (list, reflection) = (
+        b"\x3a\x01*",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    );
+    let (all, serving) = (b"", [0, 0, 0, 0, 2, 8, 1]);
+    for house in [&closed, &open] {
+        let running = house.start();
+        let health = asked_over_grpc(house, "/grpc.health.v1.Health/Check", all);
+        assert_eq!(health, ("0".to_owned(), serving.to_vec()));
+        let (status, told) = asked_over_grpc(house, reflection, list);
+        let tells = String::from_utf8_lossy(&told).contains("comity.federation.v1.Transactions");
+        let expected = match house.reflection {
+            true => ("0", true),
+            false => ("12", false),
+        };
+        assert_eq!((status.as_str(), tells), expected);
+        assert!(running.terminate());
+    }
 }
 
 /// Runs it to its failure, and gives what it says.

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use comity_core::{
     call::{Call, Reply},
-    endpoint::{Admission, split_target},
+    endpoint::{Admission, split_target, unescape_segment},
     error::{CallError, FederationError},
     layers::{Around, AroundLayer, Inner, around},
 };
@@ -96,8 +96,8 @@ impl OpenPaths {
 
 /// A segment unescaped, if it is one that cannot be misread.
 fn plain(raw: &str) -> Option<Cow<'_, str>> {
-    let once = unescape(raw)?;
-    let twice = unescape(&once).unwrap_or_else(|| once.clone());
+    let once = unescape_segment(raw).ok()?;
+    let twice = unescape_segment(&once).unwrap_or_else(|_| once.clone());
     let misread = |text: &str| {
         text.is_empty()
             || text
@@ -109,26 +109,6 @@ fn plain(raw: &str) -> Option<Cow<'_, str>> {
         true => None,
         false => Some(once),
     }
-}
-
-/// `None` if there is a `%` without two hexadecimal digits, or what it makes is no UTF-8.
-fn unescape(raw: &str) -> Option<Cow<'_, str>> {
-    if !raw.contains('%') {
-        return Some(Cow::Borrowed(raw));
-    }
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                let (high, low) = (digit()?, digit()?);
-                u8::try_from(high << 4 | low).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

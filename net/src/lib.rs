@@ -11,6 +11,7 @@
 //! | --- | --- | --- |
 //! | header list, either direction | 64 KiB | – |
 //! | HTTP/2 windows: stream, connection, frame | 1 MiB, 16 MiB, 128 KiB | – |
+//! | HTTP/2: of one stream, what a sender holds back; resets of streams that nobody has looked at | 128 KiB; 50 | – |
 //! | HTTP/2: bytes that a connection holds to write them together | 16 KiB | – |
 //! | HTTP/2 streams that a peer may open on one connection | 200 | [`ListenerOptions::max_concurrent_streams`] |
 //! | connections accepted at once | 4,096 | [`ListenerOptions::max_connections`] |

@@ -347,6 +347,16 @@ pub(crate) struct Incoming {
 }
 
 impl Incoming {
+    /// The messages of a body that no call brought.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of_body(body: comity_net::Body, limit: usize) -> Self {
+        Self {
+            reader: MessageReader::new(body, limit),
+            deadline: None,
+            setting: "the binding's frame",
+        }
+    }
+
     pub(crate) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,

@@ -77,6 +77,13 @@ pub const BINDING: &str = "grpc/1";
 /// Most bytes of one message, either way: 16 MiB.
 pub const MAX_MESSAGE: usize = 16 << 20;
 
+/// What holds of any bytes that come as a streamed reply, for the target in `dev/fuzz`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_chunks(data: &[u8]) {
+    chunks::properties::hold(data);
+}
+
 /// Most bytes of a message whose content may have `content` bytes: a list of tiny elements is larger in protobuf than in JSON.
 fn message_limit(content: usize) -> usize {
     content

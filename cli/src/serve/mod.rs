@@ -46,6 +46,9 @@ pub(crate) struct Options {
     /// Connects to this server there, wherever its name leads; may be given several times
     #[arg(long, value_name = "NAME=ADDRESS")]
     peer: Vec<Peer>,
+    /// Tells generic gRPC clients, such as grpcurl, the schema (`grpc.reflection.v1`)
+    #[arg(long)]
+    reflection: bool,
 }
 
 const AFTER_HELP: &str = "\

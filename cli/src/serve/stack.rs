@@ -17,7 +17,10 @@ use comity_core::{
     transport::{ConnectTo, Offer, Resolve, Route, Select, SelectOptions, Transport},
 };
 use comity_discovery::{Discovery, DiscoveryOptions};
-use comity_grpc::{BINDING, Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
+use comity_grpc::{
+    BINDING, Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, Health, is_grpc, is_reflection,
+    reflection,
+};
 use comity_homeserver::{Homeserver, Storage};
 use comity_http::{HttpServer, HttpTransport};
 use comity_net::{
@@ -50,6 +53,9 @@ pub(crate) struct Stack {
     pub(crate) key: Arc<SigningKey>,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// What probes are told.
+    health: Health,
+    store: Store,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -90,7 +96,8 @@ impl Stack {
         let listener = Listener::bind(options.listen, ListenerOptions::with_tls(tls)).await;
         let listener = listener.map_err(|error| format!("{}: {error}", options.listen))?;
         let address = listener.local_addr();
-        let dispatch = dispatch(service);
+        let health = Health::new();
+        let dispatch = dispatch(service, &health, options.reflection);
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(async move {
             // Dropping the sender stops it as well.
@@ -103,19 +110,25 @@ impl Stack {
             select,
             key,
             address,
+            health,
+            store,
             stop,
             serving,
         })
     }
 
-    /// Lets calls in flight finish, and has what changed written.
+    /// Says to probes that no more calls are wanted, lets those in flight finish, and has what changed written.
     pub(crate) async fn drain(self) {
+        self.health.set_serving(false).await;
         let _ = self.stop.send(());
         // A panic of the task has been printed.
         let _ = self.serving.await;
         if let Err(error) = self.homeserver.saved().await {
             eprintln!("comity serve: {error}");
         }
+        // The last of the store waits for its writes, which is not for a thread that others need.
+        drop((self.homeserver, self.client, self.select));
+        self.store.close().await;
     }
 }
 
@@ -272,8 +285,8 @@ fn service(
         )
 }
 
-/// Both bindings, on one port.
-fn dispatch(service: CallService) -> Dispatch {
+/// Both bindings, and what is asked of gRPC beside them, on one port.
+fn dispatch(service: CallService, health: &Health, with_reflection: bool) -> Dispatch {
     let operations = Operations::federation();
     let grpc = GrpcServer::new(
         operations.clone(),
@@ -281,7 +294,12 @@ fn dispatch(service: CallService) -> Dispatch {
         service.clone(),
         GrpcServerOptions::default(),
     );
-    Dispatch::new(HttpServer::new(operations, service).boxed()).with(is_grpc, grpc.into_service())
+    let https = Dispatch::new(HttpServer::new(operations, service).boxed());
+    let mut dispatch = https.with(Health::claims, health.service());
+    if with_reflection {
+        dispatch = dispatch.with(is_reflection, reflection());
+    }
+    dispatch.with(is_grpc, grpc.into_service())
 }
 
 #[cfg(test)]

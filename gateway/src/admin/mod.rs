@@ -29,11 +29,12 @@
 //! | `comity_destinations` (gauge) | binding in use |
 //! | `comity_build_info`, `comity_start_time_seconds` (gauges) | version; none |
 //!
-//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `figures` are numbers for people, `metrics` counts, `labels` are
+//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `figures` are numbers for people, `metrics` counts what `ended_call` says, `labels` are
 //! what it counts by, `answer` finds the page; here is the server.
 
 mod answer;
 mod destinations;
+mod ended_call;
 mod figures;
 mod labels;
 mod metrics;
@@ -47,8 +48,9 @@ use tokio::net::ToSocketAddrs;
 
 use answer::Pages;
 pub use destinations::destination_rows;
+pub use ended_call::{Direction, EndedCall};
 pub use labels::OTHER;
-pub use metrics::{Direction, EndedCall, Metrics};
+pub use metrics::Metrics;
 pub use page::DESTINATIONS_PER_PAGE;
 pub use status::{
     BackoffRow, BindingRow, Check, DestinationRow, Latency, Status, StatusSource, Totals,

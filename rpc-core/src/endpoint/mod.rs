@@ -4,6 +4,7 @@
 //! where they have nothing of their own.
 
 mod admission;
+mod escape;
 mod form;
 pub mod multipart;
 mod reply;
@@ -16,4 +17,6 @@ pub use reply::{
     ReplyHead, WireBody, WireReply, check_counts, federation_error, read_error_body, read_reply,
     write_error, write_reply,
 };
-pub use target::{PathTemplate, Query, TrailingSlash, check_target, split_target};
+pub use target::{
+    PathTemplate, Query, TrailingSlash, check_target, split_target, unescape_segment,
+};

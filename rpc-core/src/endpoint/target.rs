@@ -4,7 +4,10 @@
 //! never normalised. Writing escapes all but RFC 3986's unreserved characters. Reading splits the raw
 //! text first and unescapes each piece once, so that an identifier may hold `/` and `%`.
 
-use std::fmt::{self, Write as _};
+use std::{borrow::Cow, fmt};
+
+pub use super::escape::{BadEscape, unescape_segment};
+use super::escape::{Plus, escape, unescape};
 
 /// The most bytes of a target: 8 KiB, as of most HTTP servers' request lines.
 pub const TARGET_LIMIT: usize = 8 * 1024;
@@ -110,7 +113,7 @@ impl PathTemplate {
             })
             .map(|raw| {
                 raw.into_iter()
-                    .map(|raw| unescape(raw, Plus::Literal))
+                    .map(|raw| unescape_segment(raw).map(Cow::into_owned))
                     .collect()
             })
     }
@@ -398,56 +401,6 @@ impl TargetError {
             Self::NotAbsolute | Self::Byte { .. } => 400,
         }
     }
-}
-
-/// Why a parameter cannot be unescaped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadEscape {
-    /// A `%` without two hexadecimal digits behind it.
-    #[error("a percent sign without two hexadecimal digits")]
-    Hex,
-    /// The unescaped bytes are no UTF-8.
-    #[error("escaped bytes that are no UTF-8")]
-    Utf8,
-}
-
-/// What `+` stands for: itself in a path, a space in a query.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Plus {
-    Literal,
-    Space,
-}
-
-fn escape(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            write!(out, "%{byte:02X}").expect("writing to a string does not fail");
-        }
-    }
-}
-
-fn unescape(raw: &str, plus: Plus) -> Result<String, BadEscape> {
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let high = rest.next().and_then(hex).ok_or(BadEscape::Hex)?;
-                let low = rest.next().and_then(hex).ok_or(BadEscape::Hex)?;
-                high << 4 | low
-            }
-            b'+' if plus == Plus::Space => b' ',
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| BadEscape::Utf8)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    // At most 15.
-    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 #[cfg(test)]

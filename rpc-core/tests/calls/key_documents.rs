@@ -1,4 +1,4 @@
-//! Which key document counts, of servers and notaries that err, lie or replay, and for how long; and the bindings that it lists.
+//! Which key document counts, of servers and notaries that err, lie or replay, and for how long.
 
 use std::time::Duration;
 
@@ -392,77 +392,6 @@ async fn a_clock_that_jumps_makes_no_key_good_for_longer_and_no_storm() {
 }
 
 #[tokio::test]
-async fn bindings_count_for_a_day_at_most_and_are_asked_for_again() {
-    let s = Setting::new();
-    let say = |binding: &str| {
-        let list = Value::parse(format!(r#"[{{"binding":"{binding}"}}]"#).into(), 1000).unwrap();
-        let document = KeyDocument::new(name("a.example"), s.clock.now() + 7 * DAY)
-            .with_member(BINDINGS_MEMBER, list);
-        s.origin.say(document.sign(&[&s.key]).unwrap());
-    };
-    say("grpc/1");
-    let ring = KeyRing::new(s.network.client(), options(&s.clock));
-    let a = name("a.example");
-    let offered = ring.offered(&a).await.unwrap();
-    assert_eq!(ring.source(), "signed");
-    assert_eq!(offered.until, s.clock.now() + DAY);
-    // Half a day: from the cache.
-    s.clock.pass(DAY / 2);
-    say("grpc/2");
-    assert_eq!(ring.offered(&a).await, Some(offered));
-    assert_eq!(s.network.calls("a.example"), 1);
-    s.clock.pass(DAY / 2);
-    let offered = ring.offered(&a).await.unwrap();
-    assert_eq!(offered.offers[0].binding, "grpc/2");
-    // It cannot be asked: what is older than a day does not count, while the keys do.
-    s.network.refuse("a.example");
-    s.clock.pass(DAY);
-    assert_eq!(ring.offered(&a).await, None);
-    assert!(key_1(&ring).await.is_ok());
-}
-
-#[tokio::test]
-async fn what_a_document_does_not_say_is_not_known() {
-    let s = Setting::new();
-    let ring = KeyRing::new(s.network.client(), options(&s.clock));
-    assert_eq!(ring.offered(&name("a.example")).await, None);
-    let none = Value::array([]);
-    let says_none = KeyDocument::new(name("a.example"), s.clock.now() + 2 * DAY)
-        .with_member(BINDINGS_MEMBER, none);
-    s.origin.say(says_none.sign(&[&s.key]).unwrap());
-    s.clock.pass(DAY);
-    let offered = ring.offered(&name("a.example")).await.unwrap();
-    assert!(offered.offers.is_empty());
-    assert_eq!(ring.offered(&name("down.example")).await, None);
-}
-
-#[tokio::test]
-async fn a_server_that_shortens_its_validity_keeps_its_bindings() {
-    let s = Setting::new();
-    let with = |binding: &str, lasting: i64| {
-        let list = format!(r#"[{{"binding":"{binding}"}}]"#);
-        let list = Value::parse(list.into(), 1000).unwrap();
-        KeyDocument::new(name("a.example"), s.clock.now() + lasting)
-            .with_member(BINDINGS_MEMBER, list)
-            .sign(&[&s.key])
-            .unwrap()
-    };
-    s.origin.say(with("grpc/1", 7 * DAY));
-    let ring = KeyRing::new(s.network.client(), options(&s.clock));
-    let a = name("a.example");
-    for _ in 0..200 {
-        let offered = ring.offered(&a).await.expect("bindings");
-        assert!(offered.until <= s.clock.now() + DAY);
-        key_1(&ring).await.unwrap();
-        // Nothing failed, so a key that is not there is not there.
-        let unknown = ring.request_key(&a, &id("ed25519:x")).await;
-        assert_eq!(unknown, Err(KeyFault::Unknown));
-        s.clock.pass(HOUR);
-        s.origin.say(with("grpc/1", DAY));
-    }
-}
-
-#[tokio::test]
 async fn a_document_that_is_confirmed_is_not_renewed_all_the_time() {
     let s = Setting::new();
     s.origin.say(s.document(7 * DAY));
@@ -482,25 +411,4 @@ async fn a_document_that_is_confirmed_is_not_renewed_all_the_time() {
         2,
         "a day of uses every ten minutes"
     );
-}
-
-#[tokio::test]
-async fn a_replay_with_other_bindings_confirms_nothing() {
-    let s = Setting::new();
-    let with = |binding: &str, lasting: i64| {
-        let list = format!(r#"[{{"binding":"{binding}"}}]"#);
-        let list = Value::parse(list.into(), 1000).unwrap();
-        KeyDocument::new(name("a.example"), s.clock.now() + lasting)
-            .with_member(BINDINGS_MEMBER, list)
-            .sign(&[&s.key])
-            .unwrap()
-    };
-    let ring = KeyRing::new(s.network.client(), options(&s.clock));
-    let a = name("a.example");
-    s.origin.say(with("grpc/1", 7 * DAY));
-    ring.offered(&a).await.unwrap();
-    s.origin.say(with("grpc/2", 2 * DAY));
-    s.clock.pass(DAY);
-    assert_eq!(ring.offered(&a).await, None, "neither of the two");
-    key_1(&ring).await.unwrap();
 }

@@ -3,13 +3,16 @@
 #![allow(unreachable_pub, clippy::unwrap_used)] // a test binary; clippy.toml exempts test functions, not what they share
 
 mod acl;
+mod acl_content;
 mod authentication;
 mod backoff;
 mod counts;
 mod fallback;
+mod fallback_spellings;
 mod fallback_table;
 mod homeserver;
 mod idempotency;
+mod key_bindings;
 mod key_documents;
 mod key_fetching;
 mod key_laws;

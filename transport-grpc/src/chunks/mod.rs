@@ -9,8 +9,11 @@
 //! | `writer` | from parts to framed chunks |
 //! | `reader` | from chunks to parts |
 //! | `layout` | the elements of a chunk, found without decoding it |
+//! | `properties` | what holds for any bytes, for a fuzzer and for its corpus |
 
 mod layout;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod reader;
 mod writer;
 

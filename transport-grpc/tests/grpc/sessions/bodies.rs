@@ -1,15 +1,11 @@
 //! What was not signed is checked as strictly as what was: every message has the same verdict under a session as under X-Matrix.
 
 use bytes::Bytes;
-use comity_core::auth::SignedRequest;
 use comity_proto as pb;
 use prost::Message;
 
 use super::setting::*;
-use crate::{
-    setting::destination,
-    wire::{framed, target},
-};
+use crate::wire::framed;
 
 const PATH: &str = "/_matrix/federation/v1/send/t";
 
@@ -180,21 +176,8 @@ async fn what_was_not_signed_is_checked_as_strictly_as_what_was() {
     let homeserver = Homeserver::new();
     let serving = homeserver.start().await;
     for case in cases() {
-        let metadata = [
-            ("x-matrix-method", case.method.to_owned()),
-            ("x-matrix-uri-bin", target(case.uri)),
-            ("x-matrix-destination", destination().to_string()),
-        ];
-        let content = case.content.map(str::as_bytes);
-        let (origin, destination) = (name("a.test"), destination());
-        let signed = SignedRequest {
-            method: case.method,
-            uri: case.uri,
-            origin: &origin,
-            destination: destination.as_str(),
-            content,
-        };
-        let signed = signed.sign(&key(1)).to_header();
+        let metadata = metadata(case.method, case.uri);
+        let signed = signed(("a.test", 1), case.method, case.uri, case.content);
         let peer = Peer::new(&serving);
         let send = async |proof: &dyn Fn(&comity_net::ConnectionInfo) -> String| {
             let own = |info: &_| credential(&proof(info));

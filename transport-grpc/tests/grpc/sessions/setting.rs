@@ -334,11 +334,7 @@ impl Peer {
             event_id: "$e".to_owned(),
             ..Default::default()
         };
-        let metadata = [
-            ("x-matrix-method", "GET".to_owned()),
-            ("x-matrix-uri-bin", target(GET_TARGET)),
-            ("x-matrix-destination", destination().to_string()),
-        ];
+        let metadata = metadata("GET", GET_TARGET);
         let body = framed(&[message.encode_to_vec().into()]);
         self.send("Events/GetEvent", &metadata, body, own).await
     }
@@ -399,17 +395,36 @@ pub(crate) fn session_with(
     .to_header()
 }
 
-/// The X-Matrix header of a GET.
-pub(crate) fn signed_get(origin: &str, seed: u8) -> String {
+/// What says which request a call is.
+pub(crate) fn metadata(method: &str, uri: &str) -> [(&'static str, String); 3] {
+    [
+        ("x-matrix-method", method.to_owned()),
+        ("x-matrix-uri-bin", target(uri)),
+        ("x-matrix-destination", destination().to_string()),
+    ]
+}
+
+/// The X-Matrix header of a request.
+pub(crate) fn signed(
+    (origin, seed): (&str, u8),
+    method: &str,
+    uri: &str,
+    content: Option<&str>,
+) -> String {
     SignedRequest {
-        method: "GET",
-        uri: GET_TARGET,
+        method,
+        uri,
         origin: &name(origin),
         destination: destination().as_str(),
-        content: None,
+        content: content.map(str::as_bytes),
     }
     .sign(&key(seed))
     .to_header()
+}
+
+/// The X-Matrix header of a GET.
+pub(crate) fn signed_get(origin: &str, seed: u8) -> String {
+    signed((origin, seed), "GET", GET_TARGET, None)
 }
 
 pub(crate) fn refused() -> Answer {
