@@ -28,6 +28,9 @@ pub use dispatch::{Claims, Dispatch, HttpService};
 use incoming::Incoming;
 pub use incoming::{InheritedSocket, inherited};
 
+/// How far off the next timer is at most while a listener serves.
+const PULSE: Duration = Duration::from_secs(5);
+
 /// How a [`Listener`] accepts and serves connections.
 #[derive(Clone, Debug)]
 pub struct ListenerOptions {
@@ -188,6 +191,8 @@ impl Listener {
         let server = Arc::new(Server::new(options, dispatch));
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let mut pulse = JoinSet::new();
+        pulse.spawn(beat());
         tokio::pin!(shutdown);
         loop {
             let (stream, peer) = tokio::select! {
@@ -212,6 +217,14 @@ impl Listener {
         drop(incoming);
         stop.send_replace(true);
         drain(tasks, drain_timeout).await
+    }
+}
+
+/// Never ends. tokio wakes its own driver, by a system call and one more turn of its loop, for each timer that is due before all others; where one is always due soon, it
+/// does not for those of requests, which are longer and hardly ever ring.
+async fn beat() {
+    loop {
+        tokio::time::sleep(PULSE).await;
     }
 }
 
