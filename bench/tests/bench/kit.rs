@@ -44,3 +44,13 @@ fn signed_calls_are_judged_signed() {
     let wire = wire("gRPC");
     assert_eq!(proven_by(&wire), [wire.scheme()]);
 }
+
+/// A handler's 401 as the very first answer says nothing of the session.
+#[test]
+fn a_session_is_accepted_before_handlers_answer_401() {
+    let wire = wire("gRPC, session");
+    let name = "gRPC, session: SendTransaction: common errors";
+    let mut cases = cases(harness(&wire, &Proven::default()), &samples()).into_iter();
+    let case = cases.find(|case| case.name() == name).unwrap();
+    assert_eq!(case.run(), Verdict::Passed);
+}

@@ -14,7 +14,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use comity_core::{
     Client, Operations,
     auth::{Sign, now_ms},
-    call::Call,
+    call::{Call, CallContext},
     error::Delivery,
     layers::{Clocks, Flow, Side, Trace},
     transport::{Capabilities, Transport},
@@ -90,7 +90,7 @@ impl Bench {
             )
         };
         let sign = || Sign::layer(name(ORIGIN), key());
-        Ok(Self {
+        let bench = Self {
             name: harness.name(),
             declared: harness.declared(),
             recorder,
@@ -99,7 +99,30 @@ impl Bench {
             unclocked: Client::layered(transport(), sign()),
             served,
             _callers: callers,
-        })
+        };
+        if bench.declared.own_proof {
+            bench.be_accepted().await?;
+        }
+        Ok(bench)
+    }
+
+    /// Makes one call that is answered well. A proof that the other end never accepted may be refused by a plain 401, as by a server that knows nothing of it, and trials have handlers answer so.
+    async fn be_accepted(&self) -> Result<(), HarnessError> {
+        let mut all = crate::samples().into_iter();
+        let sample = all.find(|sample| sample.operation().spec().name == "QueryProfile");
+        let sample = sample.ok_or("there is no sample of QueryProfile")?;
+        let call = Call::received(
+            any_request(&sample),
+            form_of(&*any_request(&sample))?,
+            CallContext::to(name(DESTINATION)),
+        );
+        let exchange = self
+            .exchange(call, Answer::Reply(any_reply(&sample)))
+            .await?;
+        match exchange.outcome {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(format!("the first call failed: {failure:?}").into()),
+        }
     }
 
     /// The harness's name.

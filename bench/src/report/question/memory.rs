@@ -24,7 +24,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
         let figure = Figure::new(
             format!("memory-peak-{}", slug(name)),
             format!("Peak of memory over idle, on {}", short(name, 40)),
-            "Peak of resident memory while it was measured, less what was resident after the warm-up.".to_owned(),
+            "Peak of resident memory while it was measured, less what was resident before the warm-up.".to_owned(),
         );
         let peaks = asked.over_scenarios(figure, name, &Scenario::ALL, Measure::ClientMemory, |_| Drawn {
             of: "peak over idle, client above server".to_owned(),
@@ -101,6 +101,9 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
                     format!("{bytes} ({})", curve.label())
                 };
                 readings.push(match curves.len() {
+                    _ if most.peak() < PAGES => {
+                        format!("{title}: less than {} each", Unit::Bytes.value(PAGES))
+                    }
                     1 => format!("{title}: {}", peak(least)),
                     _ => format!("{title}: from {} to {}", peak(least), peak(most)),
                 });
