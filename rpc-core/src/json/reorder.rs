@@ -277,7 +277,7 @@ fn moved(index: &Index, order: &[(u32, u32)]) -> Index {
 }
 
 /// So many bytes are copied where a run is no longer: a call of memcpy costs more than the bytes too many.
-pub(super) const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 48;
 
 /// Appends `text[from..to]`. Quickest if `out` has room for [`CHUNK`] bytes.
 #[inline(always)]
