@@ -86,8 +86,8 @@ impl Verification {
             given: AtomicBool::new(false),
             fault: Mutex::default(),
         });
-        let authenticator = XMatrixAuthenticator::new(self.own_name.clone(), keys.clone())
-            .with_prepared_keys(Arc::clone(&self.prepared));
+        let (name, prepared) = (self.own_name.clone(), Arc::clone(&self.prepared));
+        let authenticator = XMatrixAuthenticator::with_prepared_keys(name, keys.clone(), prepared);
         let error = match authenticator.authenticate(call).await {
             Ok(origin) => return Verdict::Proven(origin),
             Err(error) => error,

@@ -80,7 +80,7 @@ impl<'a> Proof<'a> {
         else {
             return false;
         };
-        attempt.goes_without = session.is_refusal(error, options);
+        attempt.goes_without = session.is_refusal(error, sessions, options);
         attempt.goes_without && sessions != SessionUse::Required
     }
 

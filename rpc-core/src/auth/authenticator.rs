@@ -88,19 +88,21 @@ pub struct XMatrixAuthenticator {
 impl XMatrixAuthenticator {
     /// Accepts requests for the server `own_name`, signed by keys that `keys` knows.
     pub fn new(own_name: ServerName, keys: Arc<dyn KeySource>) -> Self {
+        Self::with_prepared_keys(own_name, keys, Arc::default())
+    }
+
+    /// Likewise, and has the keys that are used often prepared there: shared with another, or with another limit.
+    pub fn with_prepared_keys(
+        own_name: ServerName,
+        keys: Arc<dyn KeySource>,
+        prepared: Arc<PreparedKeys>,
+    ) -> Self {
         Self {
             own_names: BTreeSet::from([own_name]),
             keys,
-            prepared: Arc::default(),
+            prepared,
             allowed: None,
         }
-    }
-
-    /// Has the keys that are used often prepared there: shared with another, or with another limit.
-    #[must_use]
-    pub fn with_prepared_keys(mut self, keys: Arc<PreparedKeys>) -> Self {
-        self.prepared = keys;
-        self
     }
 
     /// Answers to another name as well.
@@ -199,7 +201,7 @@ impl XMatrixAuthenticator {
         };
         // A sender in use sends no body for an empty object and signs the object all the same.
         Ok(if content.is_none() && form.method() != "GET" {
-            signed.verify_empty_body(key, &credential.signature)
+            signed.verify_empty_body_by(&self.prepared, key, &credential.signature)
         } else {
             signed.verify_by(&self.prepared, key, &credential.signature)
         })

@@ -53,8 +53,25 @@ impl SignedRequest<'_> {
     /// on the way: so the request counts as signed without content or, if that fails, with `{}`. The value of
     /// `content` is not looked at.
     pub fn verify_empty_body(&self, key: &VerifyKey, signature: &Signature) -> bool {
-        let with = |content| Self { content, ..*self };
-        with(None).verify(key, signature) || with(Some(b"{}".as_slice())).verify(key, signature)
+        self.empty_bodies()
+            .any(|request| request.verify(key, signature))
+    }
+
+    /// The same with keys that may be prepared.
+    pub fn verify_empty_body_by(
+        &self,
+        keys: &PreparedKeys,
+        key: &VerifyKey,
+        signature: &Signature,
+    ) -> bool {
+        self.empty_bodies()
+            .any(|request| request.verify_by(keys, key, signature))
+    }
+
+    /// The requests that one with an empty body may stand for.
+    fn empty_bodies(&self) -> impl Iterator<Item = Self> {
+        let contents = [None, Some(&b"{}"[..])].into_iter();
+        contents.map(|content| Self { content, ..*self })
     }
 
     /// The signed text in one piece, for tests and for showing it.

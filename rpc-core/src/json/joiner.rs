@@ -82,7 +82,7 @@ impl ObjectJoiner {
         self.text.extend_from_slice(value.to_string().as_bytes());
     }
 
-    /// Adds an array, each of whose elements has to be the text of one canonical value.
+    /// Adds an array, each of whose elements has to be the text of one canonical value; else [`finish`](Self::finish) gives `None`.
     pub fn array<'t>(&mut self, name: &str, elements: impl IntoIterator<Item = &'t [u8]>) {
         self.name(name);
         self.text.push(b'[');

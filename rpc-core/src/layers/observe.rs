@@ -13,7 +13,7 @@ use crate::{
     ServerName,
     auth::OwnProof,
     call::{Call, Reply},
-    error::{CallError, ErrorKind, TransportErrorKind},
+    error::{CallError, Delivery, ErrorKind, TransportErrorKind},
     transport::FallbackReason,
 };
 
@@ -41,7 +41,8 @@ pub struct Observed {
     pub binding: &'static str,
     /// The other server: the destination, or the origin if that was proven.
     pub peer: Option<ServerName>,
-    /// How a call of this side proved its origin, by the binding that carried it. None if it needed no proof or came with one, if nothing was sent, or if a third party's transport says nothing.
+    /// How a call of this side proved its origin, by the binding that carried it. None if it needed no proof or came with one, if nothing was sent over that binding, or if a third party's
+    /// transport says nothing.
     pub proof: Option<OwnProof>,
     /// What it came to.
     pub outcome: Outcome,
@@ -203,6 +204,15 @@ impl Notes {
 
     pub(crate) fn proof(&self, own: Option<OwnProof>) {
         *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = own;
+    }
+
+    /// What an attempt came to. One that sent nothing has proven nothing, whatever was prepared for it.
+    pub(crate) fn attempted(&self, result: &Result<Reply, CallError>) {
+        if let Err(CallError::Transport(error)) = result
+            && error.delivery() == Delivery::NotSent
+        {
+            self.proof(None);
+        }
     }
 }
 

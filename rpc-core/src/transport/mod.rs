@@ -165,11 +165,18 @@ impl Service<Call> for TransportService {
     fn call(&mut self, mut call: Call) -> Self::Future {
         let transport = self.0.clone();
         call.context().note_binding(transport.name());
+        // An attempt before this one says nothing of it.
+        call.context().note_proof(|| None);
         Box::pin(async move {
             let usually = transport.capabilities().requires_session;
             let required = session_setting(None, call.context().sessions, usually);
             sign_for(&*transport, &mut call, required)?;
-            transport.send(call).await
+            let notes = call.context().notes.clone();
+            let result = transport.send(call).await;
+            if let Some(notes) = notes {
+                notes.attempted(&result);
+            }
+            result
         })
     }
 }

@@ -232,3 +232,40 @@ async fn a_record_says_how_the_origin_was_proven() {
     client.send(passed_on).await.unwrap();
     assert_eq!(log.only().proof, None);
 }
+
+#[tokio::test]
+async fn what_was_not_sent_was_not_proven() {
+    let log = Arc::new(Log::default());
+    // The one that is chosen is handed signatures; the other would say itself what it does, and says nothing.
+    let (http, grpc) = (Wire::binding(HTTP, Act::Reply), Wire::new(GRPC, Act::Reply));
+    let options = SelectOptions::default();
+    let select = Select::new(http.clone(), vec![grpc.clone()], Vec::new(), options);
+    select.set_policies(prefer(GRPC, false));
+    let stack = || {
+        ServiceBuilder::new()
+            .layer(Observe::layer(Side::Client, log.clone()))
+            .layer(Sign::layer(name("a.example"), key(1)))
+    };
+    let client = Client::layered(Arc::new(select), stack());
+    let proven = || {
+        let record = log.only();
+        (record.binding, record.proof.is_some())
+    };
+    client.send(send()).await.unwrap();
+    assert_eq!(proven(), (GRPC, true));
+    // What came of the first attempt is not said of the second.
+    grpc.next(Act::Fail(Kind::Busy, Delivery::Rejected));
+    client.send(send()).await.unwrap();
+    assert_eq!(proven(), (HTTP, false));
+
+    for (delivery, is_proven) in [(Delivery::NotSent, false), (Delivery::MaybeProcessed, true)] {
+        let wire = Wire::new(HTTP, Act::Fail(Kind::Connect, delivery));
+        let client = Client::layered(wire.clone(), stack());
+        client.send(send()).await.unwrap_err();
+        assert_eq!(proven(), (HTTP, is_proven));
+        let select = Select::new(wire, Vec::new(), Vec::new(), SelectOptions::default());
+        let client = Client::layered(Arc::new(select), stack());
+        client.send(send()).await.unwrap_err();
+        assert_eq!(proven(), (HTTP, is_proven));
+    }
+}

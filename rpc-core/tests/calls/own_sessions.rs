@@ -64,8 +64,16 @@ async fn a_connection_on_which_a_session_was_refused_goes_without_for_a_while() 
     };
     let error = |errcode| FederationError::new(401, errcode, "no");
     assert!(credential().is_some());
+    use SessionUse::{On, Required};
+    // A handler's own, perhaps: a call that may go by nothing else takes it for no more.
+    assert!(!own.is_refusal(&error("M_UNAUTHORIZED"), Required, &options));
+    assert!(credential().is_some());
+    assert!(own.is_refusal(&error(SESSION_REFUSED), Required, &options));
+    assert!(credential().is_none());
+    tokio::time::advance(options.pause).await;
+    assert!(credential().is_some());
     // A peer that knows nothing of sessions says so in X-Matrix's words.
-    assert!(own.is_refusal(&error("M_UNAUTHORIZED"), &options));
+    assert!(own.is_refusal(&error("M_UNAUTHORIZED"), On, &options));
     assert!(credential().is_none());
     tokio::time::advance(options.pause).await;
     assert!(credential().is_some());
@@ -76,16 +84,16 @@ async fn a_connection_on_which_a_session_was_refused_goes_without_for_a_while() 
         FederationError::new(403, "M_FORBIDDEN", "x"),
         FederationError::invalid_param("x"),
     ] {
-        assert!(!own.is_refusal(&early, &options));
+        assert!(!own.is_refusal(&early, On, &options));
     }
-    assert!(own.is_refusal(&error("M_UNAUTHORIZED"), &options));
+    assert!(own.is_refusal(&error("M_UNAUTHORIZED"), On, &options));
     tokio::time::advance(options.pause).await;
     assert!(credential().is_some());
     // One that had one accepted means something else by them.
     own.note_worked();
-    assert!(!own.is_refusal(&error("M_UNAUTHORIZED"), &options));
+    assert!(!own.is_refusal(&error("M_UNAUTHORIZED"), On, &options));
     assert!(credential().is_some());
-    assert!(own.is_refusal(&error(SESSION_REFUSED), &options));
+    assert!(own.is_refusal(&error(SESSION_REFUSED), On, &options));
     assert!(credential().is_none());
 }
 

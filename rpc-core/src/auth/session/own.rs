@@ -213,12 +213,20 @@ impl OwnSession {
     /// call may be sent with X-Matrix.
     ///
     /// A server that knows nothing of sessions, or a gateway, answers as if no credential had come: 401 `M_UNAUTHORIZED`. That says so only as long as no session has
-    /// worked ([`note_worked`](Self::note_worked)). Other errors say nothing of the session, as routing and admission answer before anyone judges it.
-    pub fn is_refusal(&self, error: &FederationError, options: &SessionOptions) -> bool {
+    /// worked ([`note_worked`](Self::note_worked)), and not to a call that may go by nothing else: nothing is won there by guessing, and a handler's own 401 would take the
+    /// session from the calls behind it. `used` is what the call was put on the session for. Other errors say nothing of the session, as routing and admission answer
+    /// before anyone judges it.
+    pub fn is_refusal(
+        &self,
+        error: &FederationError,
+        used: SessionUse,
+        options: &SessionOptions,
+    ) -> bool {
         let mut state = self.lock();
+        let may_guess = !state.has_worked && used != SessionUse::Required;
         let refused = match error.errcode() {
             Some(SESSION_REFUSED) => true,
-            Some("M_UNAUTHORIZED") => !state.has_worked && error.http_status() == 401,
+            Some("M_UNAUTHORIZED") => may_guess && error.http_status() == 401,
             _ => false,
         };
         if !refused {

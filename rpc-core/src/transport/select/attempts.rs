@@ -113,6 +113,11 @@ impl Shared {
         };
         context.sessions_offered = step.offers_sessions;
         context.note_binding(transport.name());
+        // Who is still to prove the origin does so for this attempt; what was signed before holds for all of them.
+        let proves = context.signer().is_some();
+        if proves {
+            context.note_proof(|| None);
+        }
         let deadline = context.deadline;
         if let Err(error) = sign_for(&**transport, &mut call, step.required) {
             let CallError::Transport(error) = error else {
@@ -121,6 +126,7 @@ impl Shared {
             // It says nothing of the binding.
             return Ok(Err(Failed { error, hung: None }));
         }
+        let notes = call.context().notes.clone().filter(|_| proves);
         let sending = transport.send(call);
         let result = match limit {
             Some(limit) => match timeout_at(limit, sending).await {
@@ -136,6 +142,9 @@ impl Shared {
             },
             None => sending.await,
         };
+        if let Some(notes) = notes {
+            notes.attempted(&result);
+        }
         match result {
             Ok(reply) => {
                 attempt.answered(false);

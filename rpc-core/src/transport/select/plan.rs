@@ -114,11 +114,15 @@ impl Plan {
         };
         if let (Some(setting), false) = (self.required, self.without_session.is_empty()) {
             let left_out = self.without_session.join(", ");
+            let has = match self.without_session.len() {
+                1 => "has",
+                _ => "have",
+            };
             return TransportError::new(
                 TransportErrorKind::Refused,
                 Delivery::NotSent,
                 format!(
-                    "nothing is sent to {destination}: a session is required (setting: {setting}), {left_out} has none, and policy and offers leave no other binding{unknown}"
+                    "nothing is sent to {destination}: a session is required (setting: {setting}), {left_out} {has} none, and policy and offers leave no other binding{unknown}"
                 ),
             );
         }
@@ -194,7 +198,10 @@ impl Shared {
         }
         plan.needs_sources = plan.asks_sources
             && match plan.steps.is_empty() {
-                true => policy.required || required.is_some(),
+                true => {
+                    (policy.required || required.is_some())
+                        && self.may_bring(policy, &plan, is_free)
+                }
                 false => policy.required && !destination.look_up.has_ended(),
             };
         if !policy.required && !has_baseline && is_free(0) {
@@ -208,6 +215,14 @@ impl Shared {
             }
         }
         plan
+    }
+
+    /// Whether an answer of the destination's can bring a binding that the call may go by: a single one that the operator chose is no better for being offered.
+    fn may_bring(&self, policy: &Policy, plan: &Plan, is_free: impl Fn(usize) -> bool) -> bool {
+        let binds = |at: usize| self.transports[at].capabilities().channel_binding;
+        matches!(policy.binding, Preference::Auto)
+            && (1..self.transports.len())
+                .any(|at| is_free(at) && (plan.required.is_none() || binds(at)))
     }
 
     /// The setting that requires a session of this call, if it needs a proof.

@@ -1,6 +1,6 @@
 //! Who switches sessions on: the destination's signed offer, or the operator. And what the other binding is given.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use comity_core::{
     Client,
@@ -340,4 +340,34 @@ async fn who_looks_up_first_calls_by_what_is_offered_at_once() {
     let select = Select::new(http, vec![], sources, SelectOptions::default());
     select.look_up(&name("b.example")).await;
     assert_eq!(source.asked(), 0);
+}
+
+/// No answer could help, so none is waited for.
+#[tokio::test(start_paused = true)]
+async fn where_no_binding_has_sessions_the_refusal_does_not_wait_for_what_is_offered() {
+    let source = Source::new("signed", vec![offer(GRPC, None)]);
+    *source.takes.lock().unwrap() = Duration::from_secs(5);
+    let (http, grpc) = (Wire::new(HTTP, Act::Reply), Wire::new(GRPC, Act::Reply));
+    let others: Vec<Arc<dyn Transport>> = vec![grpc.clone()];
+    let select = Select::new(http, others, vec![source], SelectOptions::default());
+    let sign = Sign::layer(name("a.example"), key(1));
+    let client = Client::layered(Arc::new(select.clone()), sign);
+    for binding in [Preference::Auto, Preference::Only(GRPC.to_owned())] {
+        select.set_policies(Policies {
+            default: Policy {
+                binding,
+                sessions: Some(SessionUse::Required),
+                ..Policy::default()
+            },
+            ..Policies::default()
+        });
+        let begun = tokio::time::Instant::now();
+        let said = refusal(client.send(send()).await.map(drop));
+        assert!(said.contains("none"), "{said}");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+    assert_eq!(grpc.count(), 0);
+    // Under the second policy both were left out.
+    let said = refusal(client.send(send()).await.map(drop));
+    assert!(said.contains("grpc/1, http/1 have none"), "{said}");
 }
