@@ -4,7 +4,8 @@
 //! twice that while the lists grow. So a message within its size limit could grow more than fiftyfold, before anyone has proven who sent it.
 //!
 //! The count follows the decoder, not the schema: what prost takes for a record is one here, however its key is written, whether
-//! it is known, and wherever it stands. So it is never less than the number of elements that prost makes.
+//! it is known, and wherever it stands. So it is never less than the number of elements that prost makes. [`records`](crate::records) is the other reader of
+//! records, and the strict one: it takes what encoders write, and leaves the rest to the decoder.
 
 use crate::content::CodecError;
 

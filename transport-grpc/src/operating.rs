@@ -35,7 +35,8 @@ const REFLECTION_LIMIT: Duration = Duration::from_secs(60);
 /// The health of a server, by gRPC's own protocol (`grpc.health.v1`), for probes of load balancers and orchestrators. Clones speak of the same.
 ///
 /// It knows the name `""`, the whole server, and each service of the schema, and says the same of all. Who may ask is for the [`Dispatch`](comity_net::Dispatch) that
-/// mounts it to decide: everybody who reaches the listener, unless its claim says otherwise. A request takes at most 4 KiB and 10 s, watching one hour.
+/// mounts it to decide: everybody who reaches the listener, unless its claim says otherwise. A request takes at most 4 KiB and 10 s, watching one hour: a port that
+/// strangers reach takes the questions that are answered at once, and no others ([`claims_check`](Self::claims_check)).
 #[derive(Clone, Debug)]
 pub struct Health {
     reporter: HealthReporter,
@@ -78,6 +79,12 @@ impl Health {
     /// Whether a request is for this service.
     pub fn claims(head: &Parts) -> bool {
         is_grpc(head) && head.uri.path().starts_with("/grpc.health.v1.Health/")
+    }
+
+    /// Whether a request asks this service once (`Check`). For a port that strangers reach: whoever watches holds a connection for an hour, and up its draining. There
+    /// `Watch` is gRPC's own to answer, as unimplemented.
+    pub fn claims_check(head: &Parts) -> bool {
+        is_grpc(head) && head.uri.path() == "/grpc.health.v1.Health/Check"
     }
 }
 

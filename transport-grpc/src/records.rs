@@ -1,5 +1,5 @@
 //! The records of a message that is written as encoders write it, for readers that take what they need from where it lies. Whatever else protobuf allows is
-//! the decoder's: such a reader gives `None` for it.
+//! the decoder's: such a reader gives `None` for it. The counting of [`elements`](crate::elements) walks records as well, but has to find all that the decoder would, so it takes everything.
 
 /// What a length stands before.
 pub(crate) fn bytes<'m>(rest: &mut &'m [u8]) -> Option<&'m [u8]> {

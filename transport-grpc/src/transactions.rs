@@ -73,6 +73,12 @@ const OTHERS: usize = 5;
 /// Bytes of the content beside events and origin: `{"edus":[],"origin":"","origin_server_ts":9007199254740991,"pdus":[]}`
 const NAMES: usize = 80;
 
+/// Most bytes of a text. In a longer one there could be more of what [`elements`](crate::elements) counts, by what a text looks like, than is allowed for here.
+const MAX_TEXT: usize = 4 << 10;
+
+/// What may be counted in both texts: two bytes are the shortest that is.
+const IN_TEXTS: usize = 2 * (MAX_TEXT / 2);
+
 /// A transaction's message as nearly all are: its fields in ascending order, none twice, and none but these. Its events are read where they lie; decoded they are
 /// fifty slices, each of them counted, checked and let go by itself.
 #[derive(Debug, Default)]
@@ -94,7 +100,12 @@ impl<'m> InOrder<'m> {
                 return None;
             }
             (before, rest) = (key, behind);
-            let text = |rest: &mut &'m [u8]| std::str::from_utf8(bytes(rest)?).ok();
+            let text = |rest: &mut &'m [u8]| {
+                let text = bytes(rest)?;
+                std::str::from_utf8(text)
+                    .ok()
+                    .filter(|text| text.len() <= MAX_TEXT)
+            };
             match key {
                 TRANSACTION_ID => read.transaction_id = text(&mut rest)?,
                 ORIGIN => read.origin = Some(text(&mut rest)?),
@@ -108,7 +119,7 @@ impl<'m> InOrder<'m> {
         }
         let lists = [read.pdus, read.edus].into_iter().flatten();
         let elements: usize = lists.map(|list| list.elements).sum();
-        let counted = elements <= MAX_ELEMENTS - OTHERS;
+        let counted = elements <= MAX_ELEMENTS - OTHERS - IN_TEXTS;
         let whole = read
             .origin_server_ts
             .is_none_or(|number| number <= MAX_INTEGER);
@@ -157,5 +168,48 @@ impl ReplyMessage for pb::SendTransactionReply {
     fn content(&self) -> Result<ContentFields<'_>, CodecError> {
         let fields = Fields::new().json("pdus", self.pdus.as_ref());
         Ok(ContentFields::Members(fields.extra(&self.extra_json)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use prost::Message;
+
+    use super::*;
+    use crate::elements;
+
+    /// Texts of what looks like so many elements, and events.
+    fn message(in_id: usize, in_origin: usize, events: usize) -> Vec<u8> {
+        pb::SendTransactionRequest {
+            transaction_id: "\n\0".repeat(in_id),
+            origin: Some("\n\0".repeat(in_origin)),
+            origin_server_ts: Some(1),
+            pdus: Some(pb::JsonList {
+                items: vec![Bytes::from_static(b"1"); events],
+            }),
+            ..Default::default()
+        }
+        .encode_to_vec()
+    }
+
+    #[test]
+    fn what_is_counted_too_many_is_not_taken() {
+        let most = MAX_ELEMENTS - OTHERS - IN_TEXTS;
+        for (in_id, in_origin, events, is_taken, is_allowed) in [
+            (0, 0, 1, true, true),
+            (MAX_TEXT / 2, MAX_TEXT / 2, most, true, true),
+            (MAX_TEXT / 2, MAX_TEXT / 2, most + 1, false, true),
+            (MAX_TEXT / 2, MAX_TEXT / 2, most + OTHERS, false, false),
+            (MAX_TEXT / 2 + 1, 0, 1, false, true),
+            (0, MAX_TEXT / 2 + 1, 1, false, true),
+            (MAX_ELEMENTS + 1, 0, 1, false, false),
+            (0, MAX_ELEMENTS + 1, 1, false, false),
+        ] {
+            let message = message(in_id, in_origin, events);
+            let what = format!("{in_id}, {in_origin}, {events}");
+            assert_eq!(InOrder::read(&message).is_some(), is_taken, "{what}");
+            assert_eq!(elements::check(&message).is_ok(), is_allowed, "{what}");
+        }
     }
 }

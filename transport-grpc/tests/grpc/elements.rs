@@ -53,6 +53,28 @@ async fn a_request_of_too_many_elements_is_refused_before_they_are_decoded() {
     }
 }
 
+/// A text is counted by what it looks like, whichever way its message is read.
+#[tokio::test]
+async fn a_transaction_is_held_to_it_as_well() {
+    let serving = Serving::start(nobody()).await;
+    let uri = target("/_matrix/federation/v1/send/1");
+    let metadata = [
+        ("x-matrix-method", "PUT"),
+        ("x-matrix-uri-bin", uri.as_str()),
+    ];
+    let message = pb::SendTransactionRequest {
+        transaction_id: "1".to_owned(),
+        origin: Some("\n\0".repeat(100_001)),
+        origin_server_ts: Some(1),
+        pdus: Some(pb::JsonList::default()),
+        ..Default::default()
+    };
+    let body = framed(&[message.encode_to_vec().into()]);
+    let status = send(&serving, "Transactions/SendTransaction", &metadata, body).await;
+    assert_eq!(detail(&status), Some(("M_TOO_LARGE".to_owned(), 413)));
+    assert!(status.message().contains("100000"), "{status:?}");
+}
+
 #[track_caller]
 fn assert_over_limit(error: &CallError) {
     let CallError::Transport(error) = error else {

@@ -366,6 +366,31 @@ async fn where_a_session_is_required_nothing_is_signed_in_its_place() {
     assert_eq!(homeserver.arrivals(), []);
 }
 
+/// What a handler means by it is its own.
+#[tokio::test]
+async fn where_a_session_is_required_a_handlers_own_401_takes_none_away() {
+    let homeserver = Homeserver::new();
+    let verifying = homeserver.service(homeserver.sessions());
+    let is_first = Arc::new(AtomicBool::new(true));
+    let serving = Serving::start(handler(move |call| {
+        let is_first = is_first.swap(false, Ordering::SeqCst);
+        let verifying = verifying.clone();
+        async move {
+            let reply = verifying.oneshot(call).await?;
+            match is_first {
+                true => Err(FederationError::unauthorized("not this one").into()),
+                false => Ok(reply),
+            }
+        }
+    }))
+    .await;
+    let required = SessionOptions::default().with_usually(SessionUse::Required);
+    let caller = Caller::new(&serving, "a.test", 1, required);
+    assert_eq!(answered(caller.ask().await).http_status(), 401);
+    caller.ask().await.unwrap();
+    assert_eq!(homeserver.schemes(), ["Comity-Session", "Comity-Session"]);
+}
+
 /// HTTPS binds proofs to its connections as well: a server that accepts sessions does so over each binding. No client of ours makes one there.
 #[tokio::test]
 async fn a_session_is_accepted_over_https() {
