@@ -2,7 +2,7 @@
 //!
 //! A write costs microseconds and wakes the peer; over TLS it is a record of its own. hyper's client writes a request's head, and its body when that has gone: two
 //! writes for a call of a few hundred bytes. h2 writes a frame of data together with what came before it, and what follows, the trailers, separately: two writes
-//! for a reply. Here a flush of little is put off once, until the task that asked for it has had another turn, and what is written by then goes with it.
+//! for a reply. Here a flush of little is put off once, to the next one, and what is written by then goes with it: the task that asked is woken, to ask again.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

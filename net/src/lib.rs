@@ -13,6 +13,7 @@
 //! | HTTP/2 windows: stream, connection, frame | 1 MiB, 16 MiB, 128 KiB | – |
 //! | HTTP/2: of one stream, what a sender holds back; resets of streams that nobody has looked at | 128 KiB; 50 | – |
 //! | HTTP/2: bytes that a connection holds to write them together | 16 KiB | – |
+//! | TLS: bytes that a connection reads from its socket at a time, and keeps until the last of them is taken | 32 KiB | – |
 //! | HTTP/2 streams that a peer may open on one connection | 200 | [`ListenerOptions::max_concurrent_streams`] |
 //! | connections accepted at once | 4,096 | [`ListenerOptions::max_connections`] |
 //! | when as many are open, or as many files as the process may open ([`raise_descriptor_limit`]): a connection without a request that makes room for another | idle for 1 s | – |

@@ -198,7 +198,7 @@ impl AsyncWrite for Stream {
 #[derive(Debug)]
 pub(crate) struct Metered {
     socket: Socket,
-    /// What was read and is not taken yet. An idle connection keeps no memory for it.
+    /// What was read and is not taken yet. As long as a byte of it is left it keeps all of its memory; a connection of which all was taken keeps none.
     ahead: BytesMut,
     reads_ahead: bool,
     counters: Option<Counters>,

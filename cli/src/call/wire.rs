@@ -71,10 +71,13 @@ impl Sent<'_> {
 
         let choosing = Instant::now();
         let select = self.select(&call, &told.notes);
-        // It takes no longer; and without an answer the call goes by HTTPS.
-        let _ = timeout(self.limit, select.look_up(destination)).await;
+        // What is offered has half of the time that is left: without an answer the call goes by HTTPS, in the other half.
+        let left = self.limit.saturating_sub(begun.elapsed());
+        let most = SelectOptions::default().look_up.min(left / 2);
+        let is_known = timeout(most, select.look_up(destination)).await.is_ok();
         let status = select.destination(destination).await;
-        told.chosen = status.and_then(|status| Some((status.binding?, self.why(status.why))));
+        told.chosen =
+            status.and_then(|status| Some((status.binding?, self.why(status.why, is_known))));
         told.chose = choosing.elapsed();
         let observe = Observe::layer(Side::Client, told.notes.clone());
         let clocks = Clocks::layer(Side::Client);
@@ -102,11 +105,11 @@ impl Sent<'_> {
 
     /// The choice between the bindings: by what the command line says, else by what the server offers, as `comity serve` chooses.
     fn select(&self, call: &Call, notes: &Arc<Notes>) -> Select {
-        let defaults = SelectOptions::default();
         let options = SelectOptions {
             observer: Some(notes.clone()),
-            look_up: defaults.look_up.min(self.limit),
-            ..defaults
+            // Whoever waits for it says how long.
+            look_up: self.limit,
+            ..SelectOptions::default()
         };
         let keys = self.reach.keys(options.look_up);
         // The pool is this call's alone.
@@ -133,10 +136,11 @@ impl Sent<'_> {
         select
     }
 
-    fn why(&self, why: Why) -> String {
+    fn why(&self, why: Why, is_known: bool) -> String {
         match why {
             Why::Offered(source) => format!("it offers that ({source})"),
             Why::Policy => "--binding says so".to_owned(),
+            _ if !is_known => "what it offers could not be learnt".to_owned(),
             _ => "it offers no other".to_owned(),
         }
     }

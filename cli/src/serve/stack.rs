@@ -126,7 +126,7 @@ impl Stack {
         if let Err(error) = self.homeserver.saved().await {
             eprintln!("comity serve: {error}");
         }
-        // The last of the store waits for its writes, which is not for a thread that others need.
+        // The store here waits for its writes if it is the last, which is not for a thread that others need.
         drop((self.homeserver, self.client, self.select));
         self.store.close().await;
     }
@@ -295,7 +295,8 @@ fn dispatch(service: CallService, health: &Health, with_reflection: bool) -> Dis
         GrpcServerOptions::default(),
     );
     let https = Dispatch::new(HttpServer::new(operations, service).boxed());
-    let mut dispatch = https.with(Health::claims, health.service());
+    // Strangers reach this port: nobody watches over it.
+    let mut dispatch = https.with(Health::claims_check, health.service());
     if with_reflection {
         dispatch = dispatch.with(is_reflection, reflection());
     }

@@ -371,3 +371,21 @@ async fn a_secret_is_taken_from_a_file_only() {
     assert!(ran.stderr.contains("M_UNRECOGNIZED"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
 }
+
+/// A look-up that hangs leaves the call half of the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_it_cannot_be_learnt_what_is_offered_the_call_goes_by_https_and_says_so() {
+    let peer = Peer::with(Wanted {
+        silent_keys: true,
+        ..Wanted::default()
+    })
+    .await;
+    let words = ["GetEvent", "eventId=$there/is", "-v", "--json"];
+    let ran = peer
+        .call(&[&words[..], &["--timeout", "14"]].concat())
+        .await
+        .expect(0);
+    let told: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(told["binding"], "http/1");
+    assert_eq!(told["why"], "what it offers could not be learnt");
+}

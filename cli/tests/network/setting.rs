@@ -60,6 +60,8 @@ pub struct Wanted {
     pub grpc: bool,
     /// Whether it accepts sessions.
     pub sessions: bool,
+    /// Whether nobody is told its keys, nor that there are none.
+    pub silent_keys: bool,
 }
 
 impl Default for Wanted {
@@ -72,6 +74,7 @@ impl Default for Wanted {
             offers: vec![],
             grpc: true,
             sessions: false,
+            silent_keys: false,
         }
     }
 }
@@ -143,6 +146,10 @@ impl Peer {
                 |head: &http::request::Parts| head.uri.path() == "/.well-known/matrix/server";
             dispatch = dispatch.with(claims, document_service(document));
         }
+        if wanted.silent_keys {
+            let claims = |head: &http::request::Parts| head.uri.path() == "/_matrix/key/v2/server";
+            dispatch = dispatch.with(claims, silent_service());
+        }
         tokio::spawn(listener.serve(dispatch, std::future::pending()));
         Self {
             address,
@@ -189,7 +196,9 @@ impl Peer {
             "--allow-address",
             "127.0.0.0/8",
         ]);
-        all.extend(["--timeout", "20"]);
+        if !words.contains(&"--timeout") {
+            all.extend(["--timeout", "20"]);
+        }
         let dns = dns::start().await.to_string();
         all.extend(["--dns", &dns]);
         all.into_iter().map(str::to_owned).collect()
@@ -400,6 +409,13 @@ fn document_service(document: String) -> HttpService {
     HttpService::new(tower::service_fn(move |_: http::Request<_>| {
         let response = http::Response::new(body::full(document.clone()));
         async move { Ok(response) }
+    }))
+}
+
+/// Never answers.
+fn silent_service() -> HttpService {
+    HttpService::new(tower::service_fn(|_: http::Request<_>| {
+        std::future::pending::<Result<http::Response<body::Body>, _>>()
     }))
 }
 
