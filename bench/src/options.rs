@@ -43,7 +43,7 @@ pub struct Options {
     /// No network namespaces: calls are delayed within the client, also where packets could be
     #[arg(long)]
     pub no_emulation: bool,
-    /// Where the report is written; files of the same names are replaced
+    /// Where the report is written; an earlier one there is removed when a run begins
     #[arg(long, value_name = "FOLDER", default_value = "report")]
     pub output: PathBuf,
     /// Measures nothing, and writes the report of an earlier run's results.json again

@@ -116,7 +116,8 @@ pub struct Declared {
     pub typed: bool,
     /// Something on the way passes replies on. What it had to skip of one it cannot pass on, so it breaks the reply off.
     pub relays: bool,
-    /// A call with a signer carries a proof of the binding's own, such as a session, in place of an X-Matrix signature.
+    /// A call with a signer carries a proof of the binding's own, such as a session, in place of an X-Matrix signature: every call of a trial that has one. Wrong proofs are tried as X-Matrix
+    /// alone; that wrong ones of its own are refused is for the binding's own tests.
     pub own_proof: bool,
     /// Most bytes of an error's body that are sure to arrive. Of a larger one only the status, the errcode and the wait have to.
     pub error_body: Option<usize>,

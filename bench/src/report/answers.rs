@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
+    ABOVE_TCP, LARGE_PACKETS,
     escape::short,
     measure::{LEAST_SEEDS, Measure, Measured, Spread, is_join},
     parties::Party,
@@ -72,11 +73,11 @@ impl<'a> Field<'a> {
         networks
     }
 
-    /// Those that an operator could choose for two servers: no peer, nothing within one process, and nothing that failed.
+    /// Those that an operator could choose for two servers: no peer, nothing within one process, nothing that failed or did not keep up.
     fn choice(&self, cells: &[&Measured<'_>], measure: Measure) -> Vec<Candidate<'a>> {
         let cells = cells
             .iter()
-            .filter(|measured| !measured.is_together() && measured.failures() == 0);
+            .filter(|measured| !measured.is_together() && measured.is_sound());
         let candidates = cells.filter_map(|measured| {
             Some(Candidate {
                 party: self.party(measured)?,
@@ -298,6 +299,24 @@ impl<'a> Field<'a> {
         emulated.or(networks.first()).copied()
     }
 
+    /// What is to be known of the bytes of a network, unless they are those of packets of the size that networks have.
+    pub(super) fn of_bytes(&self, network: &str) -> Option<&'static str> {
+        match self.is_above_tcp(network) {
+            true => Some(ABOVE_TCP),
+            false => (!self.is_emulated(network)).then_some(LARGE_PACKETS),
+        }
+    }
+
+    /// Whether a client counted bytes by itself, in any repetition, as nobody counted packets.
+    pub(super) fn is_above_tcp(&self, network: &str) -> bool {
+        let here = self.cells.iter();
+        let here = here.filter(|measured| measured.cell.network == network);
+        let mut wires = here
+            .flat_map(|measured| &measured.samples)
+            .filter_map(|sample| sample.wire);
+        wires.any(|wire| wire.packets_sent.is_none())
+    }
+
     /// Whether there were packets between two namespaces, and not the loopback's.
     pub(super) fn is_emulated(&self, network: &str) -> bool {
         let mut cells = self.cells.iter();
@@ -328,7 +347,7 @@ pub(super) struct Share {
     pub(super) apart: bool,
 }
 
-/// The medians of one cell by another's; none if calls of either failed.
+/// The medians of one cell by another's; none if calls of either failed, or it did not keep up.
 pub(super) fn share(one: &Measured<'_>, other: &Measured<'_>, measure: Measure) -> Option<Share> {
     let (a, b) = (one.spread(measure)?, other.spread(measure)?);
     let of = a.median / b.median;
@@ -337,8 +356,8 @@ pub(super) fn share(one: &Measured<'_>, other: &Measured<'_>, measure: Measure) 
         of,
         apart: enough && (a.is_below(&b) || b.is_below(&a)),
     };
-    let whole = one.failures() == 0 && other.failures() == 0;
-    (whole && of.is_finite()).then_some(share)
+    let sound = one.is_sound() && other.is_sound();
+    (sound && of.is_finite()).then_some(share)
 }
 
 /// The larger by the smaller.

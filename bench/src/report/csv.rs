@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{
     escape::field,
     losses::Losses,
-    measure::{Measure, Measured, delivery, work},
+    measure::{Measure, Measured, delivery, peak_of_life, work},
 };
 use crate::model::{Cell, Results};
 
@@ -33,6 +33,8 @@ pub(super) fn samples(results: &Results) -> String {
         "resent_segments",
         "resent_requests",
         "retried",
+        "note",
+        "peak_of_life",
     ] {
         text.push(',');
         text.push_str(column);
@@ -70,6 +72,8 @@ pub(super) fn samples(results: &Results) -> String {
             whole(sample.resent.and_then(|resent| resent.segments)),
             whole(sample.resent.map(|resent| resent.requests)),
             field(sample.retried.as_deref().unwrap_or_default()),
+            field(outcome.note.as_deref().unwrap_or_default()),
+            peak_of_life(sample).to_string(),
         ];
         row.extend(Measure::ALL.map(|measure| number(measure.of(sample))));
         row.push(field(outcome.first_failure.as_deref().unwrap_or_default()));
@@ -83,7 +87,7 @@ pub(super) fn samples(results: &Results) -> String {
 /// One row for each cell: the median over its samples and their extremes.
 pub(super) fn cells(cells: &[Measured<'_>]) -> String {
     let mut text = String::from(
-        "transport,flow,scenario,network,samples,failures,one_process,latencies,cpu_for_each,bytes_for_each,emulation,lost_packets,refused_packets,overrun_packets,resent_segments,resent_requests,retried_samples",
+        "transport,flow,scenario,network,samples,failures,one_process,latencies,cpu_for_each,bytes_for_each,emulation,lost_packets,refused_packets,overrun_packets,resent_segments,resent_requests,retried_samples,samples_not_kept_up_with",
     );
     for measure in Measure::ALL {
         let column = measure.column();
@@ -113,6 +117,7 @@ pub(super) fn cells(cells: &[Measured<'_>]) -> String {
             whole(losses.segments),
             whole(losses.requests),
             measured.retried().to_string(),
+            measured.behind().to_string(),
         ];
         for measure in Measure::ALL {
             let spread = measured.spread(measure);

@@ -37,6 +37,10 @@ pub(super) struct Signs {
     pub(super) delayed: bool,
     /// !
     pub(super) failures: bool,
+    /// §
+    pub(super) behind: bool,
+    /// ¶
+    pub(super) retried: bool,
 }
 
 impl Signs {
@@ -45,6 +49,8 @@ impl Signs {
             one_process: measured.is_together(),
             delayed: measured.is_delayed_in_process(),
             failures: measured.failures() > 0,
+            behind: measured.behind() > 0,
+            retried: measured.retried() > 0,
         }
     }
 
@@ -54,6 +60,8 @@ impl Signs {
             (self.one_process, '†'),
             (self.delayed, '‡'),
             (self.failures, '!'),
+            (self.behind, '§'),
+            (self.retried, '¶'),
         ];
         let signs: String = signs
             .iter()
@@ -70,6 +78,8 @@ impl Signs {
         self.one_process |= other.one_process;
         self.delayed |= other.delayed;
         self.failures |= other.failures;
+        self.behind |= other.behind;
+        self.retried |= other.retried;
     }
 
     /// What they mean, as far as they occur.
@@ -84,7 +94,13 @@ impl Signs {
             text.push_str(" ‡ The network is a delay of each call within the client, without packets: no handshake, no loss, no rate.");
         }
         if self.failures {
-            text.push_str(" ! Some calls failed; see the table of failures.");
+            text.push_str(" ! Some calls failed, and it takes no part in comparisons; how many stands in the table of cells.");
+        }
+        if self.behind {
+            text.push_str(" § Events arrived faster than they were delivered: the latency is that of a queue, and takes no part in comparisons.");
+        }
+        if self.retried {
+            text.push_str(" ¶ The first attempt at a repetition gave no sample; the figures are of the second.");
         }
         text.trim_start().to_owned()
     }

@@ -46,11 +46,11 @@ impl<'a> Curve<'a> {
         &self.points
     }
 
-    /// The most that the median repetition held.
+    /// The most of any repetition.
     pub(super) fn peak(&self) -> f64 {
         self.points
             .iter()
-            .map(|(_, spread)| spread.median)
+            .map(|(_, spread)| spread.max)
             .fold(0.0, f64::max)
     }
 

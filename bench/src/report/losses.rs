@@ -3,7 +3,7 @@
 use super::{measure::Measured, words::count};
 use crate::model::Sample;
 
-/// Over the repetitions of a cell, together. Each is none where nobody counted.
+/// Over the repetitions of a cell, together. Each is none where nobody counted in one of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Losses {
     /// Packets lost by a draw.
@@ -21,8 +21,8 @@ pub(super) struct Losses {
 impl Losses {
     pub(super) fn of(measured: &Measured<'_>) -> Self {
         let sum = |of: fn(&Sample) -> Option<u64>| {
-            let counted = measured.samples.iter().filter_map(|sample| of(sample));
-            counted.reduce(u64::saturating_add)
+            let mut samples = measured.samples.iter();
+            samples.try_fold(0, |sum: u64, sample| Some(sum.saturating_add(of(sample)?)))
         };
         Self {
             lost: sum(|sample| sample.drops.map(|drops| drops.lost)),
@@ -57,7 +57,11 @@ impl Losses {
             (self.refused, "refused"),
             (self.overrun, "overrun"),
         ]);
-        let again = list(&[(self.segments, "segments"), (self.requests, "requests")]);
+        let mut again = list(&[(self.segments, "segments"), (self.requests, "requests")]);
+        if self.segments.is_none() {
+            let comma = if again.is_empty() { "" } else { ", " };
+            again.push_str(&format!("{comma}segments not counted"));
+        }
         match (lost.is_empty(), again.is_empty()) {
             (true, true) => "0".to_owned(),
             (false, true) => lost,
@@ -80,7 +84,7 @@ impl Losses {
 }
 
 /// What the words of [`Losses::text`] mean.
-pub(super) const MEANING: &str = "Packets of all repetitions of a cell together: lost by a draw, as the network's loss has it; refused by the link's full queue; overrun, which the emulator was too slow for. Again: TCP segments that either side sent once more, by the kernel's count, and requests that the client sent once more on another connection.";
+pub(super) const MEANING: &str = "Packets of all repetitions of a cell together: lost by a draw, as the network's loss has it; refused by the link's full queue; overrun, which the emulator was too slow for. Again: TCP segments that either side sent once more, by the kernel's count, and requests that the client sent once more on another connection. A dash: nobody counted, in a repetition at least.";
 
 #[cfg(test)]
 mod tests {
@@ -92,10 +96,16 @@ mod tests {
         assert_eq!((&*nobody.text(), nobody.any()), ("–", false));
         let none = Losses {
             lost: Some(0),
+            segments: Some(0),
             requests: Some(0),
             ..nobody
         };
         assert_eq!((&*none.text(), none.any()), ("0", false));
+        let unseen = Losses {
+            segments: None,
+            ..none
+        };
+        assert_eq!(unseen.text(), "again: segments not counted");
         let some = Losses {
             lost: Some(1_200),
             overrun: Some(3),

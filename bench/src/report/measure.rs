@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::parties::Party;
-use crate::model::{Cell, Emulation, Flow, NETWORKS, Results, Sample, Scenario};
+use crate::model::{Cell, Emulation, Flow, NETWORKS, Process, Results, Sample, Scenario};
 
 /// Repetitions below which a spread says little: nobody is ahead of anybody by fewer, and the reader is told.
 pub(super) const LEAST_SEEDS: usize = 5;
@@ -123,11 +123,8 @@ impl Measure {
                 let server = sample.server.map_or(0.0, |server| server.cpu);
                 by(sample.client.cpu + server, asked)?
             }
-            Self::ClientMemory => sample.client.peak.saturating_sub(sample.client.idle) as f64,
-            Self::ServerMemory => {
-                let server = sample.server?;
-                server.peak.saturating_sub(server.idle) as f64
-            }
+            Self::ClientMemory => over_idle(&sample.client)?,
+            Self::ServerMemory => over_idle(&sample.server?)?,
             Self::WireBytes => {
                 let wire = sample.wire?;
                 by(wire.sent as f64 + wire.received as f64, deliveries)?
@@ -148,6 +145,18 @@ impl Measure {
         };
         (value.is_finite() && value >= 0.0).then_some(value)
     }
+}
+
+/// The peak over idle; none if the peak could not be begun anew, since then it is that of what came before as well.
+fn over_idle(process: &Process) -> Option<f64> {
+    let over = process.peak.saturating_sub(process.idle) as f64;
+    (!process.peak_of_life).then_some(over)
+}
+
+/// Whether the peak of either side is that of its whole life.
+pub(super) fn peak_of_life(sample: &Sample) -> bool {
+    let server = sample.server.is_some_and(|server| server.peak_of_life);
+    sample.client.peak_of_life || server
 }
 
 /// Whether a scenario is a join.
@@ -312,6 +321,19 @@ impl Measured<'_> {
     pub(super) fn retried(&self) -> u64 {
         let samples = self.samples.iter();
         samples.filter(|sample| sample.retried.is_some()).count() as u64
+    }
+
+    /// Repetitions in which the sender did not keep up with what arrived, so that the latency is that of a queue.
+    pub(super) fn behind(&self) -> u64 {
+        let samples = self.samples.iter();
+        samples
+            .filter(|sample| sample.outcome.note.is_some())
+            .count() as u64
+    }
+
+    /// Whether it may be compared: no call failed, and the sender kept up.
+    pub(super) fn is_sound(&self) -> bool {
+        self.failures() == 0 && self.behind() == 0
     }
 
     pub(super) fn failures(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     losses::Losses,
-    measure::{LEAST_SEEDS, Measured},
+    measure::{LEAST_SEEDS, Measured, peak_of_life},
     words::{count, list, three},
 };
 use crate::model::{Cell, Results};
@@ -62,7 +62,7 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
     let overrun = overrun.count();
     if overrun > 0 {
         notices.push(format!(
-            "In {} of {} cells the emulator was too slow for some packets, which were lost in a way that no network loses them; the table of losses says how many.",
+            "In {} of {} cells the emulator was too slow for some packets, which were lost in a way that no network loses them; “overrun” in the tables says how many.",
             count(overrun as u64),
             count(cells.len() as u64)
         ));
@@ -76,6 +76,34 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
             "In {} of {} cells some calls failed. These cells take no part in comparisons.",
             count(failing as u64),
             count(cells.len() as u64)
+        ));
+    }
+    let behind = cells
+        .iter()
+        .filter(|measured| measured.behind() > 0)
+        .count();
+    if behind > 0 {
+        notices.push(format!(
+            "In {} of {} cells events arrived faster than they were delivered: their latency is that of a queue, and they take no part in comparisons.",
+            count(behind as u64),
+            count(cells.len() as u64)
+        ));
+    }
+    let lives = results.samples.iter().filter(|sample| peak_of_life(sample));
+    let lives = lives.count();
+    if lives > 0 {
+        notices.push(format!(
+            "In {} of {} repetitions the peak of memory could not be begun anew (`/proc/self/clear_refs`): there is no figure of it.",
+            count(lives as u64),
+            count(results.samples.len() as u64)
+        ));
+    }
+    let retried = cells.iter().map(Measured::retried).sum::<u64>();
+    if retried > 0 {
+        notices.push(format!(
+            "{} of {} repetitions were tried twice: their first attempt gave no sample.",
+            count(retried),
+            count(results.samples.len() as u64)
         ));
     }
     if !results.failed.is_empty() {

@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     machine,
-    model::{Cell, Emulation, Failed, Network, Results, Skipped, Unfinished},
+    model::{Cell, Failed, Network, Results, Skipped, Unfinished},
     options::{LEAST_SEEDS, Options, quoted},
     place::{self, Place},
     plan::{Plan, Planned, shuffled},
@@ -76,6 +76,8 @@ fn run(subjects: &[Subject], options: &Options) -> Result<ExitCode, (Exit, Strin
         let folder = options.output.display();
         (Exit::Output, format!("{folder} cannot be made: {why}"))
     })?;
+    // What an earlier run left behind is not to stand beside what there is of this one, should it be ended.
+    report::remove(&options.output).map_err(|why| (Exit::Output, chain(&why)))?;
     let results = Run::new(subjects, options, plan).measure();
     write(&results, &options.output)?;
     print!("\n{}", report::short(&results));
@@ -252,11 +254,11 @@ impl<'a> Run<'a> {
         let apart =
             |planned: &&Planned| matches!(self.subjects[planned.subject], Subject::Apart(_));
         // Only those with a wire need a network.
-        let mut emulation = Emulation::InProcess;
+        let mut opens = false;
         if cells.iter().any(apart) {
             progress.now(&format!("{}: the network's own test", network.name));
             let check = place::check(network, !self.options.no_emulation, self.plan.seeds[0]);
-            emulation = check.emulation;
+            opens = place::opens(&check);
             if let Some(note) = &check.note {
                 progress.say(&format!("network {}: {note}", network.name));
             }
@@ -287,11 +289,11 @@ impl<'a> Run<'a> {
                     ));
                     if !shaken.contains(&planned.cell) {
                         let first = greeted.insert(planned.subject);
-                        let done = self.repeat(planned, seed, emulation, first);
+                        let done = self.repeat(planned, seed, opens, first);
                         // Once more: what else the machine did may have been too much for it.
                         let done = done.or_else(|first_why| {
                             progress.say(&format!("{what}: {first_why}; once more"));
-                            let again = self.repeat(planned, seed, emulation, first);
+                            let again = self.repeat(planned, seed, opens, first);
                             if again.is_ok()
                                 && let Some(sample) = self.results.samples.last_mut()
                             {
@@ -345,18 +347,17 @@ impl<'a> Run<'a> {
         &mut self,
         planned: &Planned,
         seed: u64,
-        emulation: Emulation,
+        opens: bool,
         handshake: bool,
     ) -> Result<(), String> {
         let subject = &self.subjects[planned.subject];
         let network = &planned.work.network;
-        let bare = matches!(subject, Subject::Together(_)) || self.options.no_emulation;
-        let place = match (bare, emulation) {
-            (true, _) | (false, Emulation::InProcess) => Place::Host,
-            // A network of its own for each, so that a seed means the same losses to all.
-            (false, Emulation::Tun) => Place::open(network, seed).map_err(|why| why.to_string())?,
-            // Counted if it can be.
-            (false, Emulation::None) => Place::open(network, seed).unwrap_or(Place::Host),
+        let place = match subject {
+            // A network of its own for each, so that a seed means the same losses to all. What could be opened for the check has to open again: on the host's loopback other bytes are counted.
+            Subject::Apart(_) if opens => {
+                Place::open(network, seed).map_err(|why| why.to_string())?
+            }
+            Subject::Apart(_) | Subject::Together(_) => Place::Host,
         };
         let delayed = network.delay > 0.0 && matches!(place, Place::Host);
         let sample = Repetition {

@@ -123,6 +123,7 @@ impl Caller<'_> {
             while let Some(event) = reply.next().await? {
                 receipt.add(event.text());
             }
+            reply.finish().await?;
             Ok::<_, String>(receipt)
         });
         let read = read.await;

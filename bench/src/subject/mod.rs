@@ -114,7 +114,7 @@ pub enum Proof {
 pub struct Tls {
     /// Whom the client trusts.
     pub authority: String,
-    /// The servers' certificate, for all their names.
+    /// The servers' certificate, which is valid for all their names.
     pub certificate: String,
     /// Its key.
     pub key: String,

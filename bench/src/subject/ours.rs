@@ -17,7 +17,7 @@ use comity_net::{
 };
 use tokio::task::AbortHandle;
 
-use super::{Client, Guard, Setting, SetupError, Subject, Wire, together::Memory};
+use super::{Client, Guard, Proof, Setting, SetupError, Subject, Wire, together::Memory};
 
 /// The transports of this workspace: `HTTPS/1.1`, `HTTP/2`, `gRPC`, `gRPC, session` and `memory`.
 pub fn ours() -> Vec<Subject> {
@@ -52,11 +52,13 @@ impl Binding {
         }
     }
 
-    /// How the client uses sessions: always or not at all, so that nothing is measured that is called otherwise.
-    fn sessions(self) -> SessionUse {
-        match self {
-            Self::GrpcSession => SessionUse::Required,
-            Self::Http1 | Self::Http2 | Self::Grpc => SessionUse::Off,
+    /// How the client uses sessions: always or not at all, so that nothing is measured that is called otherwise. The kit also sends calls with credentials of its own, which a client that
+    /// requires sessions does not send; that those of a signer have a session it sees by itself ([`Declared::own_proof`]).
+    fn sessions(self, proof: Proof) -> SessionUse {
+        match (self, proof) {
+            (Self::GrpcSession, Proof::Seeded) => SessionUse::Required,
+            (Self::GrpcSession, Proof::Brought) => SessionUse::On,
+            (Self::Http1 | Self::Http2 | Self::Grpc, _) => SessionUse::Off,
         }
     }
 
@@ -137,7 +139,7 @@ impl Wire for Binding {
         let transport: Arc<dyn Transport> = match self {
             Self::Http1 | Self::Http2 => Arc::new(HttpTransport::new(routes, pool)),
             Self::Grpc | Self::GrpcSession => {
-                let sessions = SessionOptions::default().with_usually(self.sessions());
+                let sessions = SessionOptions::default().with_usually(self.sessions(setting.proof));
                 Arc::new(GrpcTransport::new(routes, pool).with_sessions(sessions))
             }
         };

@@ -117,8 +117,11 @@ impl Transport for Signing {
         self.transport.name()
     }
 
+    /// A session that is required is required of the calls that are signed here, and not of those that come in, which nobody has signed yet.
     fn capabilities(&self) -> Capabilities {
-        self.transport.capabilities()
+        let mut capabilities = self.transport.capabilities();
+        capabilities.requires_session = false;
+        capabilities
     }
 
     async fn send(&self, call: Call) -> Result<Reply, CallError> {

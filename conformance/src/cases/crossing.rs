@@ -125,10 +125,13 @@ pub(super) fn arrived(bench: &Bench, exchange: &Exchange, expected: &Seen) -> Ch
     };
     // Nobody is bound to carry a destination without a signature; whoever does carries this one.
     let named = seen.destination == Some(name(DESTINATION)) && expected.destination.is_none();
-    // A proof of the binding's own stands in the place of a signature, alone.
-    let own = bench.declared().own_proof
-        && expected.origin.is_some()
-        && matches!(&seen.credentials[..], [one] if !one.starts_with("X-Matrix"));
+    // A proof of the binding's own stands in the place of a signature, alone. A wire that has one and signs instead is another wire than was declared.
+    let own = bench.declared().own_proof && expected.origin.is_some();
+    ensure!(
+        !own || matches!(&seen.credentials[..], [one] if !one.starts_with("X-Matrix")),
+        "the call came without the binding's own proof: {:?}",
+        seen.credentials
+    );
     let same = if named || own {
         let mut expected = expected.clone();
         if named {

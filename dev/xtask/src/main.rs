@@ -27,6 +27,8 @@ commands:
   conformance --check
                    fail if they differ from what would be written
   performance DIR  put the performance.md of a report of `comity bench` into docs/performance.md
+  performance --part DIR
+                   also if it is of a part of the plan, and say so there
   interop          run real homeservers over our gateways: dev/interop/README.md
   interop <word>.. run only the scenarios and parts whose name has one of these words";
 
@@ -43,7 +45,12 @@ fn main() -> ExitCode {
         ["conformance"] => conformance::run(proto::Mode::Write),
         ["conformance", "--check"] => conformance::run(proto::Mode::Check),
         ["spec-coverage", "--spec", directory] => ci::spec_coverage(directory),
-        ["performance", folder] => performance::write(&ci::root(), Path::new(folder)),
+        ["performance", folder] => {
+            performance::write(&ci::root(), Path::new(folder), performance::Parts::Refused)
+        }
+        ["performance", "--part", folder] => {
+            performance::write(&ci::root(), Path::new(folder), performance::Parts::Allowed)
+        }
         ["interop", ref words @ ..] => interop::run(&ci::root(), words),
         ["doc-code"] => doc_code::run(proto::Mode::Write),
         ["doc-code", "--check"] => doc_code::run(proto::Mode::Check),

@@ -36,7 +36,7 @@ pub(super) fn losses(out: &mut String, field: &Field<'_>) {
         ]
     });
     out.push_str(&format!(
-        "## What was lost\n\n{MEANING} Cells without any are left out.\n\n"
+        "## What was lost\n\n{MEANING} Cells without any are left out, and so are those of which nobody counted.\n\n"
     ));
     let head = [
         "network",

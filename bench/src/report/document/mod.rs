@@ -5,7 +5,7 @@ mod missing;
 use comity_core::shown::is_unseen;
 
 use super::{
-    LARGE_PACKETS, PEERS,
+    PEERS,
     answers::{Better, Field, Lead},
     escape::markdown,
     figure::Signs,
@@ -367,8 +367,10 @@ fn costs(out: &mut String, field: &Field<'_>) {
             continue;
         }
         out.push_str(&format!("## {title}, on {}\n\n", markdown(network)));
-        if measure == Measure::WireBytes && !field.is_emulated(network) {
-            out.push_str(&format!("{LARGE_PACKETS}\n\n"));
+        if measure == Measure::WireBytes
+            && let Some(of_bytes) = field.of_bytes(network)
+        {
+            out.push_str(&format!("{of_bytes}\n\n"));
         }
         let names: Vec<String> = field
             .parties

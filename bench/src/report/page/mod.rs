@@ -67,7 +67,7 @@ pub(super) fn page(results: &Results, field: &Field<'_>, questions: &[Question])
 
 fn head(out: &mut String, results: &Results, field: &Field<'_>) {
     out.push_str("<header>\n<p class=\"product\">comity bench</p>\n<h1>Transports of the Matrix Federation API, compared</h1>\n");
-    out.push_str("<p>The same calls between two servers, over each transport, each network and each way of letting calls follow one another. Client and server are two processes with the network between them. Every figure is the median of repetitions with seeds of their own, with the least and the most of them; nothing here was typed by hand. Peers, which are other programs or a floor of what is possible, are grey and hatched: they do not take part in “least” and “most”.</p>\n");
+    out.push_str("<p>The same calls between two servers, over each transport, each network and each way of letting calls follow one another. Client and server are two processes with the network between them. Figures are medians of repetitions with seeds of their own, with the least and the most of them; the ninetieth and ninety-ninth percentiles are of all repetitions together. Nothing here was typed by hand. Peers, which are other programs or a floor of what is possible, are grey and hatched: they do not take part in “least” and “most”.</p>\n");
     let notices = notices(results, field.cells);
     if !notices.is_empty() {
         out.push_str("<div class=\"notice\" role=\"note\">\n<ul>\n");

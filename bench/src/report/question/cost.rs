@@ -4,7 +4,6 @@ use super::{Asked, Drawn, Question, Values, bar};
 use crate::{
     model::Scenario,
     report::{
-        LARGE_PACKETS,
         escape::{short, slug},
         figure::Figure,
         measure::{Measure, Measured, delivery, work},
@@ -25,11 +24,13 @@ const DELIVERIES: [Scenario; 7] = [
 
 pub(super) fn bytes(asked: &Asked<'_>) -> Question {
     let figures = networks(asked).into_iter().flat_map(|name| {
-        let packets = match asked.field.is_emulated(name) {
-            true => String::new(),
-            false => format!(" {LARGE_PACKETS}"),
+        let of_bytes = asked.field.of_bytes(name).map(|of_bytes| format!(" {of_bytes}"));
+        let of_bytes = of_bytes.unwrap_or_default();
+        let included = match asked.field.is_above_tcp(name) {
+            true => "",
+            false => ", acknowledgements and repeated packets included",
         };
-        let about = || format!("Everything that crossed the network {} in both directions while it was measured, acknowledgements and repeated packets included.{packets}", short(name, 40));
+        let about = || format!("Everything that crossed the network {} in both directions while it was measured{included}.{of_bytes}", short(name, 40));
         let events = asked.over_scenarios(
             Figure::new(format!("bytes-per-event-{}", slug(name)), format!("Bytes for each delivered event, on {}", short(name, 40)), about()),
             name,

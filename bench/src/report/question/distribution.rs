@@ -27,6 +27,7 @@ pub(super) fn figure(asked: &Asked<'_>, each: Scenario, of: &str) -> Option<Figu
             "The {of}: how long the quickest so many of a hundred take at most, of all repetitions together. The lower axis is logarithmic in what is left of a hundred, the other one where latencies span a decade. A curve ends where no latency lies beyond it, so that more calls reach farther to the right."
         ),
     );
+    figure.marks = "Lines: of all repetitions together, without a spread; dashed: peers.";
     let mut widest: Option<(f64, String)> = None;
     for name in networks(asked) {
         for of_flow in Flow::ALL {

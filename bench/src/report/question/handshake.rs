@@ -51,6 +51,7 @@ fn figure(
 ) -> Option<Figure> {
     let about = "A handshake belongs to no flow and no scenario: those of all cells of a network count together, unless calls failed there.".to_owned();
     let mut figure = Figure::new(slug.to_owned(), title.to_owned(), about);
+    figure.marks = Form::Beside.marks();
     let networks = asked.field.networks();
     let gathered: Vec<Vec<Measured<'_>>> = networks
         .iter()

@@ -24,7 +24,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
         let figure = Figure::new(
             format!("memory-peak-{}", slug(name)),
             format!("Peak of memory over idle, on {}", short(name, 40)),
-            "Peak of resident memory while it was measured, less what was resident before the warm-up.".to_owned(),
+            "Peak of resident memory from the beginning of the warm-up on, less what was resident before it.".to_owned(),
         );
         let peaks = asked.over_scenarios(figure, name, &Scenario::ALL, Measure::ClientMemory, |_| Drawn {
             of: "peak over idle, client above server".to_owned(),
@@ -41,7 +41,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
     Question {
         slug: "memory",
         title: "How much memory does it take?",
-        about: "First the client's memory over idle as a room's events arrive: the line is the median of the repetitions, the band goes from their least to their most. Then the peaks of both sides, as bars from zero: the client's full, the server's pale. Pages that an allocator keeps count as held.",
+        about: "First the client's memory as a room's events arrive, over what it had when it asked: the line is the median of the repetitions, the band goes from their least to their most. Then the peaks of both sides over what they had before the warm-up, as bars from zero: the client's full, the server's pale. Pages that an allocator keeps count as held.",
         figures: figures.flatten().collect(),
     }
 }
@@ -55,13 +55,16 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
     let mut figure = Figure::new(
         format!("memory-joins-{}", slug(name)),
         format!("Memory while a room arrives, on {}", short(name, 40)),
-        "Memory over idle of the client’s process, read as events arrive.".to_owned(),
+        "Memory of the client’s process as events arrive, over what was resident when the join was asked for, after the warm-up.".to_owned(),
     );
     figure.marks = "Lines: the median of the repetitions. Bands: from the least to the most of them. The kernel gives memory by pages, large ones of 2 MiB: a step of that size is one page. On a logarithmic axis, what is less than its foot lies on its foot.";
     let mut readings = Vec::new();
     for each in JOINS {
         for of_flow in Flow::ALL {
             let cells = asked.field.of(name, of_flow, each);
+            let unsound = cells.iter().filter(|measured| !measured.is_sound());
+            let unsound = unsound.filter_map(|measured| asked.field.party(measured));
+            let unsound: Vec<&str> = unsound.map(|party| &party.label[..]).collect();
             let curves: Vec<Curve<'_>> = cells
                 .into_iter()
                 .filter_map(|measured| {
@@ -84,14 +87,19 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
                         .map(|(events, _)| *events);
                     Scale::linear(events, Unit::Plain("events so far"), pixels, 4)
                 },
-                of: "memory over idle",
+                of: "memory over that before",
                 up: &|pixels| upward(&curves, pixels),
             };
             figure
                 .panels
                 .push(lines::draw(&title, asked.warning(name), &axes, &curves));
             let by_peak = |a: &&Curve<'_>, b: &&Curve<'_>| a.peak().total_cmp(&b.peak());
-            let (least, most) = (curves.iter().min_by(by_peak), curves.iter().max_by(by_peak));
+            let sound = || {
+                curves
+                    .iter()
+                    .filter(|curve| !unsound.contains(&curve.label()))
+            };
+            let (least, most) = (sound().min_by(by_peak), sound().max_by(by_peak));
             if let (Some(least), Some(most)) = (least, most) {
                 let peak = |curve: &Curve<'_>| {
                     let bytes = match curve.peak() {
@@ -100,7 +108,7 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
                     };
                     format!("{bytes} ({})", curve.label())
                 };
-                readings.push(match curves.len() {
+                readings.push(match sound().count() {
                     _ if most.peak() < PAGES => {
                         format!("{title}: less than {} each", Unit::Bytes.value(PAGES))
                     }
@@ -110,10 +118,13 @@ fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
             }
         }
     }
-    figure.reading = format!(
-        "Most that was held over idle, peers included: {}.",
-        readings.join("; ")
-    );
+    figure.reading = match readings.is_empty() {
+        true => "Calls failed in every cell.".to_owned(),
+        false => format!(
+            "Most that any repetition held over what it had before, peers included: {}.",
+            readings.join("; ")
+        ),
+    };
     (!figure.panels.is_empty()).then_some(figure)
 }
 

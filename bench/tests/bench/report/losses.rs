@@ -130,3 +130,54 @@ fn an_unfinished_run_says_so_before_any_figure() {
     let again = report::read(&folder.path().join("results.json")).unwrap();
     assert_eq!(again.unfinished, results.unfinished);
 }
+
+/// A latency that is a queue's, a peak that is a life's and a repetition that was tried twice are told, and what is no figure is none.
+#[test]
+fn what_a_figure_is_not_is_said() {
+    let mut results = synthetic::results(5);
+    results
+        .samples
+        .retain(|sample| sample.cell.network == "loopback");
+    let all = results.samples.len();
+    let document = report::markdown(&results);
+    for sign in ['§', '¶'] {
+        assert!(!document.contains(sign), "{sign}");
+    }
+    for sample in &mut results.samples {
+        match &sample.cell.transport[..] {
+            "gRPC, session" => sample.outcome.note = Some("arrivals waited".to_owned()),
+            "HTTP/2" => sample.client.peak_of_life = true,
+            "gRPC" if sample.seed == 1 => sample.retried = Some("it died".to_owned()),
+            _ => {}
+        }
+    }
+    let files = written(&results);
+    let page = markup::text(&files["index.html"]);
+    for (text, name) in [(&page, "page"), (&files["performance.md"], "document")] {
+        for said in [
+            "In 20 of 164 cells events arrived faster",
+            &format!("20 of {all} repetitions were tried twice"),
+            &format!("In 100 of {all} repetitions the peak of memory could not be begun anew"),
+            "the latency is that of a queue",
+            "The first attempt at a repetition gave no sample",
+        ] {
+            assert!(text.contains(said), "{name}: {said}");
+        }
+    }
+    let rows = parse(&files["cells.csv"]);
+    for row in &rows {
+        let behind = if row["transport"] == "gRPC, session" {
+            "5"
+        } else {
+            "0"
+        };
+        assert_eq!(row["samples_not_kept_up_with"], behind);
+        let peak = &row["client_peak_over_idle_bytes_median"];
+        assert_eq!(peak.is_empty(), row["transport"] == "HTTP/2", "{row:?}");
+    }
+    // It is quicker than all others, and no lead is said to be its own.
+    let answers = &files["performance.md"];
+    let answers = answers.split("## The answers first").nth(1).unwrap();
+    let answers = answers.split("## Latency").next().unwrap();
+    assert!(!answers.contains("gRPC, session"), "{answers}");
+}

@@ -199,7 +199,7 @@ fn a_lead_is_said_only_where_repetitions_do_not_overlap() {
     );
     let overlapping = reading(&[119, 330, 360, 310, 350]);
     assert!(
-        overlapping.contains("nobody clearly: in all 1 networks the repetitions overlap"),
+        overlapping.contains("nobody clearly: in the one network the repetitions overlap"),
         "{overlapping}"
     );
     // Where they overlap nobody is far from anybody, whatever the medians are.

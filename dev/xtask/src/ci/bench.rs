@@ -11,6 +11,8 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// What the program has to be called with `--quick`, and measures then.
 const TRANSPORTS: &[&str] = &["HTTPS/1.1", "HTTP/2", "gRPC", "gRPC, session", "memory"];
+/// The one that proves its calls by sessions.
+const SESSIONS: &str = "gRPC, session";
 const NETWORKS: &[&str] = &["loopback", "45ms"];
 const FLOWS: &[&str] = &["one-in-flight", "concurrent"];
 const SCENARIOS: &[&str] = &[
@@ -91,6 +93,19 @@ fn wrong(results: &Value) -> Vec<String> {
             findings.push(format!("the conformance kit: {said}"));
         }
     }
+    if !results["unfinished"].is_null() {
+        findings.push(format!("unfinished: {}", results["unfinished"]));
+    }
+    let sessions = list("conformance")
+        .iter()
+        .filter(|said| said["transport"] == SESSIONS)
+        .filter_map(|said| said["proven"]["session"].as_u64())
+        .sum::<u64>();
+    if sessions == 0 {
+        findings.push(format!(
+            "{SESSIONS}: no call of the kit was proven by a session"
+        ));
+    }
     for sample in &samples {
         let outcome = &sample["outcome"];
         if outcome["failures"] != 0 || outcome["calls"].as_u64().unwrap_or(0) == 0 {
@@ -154,7 +169,14 @@ mod tests {
             }
         }
         let conformance = TRANSPORTS.iter();
-        let conformance = conformance.map(|name| json!({"transport": name, "failed": []}));
+        let conformance = conformance.map(|name| {
+            let proven = if *name == SESSIONS {
+                json!({"session": 900})
+            } else {
+                json!({})
+            };
+            json!({"transport": name, "failed": [], "proven": proven})
+        });
         let conformance: Vec<Value> = conformance.collect();
         json!({"samples": samples, "skipped": [], "failed": [], "conformance": conformance})
     }
@@ -185,7 +207,15 @@ mod tests {
         assert_eq!(wrong(&refused).len(), 1);
         let mut unjudged = whole();
         unjudged["conformance"] = json!([]);
-        assert_eq!(wrong(&unjudged).len(), TRANSPORTS.len());
+        assert_eq!(wrong(&unjudged).len(), TRANSPORTS.len() + 1);
+        let mut signed = whole();
+        for said in signed["conformance"].as_array_mut().unwrap() {
+            said["proven"] = json!({"X-Matrix": 900});
+        }
+        assert_eq!(wrong(&signed).len(), 1, "no session");
+        let mut ended = whole();
+        ended["unfinished"] = json!({"cells": 1, "of_cells": 2});
+        assert_eq!(wrong(&ended).len(), 1, "unfinished");
     }
 
     #[test]

@@ -89,7 +89,7 @@ const STEPS: &[Step] = &[
     ),
     Step::new(
         "performance",
-        "the figures in docs/performance.md stand between their marks and name their command and commit",
+        "the figures in docs/performance.md stand between their marks, name their command and commit, and are of a whole run or say that they are not",
         performance::check,
     ),
     Step::new(
@@ -132,9 +132,11 @@ const STEPS: &[Step] = &[
         "a crate of someone else builds, and its tests pass, on what our packages hold",
         published::check,
     ),
-    Step::new("demo", "README.md's demo command", |root| {
-        from_readme(root, "demo")
-    }),
+    Step::new(
+        "demo",
+        "README.md's demo command; `.ci/run` builds it without the link-time optimiser",
+        |root| from_readme(root, "demo"),
+    ),
     Step::new(
         "bench",
         "the comparison of transports measures and reports everything, by the demo's build; no time is asserted",
