@@ -12,8 +12,8 @@ use comity_core::{
         transactions,
     },
     auth::{
-        Authenticator, KeyDocument, KeyRing, KeyRingOptions, SessionAuthenticator, Verify,
-        XMatrixAuthenticator,
+        Authenticator, KeyDocument, KeyRing, KeyRingOptions, PreparedKeys, SessionAuthenticator,
+        Verify, XMatrixAuthenticator,
     },
     call::{Authenticated, CallContext},
     error::FederationError,
@@ -127,9 +127,10 @@ pub(crate) fn sessions() -> SessionAuthenticator {
     SessionAuthenticator::new(x_matrix())
 }
 
-/// Serves transactions and joins until the parent is gone.
-pub(crate) async fn serve(tls: bool) {
-    let service = service(Arc::new(x_matrix()));
+/// Serves transactions and joins until the parent is gone, with tables of keys as these prepare them.
+pub(crate) async fn serve(tls: bool, prepared: PreparedKeys) {
+    let authenticator = x_matrix().with_prepared_keys(Arc::new(prepared));
+    let service = service(Arc::new(authenticator));
     let http = HttpServer::new(Operations::federation(), service).boxed();
     listen(http, tls, Protocol::Http1).await;
 }

@@ -35,7 +35,16 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
                 Need::AtMost(limit),
                 format!("{:.1?} / {:.1?}", pair.a, pair.b),
             );
-            drop(floor);
+            let mut plain = server("ours-plain-checks");
+            let pair = alternate(ROUNDS / 2, || plain.cost(requests), || floor.cost(requests));
+            report.row(
+                format!("{wire}, {pdus} PDUs verified: ours without prepared keys / floor"),
+                "",
+                pair.ratio,
+                Need::None,
+                format!("{:.1?} / {:.1?}", pair.a, pair.b),
+            );
+            drop((plain, floor));
             if pdus == 50 {
                 let mut ruma = server("ruma");
                 let pair = alternate(ROUNDS / 2, || ruma.cost(requests), || ours.cost(requests));
