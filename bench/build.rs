@@ -18,13 +18,14 @@ fn main() {
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rerun-if-changed=Cargo.toml");
     println!("cargo::rerun-if-env-changed={COMMIT}");
+    // What is built is also what these say: versions, features, profiles.
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        watch(&Path::new("..").join(file));
+    }
     let root = Path::new("..");
     for folder in MEASURED {
-        let folder = root.join(folder).join("src");
-        // A path that is not there would have it run every time.
-        if folder.is_dir() {
-            println!("cargo::rerun-if-changed={}", folder.display());
-        }
+        watch(&root.join(folder).join("src"));
+        watch(&root.join(folder).join("Cargo.toml"));
     }
     let compiler = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let compiler = said(Command::new(compiler).arg("--version"));
@@ -34,6 +35,13 @@ fn main() {
     let commit = given.or_else(described).or_else(packaged);
     let commit = commit.unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env={COMMIT}={commit}");
+}
+
+/// Has this run again when the file or folder changes. A path that is not there would have it run every time.
+fn watch(path: &Path) {
+    if path.exists() {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
 }
 
 /// Who builds without a repository may say it.

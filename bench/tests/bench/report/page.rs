@@ -192,7 +192,7 @@ fn a_lead_is_said_only_where_repetitions_do_not_overlap() {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let clear = reading(&[300, 330, 360, 310, 350]);
-    assert!(clear.contains("quick in 1 of 1 network"), "{clear}");
+    assert!(clear.contains("quick in 1 of 1 network."), "{clear}");
     assert!(
         clear.contains("slow takes 3.00 times as long as quick"),
         "{clear}"
@@ -216,7 +216,7 @@ fn a_lead_is_said_only_where_repetitions_do_not_overlap() {
     cell(&mut results, "middle", Scenario::SmallQuery, &[200; 5]);
     results.samples[0].outcome.failures = 1;
     let failed = markup::text(&written(&results)["latency-small-query.svg"]).replace('\n', " ");
-    assert!(failed.contains("middle in 1 of 1 network"), "{failed}");
+    assert!(failed.contains("middle in 1 of 1 network."), "{failed}");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn peers_do_not_take_part_in_comparisons() {
     });
     let files = written(&results);
     let text = markup::text(&files["latency-small-query.svg"]).replace('\n', " ");
-    assert!(text.contains("A in 1 of 1 network"), "{text}");
+    assert!(text.contains("A in 1 of 1 network."), "{text}");
     assert!(files["cpu-loopback.svg"].contains("url(#hatch)"));
 }
 
