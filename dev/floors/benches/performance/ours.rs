@@ -118,19 +118,19 @@ fn service(authenticator: Arc<dyn Authenticator>) -> CallService {
         )
 }
 
-fn x_matrix() -> XMatrixAuthenticator {
-    XMatrixAuthenticator::new(destination(), Arc::new(key_ring()))
+fn x_matrix(prepared: PreparedKeys) -> XMatrixAuthenticator {
+    let (keys, prepared) = (Arc::new(key_ring()), Arc::new(prepared));
+    XMatrixAuthenticator::with_prepared_keys(destination(), keys, prepared)
 }
 
 /// Judges sessions by the keys of [`key_ring`].
 pub(crate) fn sessions() -> SessionAuthenticator {
-    SessionAuthenticator::new(x_matrix())
+    SessionAuthenticator::new(x_matrix(PreparedKeys::default()))
 }
 
 /// Serves transactions and joins until the parent is gone, with tables of keys as these prepare them.
 pub(crate) async fn serve(tls: bool, prepared: PreparedKeys) {
-    let authenticator = x_matrix().with_prepared_keys(Arc::new(prepared));
-    let service = service(Arc::new(authenticator));
+    let service = service(Arc::new(x_matrix(prepared)));
     let http = HttpServer::new(Operations::federation(), service).boxed();
     listen(http, tls, Protocol::Http1).await;
 }
