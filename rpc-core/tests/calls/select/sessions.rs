@@ -39,14 +39,19 @@ impl Setting {
                 }],
             )
         };
-        let http = Wire::new(HTTP, Act::Reply);
-        let grpc = Wire::binding(GRPC, Act::Reply);
-        let others: Vec<Arc<dyn Transport>> = vec![grpc.clone()];
         let sources = sources.iter().map(source).collect();
-        let select = Select::new(http.clone(), others, sources, SelectOptions::default());
+        let setting = Self::over(Wire::binding(GRPC, Act::Reply), sources);
         // So that the offers are looked up.
-        select.send(version()).await.unwrap();
+        setting.select.send(version()).await.unwrap();
         settle().await;
+        setting
+    }
+
+    /// HTTP and this wire, which has sessions, and nothing sent yet.
+    fn over(grpc: Arc<Wire>, sources: Vec<Arc<dyn Offers>>) -> Self {
+        let http = Wire::new(HTTP, Act::Reply);
+        let others: Vec<Arc<dyn Transport>> = vec![grpc.clone()];
+        let select = Select::new(http.clone(), others, sources, SelectOptions::default());
         let sign = Sign::layer(name("a.example"), key(1));
         let client = Client::layered(Arc::new(select.clone()), sign);
         Self {
@@ -201,48 +206,19 @@ const REQUIRING: [(Option<SessionUse>, Option<SessionUse>, bool, &str); 3] = [
     (None, None, true, "SessionOptions::usually"),
 ];
 
-/// Two wires, of which the second has sessions, and what a destination offers.
-struct Two {
-    http: Arc<Wire>,
-    grpc: Arc<Wire>,
-    select: Select,
-    client: Client,
-}
-
-impl Two {
-    fn new(offers: Vec<Offer>, usually_required: bool) -> Self {
-        let http = Wire::new(HTTP, Act::Reply);
+impl Setting {
+    /// What a destination offers, before anybody has asked, and whether the second wire requires sessions.
+    fn unasked(offers: Vec<Offer>, usually_required: bool) -> Self {
         let binds = Capabilities::NONE.streaming().channel_binding();
         let capabilities = match usually_required {
             true => binds.requires_session(),
             false => binds,
         };
         let grpc = Wire::with(GRPC, Act::Reply, capabilities);
-        let others: Vec<Arc<dyn Transport>> = vec![grpc.clone()];
-        let sources: Vec<Arc<dyn Offers>> = vec![Source::new("signed", offers)];
-        let select = Select::new(http.clone(), others, sources, SelectOptions::default());
-        let sign = Sign::layer(name("a.example"), key(1));
-        let client = Client::layered(Arc::new(select.clone()), sign);
-        Self {
-            http,
-            grpc,
-            select,
-            client,
-        }
+        Self::over(grpc, vec![Source::new("signed", offers)])
     }
 
-    fn set(&self, sessions: Option<SessionUse>, binding: Preference) {
-        self.select.set_policies(Policies {
-            default: Policy {
-                binding,
-                sessions,
-                ..Policy::default()
-            },
-            ..Policies::default()
-        });
-    }
-
-    async fn send(&self, sessions: Option<SessionUse>) -> Result<(), CallError> {
+    async fn send_asking(&self, sessions: Option<SessionUse>) -> Result<(), CallError> {
         let mut call = send();
         call.context_mut().sessions = sessions;
         self.client.send(call).await.map(drop)
@@ -266,9 +242,9 @@ fn refusal(result: Result<(), CallError>) -> String {
 async fn a_destination_that_offers_http_alone_is_sent_nothing_that_needs_a_proof() {
     for (policy, caller, usually, setting) in REQUIRING {
         for binding in [Preference::Auto, Preference::Only(HTTP.to_owned())] {
-            let two = Two::new(vec![], usually);
+            let two = Setting::unasked(vec![], usually);
             two.set(policy, binding);
-            let said = refusal(two.send(caller).await);
+            let said = refusal(two.send_asking(caller).await);
             assert!(said.contains("http/1 has none"), "{said}");
             assert!(said.contains(&format!("(setting: {setting})")), "{said}");
             assert_eq!(two.counts(), (0, 0), "{setting}");
@@ -284,9 +260,9 @@ async fn a_destination_that_offers_http_alone_is_sent_nothing_that_needs_a_proof
 #[tokio::test]
 async fn where_sessions_are_required_the_first_call_waits_for_what_is_offered() {
     for (policy, caller, usually, setting) in REQUIRING {
-        let two = Two::new(vec![offer(GRPC, None)], usually);
+        let two = Setting::unasked(vec![offer(GRPC, None)], usually);
         two.set(policy, Preference::Auto);
-        two.send(caller).await.unwrap();
+        two.send_asking(caller).await.unwrap();
         assert_eq!(two.counts(), (0, 1), "{setting}");
         let seen = two.grpc.seen();
         assert_eq!(seen[0].sessions, Some(SessionUse::Required), "{setting}");
@@ -296,10 +272,10 @@ async fn where_sessions_are_required_the_first_call_waits_for_what_is_offered() 
 #[tokio::test]
 async fn who_says_something_else_lifts_what_is_usual() {
     for said in [SessionUse::Off, SessionUse::On] {
-        let two = Two::new(vec![], true);
-        two.send(Some(said)).await.unwrap();
+        let two = Setting::unasked(vec![], true);
+        two.send_asking(Some(said)).await.unwrap();
         two.set(Some(said), Preference::Auto);
-        two.send(Some(SessionUse::Required)).await.unwrap();
+        two.send_asking(Some(SessionUse::Required)).await.unwrap();
         assert_eq!(two.counts(), (2, 0), "{said:?}");
     }
 }
@@ -308,7 +284,7 @@ async fn who_says_something_else_lifts_what_is_usual() {
 async fn a_call_that_nobody_signs_here_is_not_sent_where_a_session_is_required() {
     let binds = Capabilities::NONE.channel_binding().requires_session();
     let wire = Wire::with(GRPC, Act::Reply, binds);
-    let two = Two::new(vec![offer(GRPC, None)], true);
+    let two = Setting::unasked(vec![offer(GRPC, None)], true);
     let alone = TransportService::new(wire.clone());
     let mut passed_on = send();
     passed_on.context_mut().credentials = Credentials::new(vec!["X-Matrix of another".to_owned()]);
@@ -329,9 +305,9 @@ async fn a_call_that_nobody_signs_here_is_not_sent_where_a_session_is_required()
 
 #[tokio::test]
 async fn who_looks_up_first_calls_by_what_is_offered_at_once() {
-    let two = Two::new(vec![offer(GRPC, None)], false);
+    let two = Setting::unasked(vec![offer(GRPC, None)], false);
     two.select.look_up(&name("b.example")).await;
-    two.send(None).await.unwrap();
+    two.send_asking(None).await.unwrap();
     assert_eq!(two.counts(), (0, 1));
     // Where no offer counts nobody is asked.
     let source = Source::new("signed", vec![offer(GRPC, None)]);
