@@ -148,7 +148,7 @@ fn judge_crafted(by: Crafted, at: i64) -> bool {
     good
 }
 
-/// An event is no more strictly judged than a request: R of small order is good, as it is to other homeservers.
+/// An event is no more strictly judged than a request: R of small order is good.
 #[test]
 fn of_those_some_are_good() {
     let good = Crafted {
