@@ -64,6 +64,7 @@ pub use session::{
     MAX_SESSION_SKEW, OwnSession, SESSION_EXPORTER_LABEL, SESSION_REFUSED, SESSION_SCHEME,
     SessionAuthenticator, SessionCredential, SessionError, SessionOptions, SessionUse,
 };
+pub(crate) use session::{no_session, session_setting};
 pub use sign::{OwnProof, Sign, Signer};
 pub use signed_request::SignedRequest;
 pub use x_matrix::{
