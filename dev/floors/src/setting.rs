@@ -25,9 +25,12 @@ pub fn destination() -> ServerName {
         .expect("it is a server name")
 }
 
+/// What the sender's key is made of.
+pub const SEED: [u8; 32] = [7; 32];
+
 /// The sender's key.
 pub fn signing_key() -> Arc<SigningKey> {
-    Arc::new(SigningKey::from_seed("a_key", &[7; 32]).expect("it is a key ID"))
+    Arc::new(SigningKey::from_seed("a_key", &SEED).expect("it is a key ID"))
 }
 
 /// The credential of a `PUT` with this content.

@@ -8,14 +8,15 @@
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use comity_floors::bodies::{state_event, usual};
-use comity_gateway::{Config, Gateway};
+use comity_floors::{
+    bodies::{state_event, usual},
+    gateways::start,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
@@ -302,11 +303,7 @@ fn free_port() -> u16 {
 
 /// A gateway's role: it ends with the parent.
 pub(crate) async fn serve(file: &str) {
-    let text = fs::read_to_string(Path::new(file)).expect("the parent wrote it");
-    let config = Config::read(file, &text).expect("it is right");
-    let gateway = Gateway::start(config, Vec::new(), None).await;
-    let _gateway = gateway.expect("its ports are free");
-    println!("ready");
+    let _gateway = start(file).await;
     std::thread::spawn(|| {
         std::io::stdin().lines().for_each(drop);
         std::process::exit(0);

@@ -47,6 +47,7 @@ use plain::Answer;
 use process::Core;
 use report::Report;
 use setting::runtime;
+use tokio::runtime::Runtime;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -98,36 +99,44 @@ fn play(role: &[&str]) {
     });
 }
 
+/// Adds its rows to the report.
+type Measure = fn(&Runtime, &mut Report);
+
+/// What is measured, in this order.
+const SUBJECTS: [(&str, Measure); 10] = [
+    ("ingest", |_, report| ingest::measure(report)),
+    ("events", |_, report| events::measure(report)),
+    ("outgoing", |_, report| outgoing::measure(report)),
+    ("transactions", transactions::measure),
+    ("session", session::measure),
+    ("grpc", grpc::measure),
+    ("gateway", gateway::measure),
+    ("join", |_, report| join::measure(report)),
+    ("linear", linear::measure),
+    ("wire", |runtime, report| {
+        runtime.block_on(wire::measure(report));
+    }),
+];
+
 /// Measures these subjects, or all of them and writes the results down.
 fn measure(only: Vec<&str>) {
+    let names = SUBJECTS.map(|(name, _)| name);
+    if let Some(unknown) = only.iter().find(|word| !names.contains(word)) {
+        eprintln!("there is no subject `{unknown}`; there are {names:?}");
+        std::process::exit(2);
+    }
     let begun = Instant::now();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let pinned = process::pin(Core::Client);
     let runtime = runtime();
     let mut report = Report::default();
     let step = |what: &str| eprintln!("[{:>3} s] {what}", begun.elapsed().as_secs());
-    let mut subject = |name: &str, measure: &mut dyn FnMut(&mut Report)| {
+    for (name, measure) in SUBJECTS {
         if only.is_empty() || only.contains(&name) {
             step(name);
-            measure(&mut report);
+            measure(&runtime, &mut report);
         }
-    };
-    subject("ingest", &mut ingest::measure);
-    subject("events", &mut events::measure);
-    subject("outgoing", &mut outgoing::measure);
-    subject("transactions", &mut |report| {
-        transactions::measure(&runtime, report);
-    });
-    subject("session", &mut |report| {
-        session::measure(&runtime, report);
-    });
-    subject("grpc", &mut |report| grpc::measure(&runtime, report));
-    subject("gateway", &mut |report| gateway::measure(&runtime, report));
-    subject("join", &mut join::measure);
-    subject("linear", &mut |report| linear::measure(&runtime, report));
-    subject("wire", &mut |report| {
-        runtime.block_on(wire::measure(report));
-    });
+    }
     if !only.is_empty() {
         return;
     }

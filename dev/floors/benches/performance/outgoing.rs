@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use crate::{
     report::{Need, Report},
     rounds::alternate_finely,
-    setting::{TARGET, destination, origin, signing_key},
+    setting::{SEED, TARGET, destination, origin, signing_key},
 };
 
 /// Makes the request, and drops it where it would be sent.
@@ -78,7 +78,7 @@ pub(crate) fn measure(report: &mut Report) {
         content: Some(&content),
     }
     .to_vec();
-    let key = SigningKey::from_bytes(&[7; 32]);
+    let key = SigningKey::from_bytes(&SEED);
     let sign_alone = || key.sign(&signed);
     let pair = alternate_finely(61, 50, ours, sign_alone);
     report.pair(

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     process::report_cpu,
-    setting::{certificate, destination, origin},
+    setting::{SEED, certificate, destination, origin},
 };
 
 /// What answers.
@@ -36,13 +36,13 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn floor(pdus: usize) -> Self {
-        let key = SigningKey::from_bytes(&[7; 32]);
+        let key = SigningKey::from_bytes(&SEED);
         let signature = key.sign(&usual(pdus));
         Self::Floor(Arc::new((key.verifying_key(), signature)))
     }
 
     pub(crate) fn ruma() -> Self {
-        let key = SigningKey::from_bytes(&[7; 32]).verifying_key();
+        let key = SigningKey::from_bytes(&SEED).verifying_key();
         let keys = BTreeMap::from([(
             "ed25519:a_key".to_owned(),
             Base64::new(key.as_bytes().to_vec()),

@@ -2,7 +2,7 @@
 
 use comity_core::ServerName;
 pub(crate) use comity_floors::setting::{
-    TARGET, connector, destination, origin, pool, route, runtime, signing_key,
+    SEED, TARGET, connector, destination, origin, pool, route, runtime, signing_key,
 };
 use http::HeaderValue;
 

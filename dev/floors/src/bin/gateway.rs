@@ -4,8 +4,7 @@
 //! most of both since then. The heap is looked at ten times a millisecond.
 
 use cap::Cap;
-use comity_floors::{memory::Peak, setting::runtime};
-use comity_gateway::{Config, Gateway};
+use comity_floors::{gateways::start, memory::Peak, setting::runtime};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
@@ -15,13 +14,9 @@ static PEAK: Peak = Peak::new(|| HEAP.allocated());
 
 fn main() {
     let file = std::env::args().nth(1).expect("the file of a gateway");
-    let text = std::fs::read_to_string(&file).expect("it is there");
-    let config = Config::read(&file, &text).expect("it is right");
     PEAK.watch();
     runtime().block_on(async {
-        let gateway = Gateway::start(config, Vec::new(), None).await;
-        let _gateway = gateway.expect("its ports are free");
-        println!("ready");
+        let _gateway = start(&file).await;
         std::thread::spawn(answer);
         std::future::pending().await
     })
