@@ -10,13 +10,17 @@
 //! | `hyper` | nothing: bytes there and back over HTTP/1.1 | each behind its length, streamed; not looked at |
 //! | `h2` | nothing: bytes there and back over HTTP/2 | as `hyper` |
 //!
+//! [`Bare`] and [`tonic::answered`] are public for other measurements to stand on the same floor.
+//!
 //! Whoever calls counts the events that it got and compares their digests, with all of them alike. No peer makes events of their texts: what it gives is pieces of text, which is no binding's reply.
 
 mod floor;
 mod pieces;
 mod ruma;
 mod server;
-mod tonic;
+pub mod tonic;
+
+pub use server::Bare;
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 

@@ -1,15 +1,8 @@
 //! tonic with messages of `bytes` fields: what everybody would write first. Nothing is proven and nothing is looked at.
 
-use std::{
-    marker::PhantomData,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
-use ::tonic::{
-    Status,
-    client::Grpc,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-};
+use ::tonic::{Status, client::Grpc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use comity_core::{Boxed, call::Reply, error::CallError, event::Pdu};
@@ -18,6 +11,7 @@ use http::{Request, Response, uri::PathAndQuery};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use prost::Message;
+use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
 use super::{
@@ -72,13 +66,13 @@ async fn unary<M: Message + Default + 'static>(
     client.ready().await.map_err(failed)?;
     let request = ::tonic::Request::new(Plain { data });
     let path = PathAndQuery::from_static(path);
-    let codec = Prost::<Plain, M>::default();
+    let codec = ProstCodec::<Plain, M>::default();
     let reply = client.unary(request, path, codec).await;
     Ok(reply.map_err(failed)?.into_inner())
 }
 
-/// Answers by what `reply` makes of the request.
-async fn answered<M: Message + Default + 'static>(
+/// tonic's answer to a request whose message is [`Plain`]: the message that `reply` makes of its bytes. Dropping the future drops the request.
+pub async fn answered<M: Message + Default + 'static>(
     request: Request<Incoming>,
     reply: impl FnOnce(Bytes) -> Result<M, Status> + Clone,
 ) -> Response<Body> {
@@ -86,7 +80,7 @@ async fn answered<M: Message + Default + 'static>(
         let reply = reply.clone()(request.into_inner().data);
         std::future::ready(reply.map(::tonic::Response::new))
     });
-    let mut server = ::tonic::server::Grpc::new(Prost::<M, Plain>::default());
+    let mut server = ::tonic::server::Grpc::new(ProstCodec::<M, Plain>::default());
     let response = server.unary(handler, request).await;
     response.map(|body| body.map_err(Into::into).boxed_unsync())
 }
@@ -160,10 +154,12 @@ impl Service<Request<::tonic::body::Body>> for Channel {
     }
 }
 
+/// The message that everybody would write first.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Plain {
+pub struct Plain {
+    /// All that it says.
     #[prost(bytes = "bytes", tag = "1")]
-    data: Bytes,
+    pub data: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -172,50 +168,4 @@ struct Events {
     auth_chain: Vec<Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "2")]
     events: Vec<Bytes>,
-}
-
-/// prost as tonic's own codec has it: writes `E` and reads `D`.
-struct Prost<E, D>(PhantomData<fn() -> (E, D)>);
-
-impl<E, D> Default for Prost<E, D> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<E, D> Codec for Prost<E, D>
-where
-    E: Message + 'static,
-    D: Message + Default + 'static,
-{
-    type Encode = E;
-    type Decode = D;
-    type Encoder = Self;
-    type Decoder = Self;
-    fn encoder(&mut self) -> Self {
-        Self::default()
-    }
-    fn decoder(&mut self) -> Self {
-        Self::default()
-    }
-}
-
-impl<E: Message + 'static, D: 'static> Encoder for Prost<E, D> {
-    type Item = E;
-    type Error = Status;
-    fn encode(&mut self, item: E, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(out)
-            .map_err(|error| Status::internal(error.to_string()))
-    }
-}
-
-impl<E: 'static, D: Message + Default + 'static> Decoder for Prost<E, D> {
-    type Item = D;
-    type Error = Status;
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<D>, Status> {
-        let message = D::decode(from);
-        message
-            .map(Some)
-            .map_err(|error| Status::internal(error.to_string()))
-    }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use comity_core::{event::Pdu, json::Value};
 
-use crate::draw::next;
+pub(crate) use super::event::Kind;
+use super::event::{self, Numbers};
 
 /// Bytes of the file that is downloaded.
 pub(crate) const FILE: usize = 10_000_000;
@@ -16,123 +17,25 @@ pub(crate) const FILE: usize = 10_000_000;
 /// Bytes of a piece of it.
 const PIECE: usize = 64 << 10;
 
-const WORDS: [&str; 16] = [
-    "room",
-    "state",
-    "with",
-    "the",
-    "server",
-    "and",
-    "of",
-    "event",
-    "at",
-    "a",
-    "federation",
-    "I",
-    "über",
-    "naïve",
-    "\\\"quoted\\\"",
-    "🙂",
-];
-
-/// A sequence of numbers that look random (SplitMix64).
-pub(crate) struct Numbers(pub(crate) u64);
-
-impl Numbers {
-    pub(crate) fn next(&mut self) -> u64 {
-        next(&mut self.0)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    /// Unpadded base64 of the URL-safe kind: what IDs, hashes and signatures are made of.
-    fn base64(&mut self, length: usize) -> String {
-        const DIGITS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let mut digits = (0..length).map(|_| char::from(DIGITS[self.below(64) as usize]));
-        digits.by_ref().collect()
-    }
-
-    /// Words up to so many bytes, as the inside of a canonical string.
-    fn words(&mut self, bytes: u64) -> String {
-        let mut text = String::new();
-        while (text.len() as u64) < bytes {
-            // The rare ones are one in twenty.
-            let kinds = if self.below(20) == 0 { 16 } else { 12 };
-            text.push_str(WORDS[self.below(kinds) as usize]);
-            text.push(' ');
-        }
-        text
-    }
-
-    /// Many small ones and few large ones, `most / 3` on average.
-    fn skewed(&mut self, most: u64) -> u64 {
-        let share = self.below(1 << 20) as f64 / (1 << 20) as f64;
-        (share * share * most as f64) as u64
-    }
-
-    fn event_ids(&mut self, count: u64) -> String {
-        let ids: Vec<_> = (0..count)
-            .map(|_| format!("\"${}\"", self.base64(43)))
-            .collect();
-        ids.join(",")
+/// Bytes of an event: 1.07 KB on average of a membership, 1.5 KB of a message.
+fn size(numbers: &mut Numbers, kind: Kind) -> usize {
+    match kind {
+        Kind::Membership => 870 + skewed(numbers, 600),
+        Kind::Message => 780 + skewed(numbers, 2_100),
     }
 }
 
-/// What an event says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Who is in the room: what most of a large room's state is. 1.07 KB on average.
-    Membership,
-    /// A message with its formatted text. 1.5 KB on average.
-    Message,
+/// Many small ones and few large ones, `most / 3` on average.
+fn skewed(numbers: &mut Numbers, most: usize) -> usize {
+    let share = (numbers.next() % (1 << 20)) as f64 / (1 << 20) as f64;
+    (share * share * most as f64) as usize
 }
 
 /// Canonical text of the event with this number.
 pub(crate) fn event(seed: u64, kind: Kind, number: u64) -> String {
     let mut numbers = Numbers(seed.rotate_left(24) ^ number ^ (kind as u64) << 60);
-    let server = format!("server{}.example.org", numbers.below(50));
-    let user = format!("@user{}:{server}", numbers.below(100_000));
-    let parents = 3 + numbers.below(2);
-    let auth_events = numbers.event_ids(parents);
-    let parents = 1 + numbers.below(2);
-    let prev_events = numbers.event_ids(parents);
-    let (content, state_key, event_type) = match kind {
-        Kind::Membership => (
-            format!(
-                "{{\"avatar_url\":\"mxc://{server}/{}\",\"displayname\":\"{}\",\"membership\":\"join\",\"reason\":\"{}\"}}",
-                numbers.base64(24),
-                numbers.base64(12),
-                {
-                    let bytes = numbers.skewed(600);
-                    numbers.words(bytes)
-                },
-            ),
-            format!("\"state_key\":\"{user}\","),
-            "m.room.member",
-        ),
-        Kind::Message => {
-            let bytes = numbers.skewed(1_100);
-            let body = numbers.words(bytes);
-            let content = format!(
-                "{{\"body\":\"{body}\",\"format\":\"org.matrix.custom.html\",\"formatted_body\":\"<p>{body}</p>\",\"m.mentions\":{{}},\"msgtype\":\"m.text\"}}"
-            );
-            (content, String::new(), "m.room.message")
-        }
-    };
-    format!(
-        "{{\"auth_events\":[{auth_events}],\"content\":{content},\"depth\":{},\"hashes\":{{\"sha256\":\"{}\"}},\"origin_server_ts\":{},\
-         \"prev_events\":[{prev_events}],\"room_id\":\"!{}:{server}\",\"sender\":\"{user}\",\
-         \"signatures\":{{\"{server}\":{{\"ed25519:a_key\":\"{}\"}}}},{state_key}\"type\":\"{event_type}\",\"unsigned\":{{\"age\":{}}}}}",
-        100_000 + number,
-        numbers.base64(43),
-        1_763_000_000_000 + number,
-        numbers.base64(18),
-        numbers.base64(86),
-        1_000 + numbers.below(9_000),
-    )
+    let bytes = size(&mut numbers, kind);
+    event::event(numbers.next(), kind, number, bytes)
 }
 
 /// Events that are ready before they are asked for: the first `count` of a kind.

@@ -6,7 +6,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `plan` | what is to be done, and for how long |
-//! | `content` | events, profiles, the file |
+//! | `content`, `event` | events, profiles, the file |
 //! | `answers`, `rooms` | the called side, and what it has |
 //! | `phase`, `tally`, `arriving` | the calling side: when it ends, what came of it, events of a reply |
 //! | `calls`, `steady`, `join`, `media`, `cold_start` | the calling side of each |
@@ -16,6 +16,7 @@ mod arriving;
 mod calls;
 mod cold_start;
 pub(crate) mod content;
+pub mod event;
 mod join;
 mod media;
 mod phase;

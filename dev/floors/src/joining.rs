@@ -14,16 +14,17 @@ use comity_core::{
     transport::FixedRoutes,
 };
 use comity_http::HttpTransport;
+use comity_net::Protocol;
 
 use crate::{
     bodies::event,
-    setting::{destination, origin, pool, route, signing_key},
+    setting::{connector, destination, origin, pool, route, signing_key},
 };
 
 /// A client of the server on this port that signs what it sends.
 pub fn client(port: u16) -> Client {
     let routes = FixedRoutes::new().with(destination(), route(port));
-    let transport = HttpTransport::new(Arc::new(routes), pool(true));
+    let transport = HttpTransport::new(Arc::new(routes), pool(connector(true), Protocol::Http1));
     Client::layered(Arc::new(transport), Sign::layer(origin(), signing_key()))
 }
 

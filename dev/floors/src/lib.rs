@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bodies;
+pub mod gateways;
 pub mod joining;
 pub mod memory;
 pub mod setting;

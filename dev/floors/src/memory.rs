@@ -5,19 +5,13 @@ use std::{
     time::Duration,
 };
 
-/// A field of `/proc/self/status`, in KiB.
-pub fn memory_kib(field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with(field))?;
-    line.split_ascii_whitespace().nth(1)?.parse().ok()
-}
-
-/// Sets the peak of resident memory (`VmHWM`) back to what is resident now.
-///
-/// # Errors
-/// The system does not let a process do so.
-pub fn reset_peak() -> std::io::Result<()> {
-    std::fs::write("/proc/self/clear_refs", "5")
+/// What a process has, or had at the most.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// What is resident, in KiB.
+    pub resident: u64,
+    /// What of the heap is in use, in bytes.
+    pub heap: usize,
 }
 
 /// The most of the heap that was seen in use, looked at ten times a millisecond.
@@ -51,16 +45,37 @@ impl Peak {
         });
     }
 
-    /// Begins to look; what is in use now, in bytes.
-    pub fn begin(&self) -> usize {
-        let now = (self.heap)();
-        self.most.store(now, Ordering::Relaxed);
+    /// Begins to look; what there is now.
+    ///
+    /// # Panics
+    /// The system does not let a process look at itself.
+    pub fn begin(&self) -> Memory {
+        // proc_pid_clear_refs(5): 5 sets the peak (`VmHWM`) back to what is resident now.
+        std::fs::write("/proc/self/clear_refs", "5").expect("a process may look at itself");
+        let resident = resident("VmRSS:");
+        let heap = (self.heap)();
+        self.most.store(heap, Ordering::Relaxed);
         self.looking.store(true, Ordering::Relaxed);
-        now
+        Memory { resident, heap }
     }
 
-    /// The most since then, in bytes.
-    pub fn most(&self) -> usize {
-        self.most.load(Ordering::Relaxed)
+    /// The most of both since then.
+    ///
+    /// # Panics
+    /// The system does not let a process look at itself.
+    pub fn most(&self) -> Memory {
+        Memory {
+            resident: resident("VmHWM:"),
+            heap: self.most.load(Ordering::Relaxed),
+        }
     }
+}
+
+/// A field of `/proc/self/status`, in KiB.
+fn resident(field: &str) -> u64 {
+    let status =
+        std::fs::read_to_string("/proc/self/status").expect("a process may look at itself");
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let number = line.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok());
+    number.expect("the system tells")
 }

@@ -1,61 +1,26 @@
-//! An independent implementation of gRPC at the other end: tonic's, with its own framing, limits and statuses.
+//! An independent implementation of gRPC at the other end: tonic's, with its own framing, codec, limits and statuses.
+//!
+//! The plain tonic of `comity-bench` is not used: it speaks one message of bytes, no method of ours, and its package stands on this one.
 
 use std::{convert::Infallible, task::Poll};
 
-use bytes::{Buf, BufMut, Bytes};
 use comity_core::{
     Boxed,
     api::{Calls, GetVersion},
     call::{Arrival, Call, EventStream, Message as Whole, Part, Reply, ReplyForm},
     error::CallError,
 };
-use comity_net::{Body, HttpService, Pool};
+use comity_net::{Body, Pool};
 use comity_proto as pb;
 use futures_util::{StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use prost::Message;
-use tonic::{
-    Status,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-};
+use tonic::Status;
+use tonic_prost::ProstCodec;
 use tower::{Service, service_fn, util::BoxCloneSyncService};
 
 use crate::setting::{Serving, destination, handler, object, pdu, value};
-
-/// Messages as bytes.
-#[derive(Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-    fn encode(&mut self, item: Bytes, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Bytes;
-    type Error = Status;
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
-}
 
 /// A pool's connections under tonic's client.
 struct Channel(Pool, comity_core::transport::Route);
@@ -95,19 +60,16 @@ async fn tonics_client_calls_our_server() {
     let mut client = client(&serving);
     client.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static("/comity.federation.v1.Server/GetVersion");
-    let reply = client
-        .unary(tonic::Request::new(Bytes::new()), path, Raw)
-        .await
-        .unwrap();
-    let reply = pb::GetVersionReply::decode(reply.into_inner()).unwrap();
+    let request = tonic::Request::new(pb::GetVersionRequest::default());
+    let reply = client.unary(request, path, ProstCodec::default()).await;
+    let reply: pb::GetVersionReply = reply.unwrap().into_inner();
     assert_eq!(reply.server.unwrap(), "{}");
     assert_eq!(reply.extra_json, r#"{"x":1}"#);
 
     let path = http::uri::PathAndQuery::from_static("/comity.federation.v1.Keys/GetServerKeys");
-    let status = client
-        .unary(tonic::Request::new(Bytes::new()), path, Raw)
-        .await
-        .unwrap_err();
+    let request = tonic::Request::new(pb::GetServerKeysRequest::default());
+    let codec = ProstCodec::<_, pb::GetServerKeysReply>::default();
+    let status = client.unary(request, path, codec).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::PermissionDenied);
     assert_eq!(status.message(), "no");
 }
@@ -132,7 +94,7 @@ async fn tonics_client_reads_our_stream() {
         event: Some("{}".into()),
         ..Default::default()
     };
-    let mut request = tonic::Request::new(Bytes::from(request.encode_to_vec()));
+    let mut request = tonic::Request::new(request);
     let metadata = request.metadata_mut();
     metadata.insert("x-matrix-method", "PUT".parse().unwrap());
     metadata.insert_bin(
@@ -142,12 +104,9 @@ async fn tonics_client_reads_our_stream() {
     let mut client = client(&serving);
     client.ready().await.unwrap();
     let path = http::uri::PathAndQuery::from_static("/comity.federation.v1.Membership/SendJoin");
-    let reply = client.server_streaming(request, path, Raw).await.unwrap();
-    let chunks: Vec<_> = reply
-        .into_inner()
-        .map(|message| pb::Chunk::decode(message.unwrap()).unwrap())
-        .collect()
-        .await;
+    let codec = ProstCodec::default();
+    let reply = client.server_streaming(request, path, codec).await.unwrap();
+    let chunks: Vec<pb::Chunk> = reply.into_inner().map(Result::unwrap).collect().await;
     assert_eq!(
         chunks.iter().map(|chunk| chunk.items.len()).sum::<usize>(),
         1000
@@ -156,23 +115,24 @@ async fn tonics_client_reads_our_stream() {
     assert!(chunks.last().unwrap().complete);
 }
 
-/// Our client against tonic's server, which answers with these messages or this status.
-async fn tonic_server(answer: Result<Vec<Bytes>, Status>) -> Serving {
-    let service: HttpService = BoxCloneSyncService::new(service_fn(
-        move |request: Request<Body>| {
-            let answer = answer.clone();
-            async move {
-                let replies = service_fn(move |_: tonic::Request<Bytes>| {
-                    let answer = answer.clone();
-                    async move { answer.map(|list| tonic::Response::new(stream::iter(list).map(Ok))) }
-                });
-                let mut grpc = tonic::server::Grpc::new(Raw);
-                let response = grpc.server_streaming(replies, request).await;
-                Ok::<_, Infallible>(response.map(|body| body.map_err(Into::into).boxed_unsync()))
-            }
-        },
-    ));
-    Serving::http(service).await
+/// Our client against tonic's server, which answers any request with these messages or this status.
+async fn tonic_server<M>(answer: Result<Vec<M>, Status>) -> Serving
+where
+    M: Message + Clone + 'static,
+{
+    let replies = service_fn(move |_: tonic::Request<()>| {
+        let answer = answer.clone();
+        async move { answer.map(|list| tonic::Response::new(stream::iter(list).map(Ok))) }
+    });
+    let service = service_fn(move |request: Request<Body>| {
+        let replies = replies.clone();
+        async move {
+            let mut grpc = tonic::server::Grpc::new(ProstCodec::<M, ()>::default());
+            let response = grpc.server_streaming(replies, request).await;
+            Ok::<_, Infallible>(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+        }
+    });
+    Serving::http(BoxCloneSyncService::new(service)).await
 }
 
 #[tokio::test]
@@ -181,7 +141,7 @@ async fn our_client_calls_tonics_server() {
         server: Some("{\"name\":\"tonic\"}".into()),
         ..Default::default()
     };
-    let serving = tonic_server(Ok(vec![reply.encode_to_vec().into()])).await;
+    let serving = tonic_server(Ok(vec![reply])).await;
     let reply = serving
         .client()
         .get_version(&destination(), GetVersion::default())
@@ -192,7 +152,7 @@ async fn our_client_calls_tonics_server() {
         "{\"name\":\"tonic\"}"
     );
 
-    let serving = tonic_server(Err(Status::unavailable("draining"))).await;
+    let serving = tonic_server::<pb::GetVersionReply>(Err(Status::unavailable("draining"))).await;
     let got = serving
         .client()
         .get_version(&destination(), GetVersion::default())
@@ -215,10 +175,7 @@ async fn our_client_reads_tonics_stream() {
             ..Default::default()
         },
     ];
-    let serving = tonic_server(Ok(chunks
-        .map(|chunk| chunk.encode_to_vec().into())
-        .to_vec()))
-    .await;
+    let serving = tonic_server(Ok(chunks.to_vec())).await;
     let request = comity_core::api::SendJoin {
         room_id: "!r".to_owned(),
         event_id: "$e".to_owned(),

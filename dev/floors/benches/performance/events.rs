@@ -13,7 +13,7 @@ use comity_core::{
     },
     json::{Object, Value},
 };
-use comity_floors::bodies::{STATE_EVENT, event};
+use comity_floors::bodies::state_event;
 use ruma_common::{CanonicalJsonObject, RoomVersionId, serde::Base64};
 use ruma_signatures::{PublicKeyMap, content_hash, reference_hash, verify_event};
 
@@ -49,7 +49,7 @@ impl Sample {
             .expect("it is registered")
             .rules()
             .clone();
-        let unsigned = Object::parse(Bytes::from(event(1, STATE_EVENT)), usize::MAX)
+        let unsigned = Object::parse(state_event(1).text().clone(), usize::MAX)
             .expect("it is canonical")
             .filtered(|name| name != "signatures")
             .with_member("type", &Value::string(event_type));
@@ -182,11 +182,5 @@ fn row(
     need: Need,
 ) {
     let pair = alternate(ROUNDS, a, b);
-    report.row(
-        measure,
-        "",
-        pair.ratio,
-        need,
-        format!("{:.1?} / {:.1?}", pair.a, pair.b),
-    );
+    report.pair(measure, pair, need);
 }

@@ -8,16 +8,15 @@
 use std::{
     fs,
     net::TcpListener,
-    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use comity_core::auth::SignedRequest;
-use comity_floors::bodies::{ONE_PDU, STATE_EVENT, event, transaction};
-use comity_gateway::{Config, Gateway};
-use comity_net::{Pool, body};
+use comity_floors::{
+    bodies::{state_event, usual},
+    gateways::start,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
@@ -26,10 +25,12 @@ use tempfile::TempDir;
 use tokio::{net::TcpStream, runtime::Runtime};
 
 use crate::{
+    load::Sender,
     process::Role,
     report::{Need, Report},
     rounds::Spread,
-    setting::{TARGET, certificate_of, credential, destination, origin, pool, route, signing_key},
+    setting::{TARGET, certificate_of, credential, destination, origin, route},
+    transactions::Signed,
 };
 
 /// What the homeserver shows its gateway.
@@ -48,7 +49,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
     let mut pair = Pair::start(false);
     runtime.block_on(async {
-        let direct = Direct::start();
+        // The homeserver over HTTPS, without a gateway.
+        let mut homeserver = Role::start(&["ours", "tls"]);
+        let direct = Signed::to(route(homeserver.port()), true, &usual(1));
         let mut by_way = ByWay::connect(pair.egress).await;
         latency(&direct, &mut by_way, report).await;
     });
@@ -92,15 +95,15 @@ async fn memory(pair: &mut Pair, state: u64, report: &mut Report) {
 }
 
 /// One call at a time, over either way in turn.
-async fn latency(direct: &Direct, by_way: &mut ByWay, report: &mut Report) {
-    let content = Bytes::from(transaction(1, ONE_PDU));
-    let credential = HeaderValue::from_str(&credential(&content)).expect("it is a header");
+async fn latency(direct: &Signed, by_way: &mut ByWay, report: &mut Report) {
+    let content = usual(1);
+    let credential = credential(TARGET, &content);
     let (mut apart, mut added, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let (mut ones, mut others) = (Vec::new(), Vec::new());
         for _ in 0..CALLS {
             let begun = Instant::now();
-            direct.send(&content, &credential).await;
+            direct.send().await;
             ones.push(milliseconds(begun.elapsed()));
         }
         for _ in 0..CALLS {
@@ -143,37 +146,6 @@ async fn latency(direct: &Direct, by_way: &mut ByWay, report: &mut Report) {
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
-}
-
-/// The homeserver over HTTPS, without a gateway.
-struct Direct {
-    _role: Role,
-    pool: Pool,
-    port: u16,
-}
-
-impl Direct {
-    fn start() -> Self {
-        let mut role = Role::start(&["ours", "tls", "0"]);
-        let port = u16::try_from(role.number()).expect("it tells its port");
-        Self {
-            _role: role,
-            pool: pool(true),
-            port,
-        }
-    }
-
-    async fn send(&self, content: &Bytes, credential: &HeaderValue) {
-        let request = Request::put(TARGET)
-            .header(header::AUTHORIZATION, credential)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body::full(content.clone()))
-            .expect("its parts are valid");
-        let response = self.pool.send(&route(self.port), request).await;
-        let response = response.expect("the server answers");
-        assert_eq!(response.status(), StatusCode::OK);
-        response.into_body().collect().await.expect("it is whole");
-    }
 }
 
 /// A connection to the sending gateway, as its homeserver has one.
@@ -230,17 +202,8 @@ impl ByWay {
     /// Joins a room of so many state events, and reads the reply behind a pause; how many bytes it is.
     async fn join(&mut self, state: u64, pause: Duration) -> usize {
         let target = format!("/_matrix/federation/v2/send_join/%21{state}/%24event");
-        let content = Bytes::from(event(0, STATE_EVENT));
-        let (origin, destination) = (origin(), destination());
-        let signed = SignedRequest {
-            method: "PUT",
-            uri: &target,
-            origin: &origin,
-            destination: destination.as_str(),
-            content: Some(&content),
-        };
-        let credential = signed.sign(&signing_key()).to_header();
-        let credential = HeaderValue::from_str(&credential).expect("it is a header");
+        let content = state_event(0).text().clone();
+        let credential = credential(&target, &content);
         let response = self
             .begin(Method::PUT, &target, &content, &credential)
             .await;
@@ -269,8 +232,8 @@ impl Pair {
         let folder = files.path();
         fs::write(folder.join("secret"), SECRET).expect("it is writable");
         let names = [origin(), destination()];
-        let mut homeservers = [(); 2].map(|()| Role::start(&["ours", "plain", "0"]));
-        let behind = homeservers.each_mut().map(Role::number);
+        let mut homeservers = [(); 2].map(|()| Role::start(&["ours", "plain"]));
+        let behind = homeservers.each_mut().map(Role::port);
         let inbound = [free_port(), free_port()];
         let egress = [free_port(), free_port()];
         let mut authorities = String::new();
@@ -313,7 +276,7 @@ required = true
                     program.arg(file);
                     Role::run(program)
                 }
-                false => Role::start(&["gateway", "tls", "0", file]),
+                false => Role::start(&["gateway", file]),
             };
             assert_eq!(gateway.line(), "ready");
             gateway
@@ -340,11 +303,7 @@ fn free_port() -> u16 {
 
 /// A gateway's role: it ends with the parent.
 pub(crate) async fn serve(file: &str) {
-    let text = fs::read_to_string(Path::new(file)).expect("the parent wrote it");
-    let config = Config::read(file, &text).expect("it is right");
-    let gateway = Gateway::start(config, Vec::new(), None).await;
-    let _gateway = gateway.expect("its ports are free");
-    println!("ready");
+    let _gateway = start(file).await;
     std::thread::spawn(|| {
         std::io::stdin().lines().for_each(drop);
         std::process::exit(0);

@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use bytes::Bytes;
 use comity_core::json::Object;
-use comity_floors::bodies::{FIFTY_PDUS, transaction};
+use comity_floors::bodies::usual;
 use ruma_common::CanonicalJsonValue;
 use serde_json::Value;
 
@@ -26,16 +26,14 @@ fn ours(body: &Bytes) -> impl FnMut() -> Duration {
 }
 
 fn canonical(report: &mut Report) {
-    let body = Bytes::from(transaction(50, FIFTY_PDUS));
+    let body = usual(50);
     let tree = cost(|| serde_json::from_slice::<Value>(&body).expect("it is JSON"));
     let pair = alternate(ROUNDS, tree, ours(&body));
     let speed = body.len() as f64 / pair.b.as_secs_f64() / 1e9;
-    report.row(
+    report.pair(
         "ingest of canonical 50 PDUs: `serde_json::Value` / ours",
-        "",
-        pair.ratio,
+        pair,
         Need::AtLeast(6.0),
-        format!("{:.1?} / {:.1?}", pair.a, pair.b),
     );
     report.row(
         "ingest of canonical 50 PDUs: bytes a second",
@@ -73,10 +71,11 @@ fn allocations(report: &mut Report) {
 }
 
 fn not_canonical(report: &mut Report) {
-    let canonical = transaction(50, FIFTY_PDUS);
-    let tree: Value = serde_json::from_str(&canonical).expect("it is JSON");
+    let canonical = usual(50);
+    let canonical = str::from_utf8(&canonical).expect("JSON is text");
+    let tree: Value = serde_json::from_str(canonical).expect("it is JSON");
     let bodies = [
-        ("members out of order at the top", top_reversed(&canonical)),
+        ("members out of order at the top", top_reversed(canonical)),
         (
             "pretty-printed",
             serde_json::to_string_pretty(&tree).expect("a tree is JSON"),
@@ -94,12 +93,10 @@ fn not_canonical(report: &mut Report) {
             serde_json::to_vec(&value).expect("a tree is JSON")
         });
         let pair = alternate(ROUNDS, ours(&body), ruma);
-        report.row(
+        report.pair(
             format!("ingest of 50 PDUs, {what}: ours / ruma"),
-            "",
-            pair.ratio,
+            pair,
             Need::AtMost(0.12),
-            format!("{:.1?} / {:.1?}", pair.a, pair.b),
         );
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(crate) fn measure(report: &mut Report) {
-    let mut server = Role::start(&["ours", "tls", "0"]);
+    let mut server = Role::start(&["ours", "tls"]);
     let port = server.line();
     for state in [20_000_u64, 200_000] {
         // A process for each size, so that neither profits from what the other left behind.

@@ -4,7 +4,7 @@ use std::{fmt::Write, io::Write as _, time::Duration};
 
 use bytes::Bytes;
 use comity_floors::{
-    bodies::transaction,
+    bodies::{PDU, transaction},
     joining::{arrivals, client},
 };
 use tokio::runtime::Runtime;
@@ -13,11 +13,8 @@ use crate::{
     process::{Role, process_cpu},
     report::{Need, Report},
     rounds::Spread,
-    transactions::Server,
+    transactions::start,
 };
-
-/// Bytes of one PDU in a transaction, as in the one of fifty.
-const PDU: usize = 1_480;
 
 pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
     let transactions = transactions(runtime);
@@ -74,7 +71,7 @@ fn transactions(runtime: &Runtime) -> Work {
         .into_iter()
         .map(|pdus| {
             let body = Bytes::from(transaction(pdus, 87 + pdus * PDU));
-            let server = Server::start(runtime, "ours", pdus, true, &body);
+            let server = start(runtime, "ours", pdus, true, &body);
             (pdus, server, Vec::new())
         })
         .collect();
@@ -102,9 +99,9 @@ fn transactions(runtime: &Runtime) -> Work {
 /// What the reading and the writing side take. One connection for all sizes; the server makes each event when its turn comes.
 fn joins() -> [Work; 2] {
     const ROUNDS: usize = 3;
-    let mut server = Role::start(&["ours", "tls", "0"]);
+    let mut server = Role::start(&["ours", "tls"]);
     let port = server.line();
-    let mut reader = Role::start(&["join-linear", &port, "0"]);
+    let mut reader = Role::start(&["join-linear", &port]);
     let sizes = [1_000_u64, 20_000, 200_000];
     let mut reading: Vec<Vec<f64>> = vec![Vec::new(); sizes.len()];
     let mut writing = reading.clone();

@@ -17,7 +17,7 @@
 //! | `linear` | how cost grows with the size of what is asked for |
 //! | `wire` | bytes on the wire and CPU for each operation and binding |
 //! | `ours`, `plain` | the servers |
-//! | `process`, `rounds`, `report`, `setting` | how it is measured and shown |
+//! | `process`, `load`, `rounds`, `report`, `setting` | how it is measured and shown |
 
 #![forbid(unsafe_code)]
 
@@ -27,6 +27,7 @@ mod grpc;
 mod ingest;
 mod join;
 mod linear;
+mod load;
 mod ours;
 mod outgoing;
 mod plain;
@@ -45,7 +46,8 @@ use grpc::servers::{self, Other};
 use plain::Answer;
 use process::Core;
 use report::Report;
-use tokio::runtime::{Builder, Runtime};
+use setting::runtime;
+use tokio::runtime::Runtime;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -69,13 +71,6 @@ fn main() {
     }
 }
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime starts")
-}
-
 fn play(role: &[&str]) {
     let core = if role[0].starts_with("join") {
         Core::Client
@@ -83,57 +78,65 @@ fn play(role: &[&str]) {
         Core::Server
     };
     process::pin(core);
-    let tls = role[1] == "tls";
-    let number: usize = role[2].parse().expect("the parent writes a number");
+    let tls = |wire: &str| wire == "tls";
+    let number = |word: &str| word.parse().expect("the parent writes a number");
     runtime().block_on(async {
-        match role[0] {
-            "ours" => ours::serve(tls, PreparedKeys::default()).await,
-            "ours-plain-checks" => ours::serve(tls, PreparedKeys::new(0)).await,
-            "session" => ours::serve_sessions().await,
-            "floor" => plain::serve(Answer::floor(number), tls).await,
-            "ruma" => plain::serve(Answer::ruma(), tls).await,
-            "grpc" => servers::serve_ours().await,
-            "tonic" => servers::serve_other(Other::Tonic { checks: false }).await,
-            "tonic-checked" => servers::serve_other(Other::Tonic { checks: true }).await,
-            "h2" => servers::serve_other(Other::raw()).await,
-            "h2-joins" => servers::serve_other(Other::joining()).await,
-            "gateway" => gateway::serve(role[3]).await,
-            "join-linear" => linear::read(role[1].parse().expect("a port")).await,
-            other => panic!("no role {other}"),
+        match *role {
+            ["ours", wire, ..] => ours::serve(tls(wire), PreparedKeys::default()).await,
+            ["ours-plain-checks", wire, ..] => ours::serve(tls(wire), PreparedKeys::new(0)).await,
+            ["floor", wire, pdus] => plain::serve(Answer::floor(number(pdus)), tls(wire)).await,
+            ["ruma", wire, ..] => plain::serve(Answer::ruma(), tls(wire)).await,
+            ["session"] => ours::serve_sessions().await,
+            ["grpc"] => servers::serve_ours().await,
+            ["tonic"] => servers::serve_other(Other::Tonic { checks: false }).await,
+            ["tonic-checked"] => servers::serve_other(Other::Tonic { checks: true }).await,
+            ["h2"] => servers::serve_other(Other::raw()).await,
+            ["h2-joins"] => servers::serve_other(Other::joining()).await,
+            ["gateway", file] => gateway::serve(file).await,
+            ["join-linear", port] => linear::read(port.parse().expect("a port")).await,
+            _ => panic!("no role {role:?}"),
         }
     });
 }
 
+/// Adds its rows to the report.
+type Measure = fn(&Runtime, &mut Report);
+
+/// What is measured, in this order.
+const SUBJECTS: [(&str, Measure); 10] = [
+    ("ingest", |_, report| ingest::measure(report)),
+    ("events", |_, report| events::measure(report)),
+    ("outgoing", |_, report| outgoing::measure(report)),
+    ("transactions", transactions::measure),
+    ("session", session::measure),
+    ("grpc", grpc::measure),
+    ("gateway", gateway::measure),
+    ("join", |_, report| join::measure(report)),
+    ("linear", linear::measure),
+    ("wire", |runtime, report| {
+        runtime.block_on(wire::measure(report));
+    }),
+];
+
 /// Measures these subjects, or all of them and writes the results down.
 fn measure(only: Vec<&str>) {
+    let names = SUBJECTS.map(|(name, _)| name);
+    if let Some(unknown) = only.iter().find(|word| !names.contains(word)) {
+        eprintln!("there is no subject `{unknown}`; there are {names:?}");
+        std::process::exit(2);
+    }
     let begun = Instant::now();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let pinned = process::pin(Core::Client);
     let runtime = runtime();
     let mut report = Report::default();
     let step = |what: &str| eprintln!("[{:>3} s] {what}", begun.elapsed().as_secs());
-    let mut subject = |name: &str, measure: &mut dyn FnMut(&mut Report)| {
+    for (name, measure) in SUBJECTS {
         if only.is_empty() || only.contains(&name) {
             step(name);
-            measure(&mut report);
+            measure(&runtime, &mut report);
         }
-    };
-    subject("ingest", &mut ingest::measure);
-    subject("events", &mut events::measure);
-    subject("outgoing", &mut outgoing::measure);
-    subject("transactions", &mut |report| {
-        transactions::measure(&runtime, report);
-    });
-    subject("session", &mut |report| {
-        session::measure(&runtime, report);
-    });
-    subject("grpc", &mut |report| grpc::measure(&runtime, report));
-    subject("gateway", &mut |report| gateway::measure(&runtime, report));
-    subject("join", &mut join::measure);
-    subject("linear", &mut |report| linear::measure(&runtime, report));
-    subject("wire", &mut |report| {
-        runtime.block_on(wire::measure(report));
-    });
+    }
     if !only.is_empty() {
         return;
     }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use comity_core::{
     Client,
     api::{Calls, SendTransaction, SendTransactionReply},
@@ -14,7 +13,7 @@ use comity_core::{
     json::Object,
     transport::{Capabilities, Transport},
 };
-use comity_floors::bodies::{FIFTY_PDUS, transaction};
+use comity_floors::bodies::usual;
 use comity_http::request::{PeerHeaders, to_request};
 use ed25519_dalek::{Signer, SigningKey};
 use futures_util::FutureExt;
@@ -22,7 +21,7 @@ use futures_util::FutureExt;
 use crate::{
     report::{Need, Report},
     rounds::alternate_finely,
-    setting::{TARGET, destination, origin, signing_key},
+    setting::{SEED, TARGET, destination, origin, signing_key},
 };
 
 /// Makes the request, and drops it where it would be sent.
@@ -46,7 +45,7 @@ impl Transport for Unsent {
 }
 
 pub(crate) fn measure(report: &mut Report) {
-    let content = Bytes::from(transaction(50, FIFTY_PDUS));
+    let content = usual(50);
     let stored: Vec<Pdu> = Object::parse(content.clone(), usize::MAX)
         .expect("it is canonical")
         .array("pdus")
@@ -79,14 +78,12 @@ pub(crate) fn measure(report: &mut Report) {
         content: Some(&content),
     }
     .to_vec();
-    let key = SigningKey::from_bytes(&[7; 32]);
+    let key = SigningKey::from_bytes(&SEED);
     let sign_alone = || key.sign(&signed);
     let pair = alternate_finely(61, 50, ours, sign_alone);
-    report.row(
+    report.pair(
         "outgoing 50 PDUs, built and signed: ours / sign alone",
-        "",
-        pair.ratio,
+        pair,
         Need::AtMost(1.05),
-        format!("{:.1?} / {:.1?}", pair.a, pair.b),
     );
 }

@@ -1,14 +1,15 @@
 //! Servers without Comity: hyper, and either nothing but one signature check (the floor) or what ruma offers.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, transaction};
+use comity_bench::peers::Bare;
+use comity_floors::bodies::usual;
+use comity_net::{BoxError, Protocol};
 use ed25519_dalek::{Signature, Signer, SigningKey, Verifier, VerifyingKey};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper::body::{Body, Incoming};
 use ruma_common::{
     api::{IncomingRequestExt, OutgoingResponseExt},
     serde::Base64,
@@ -17,16 +18,11 @@ use ruma_federation_api::{
     authentication::XMatrix, transactions::send_transaction_message::v1 as ruma_send,
 };
 use ruma_signatures::PublicKeyMap;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
 use crate::{
     process::report_cpu,
-    setting::{certificate, destination, origin},
+    setting::{SEED, certificate, destination, origin},
 };
 
 /// What answers.
@@ -40,14 +36,13 @@ pub(crate) enum Answer {
 
 impl Answer {
     pub(crate) fn floor(pdus: usize) -> Self {
-        let bytes = if pdus == 1 { ONE_PDU } else { FIFTY_PDUS };
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let signature = key.sign(transaction(pdus, bytes).as_bytes());
+        let key = SigningKey::from_bytes(&SEED);
+        let signature = key.sign(&usual(pdus));
         Self::Floor(Arc::new((key.verifying_key(), signature)))
     }
 
     pub(crate) fn ruma() -> Self {
-        let key = SigningKey::from_bytes(&[7; 32]).verifying_key();
+        let key = SigningKey::from_bytes(&SEED).verifying_key();
         let keys = BTreeMap::from([(
             "ed25519:a_key".to_owned(),
             Base64::new(key.as_bytes().to_vec()),
@@ -73,6 +68,7 @@ impl Answer {
     }
 }
 
+/// The peer of `comity-bench` does more: it makes a digest of the events, and says it.
 fn ruma(request: &Request<&[u8]>, keys: &PublicKeyMap) -> Option<Response<Full<Bytes>>> {
     let destination = ruma_common::ServerName::parse(destination().as_str()).ok()?;
     XMatrix::extract_from_http_headers(request.headers())
@@ -96,46 +92,26 @@ fn refused() -> Response<Full<Bytes>> {
 
 /// Serves until the parent is gone.
 pub(crate) async fn serve(answer: Answer, tls: bool) {
-    let listener = TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .expect("a port is free");
+    let protocol = Protocol::Http1;
+    let server = match tls {
+        false => Bare::new(protocol),
+        true => {
+            let (chain, key) = certificate();
+            Bare::with_tls(protocol, &chain, &key).expect("made as PEM")
+        }
+    };
+    listen(server, move |request| answer.clone().answer(request)).await;
+}
+
+/// The same of any such server.
+pub(crate) async fn listen<A, R, B>(server: Bare, answer: A)
+where
+    A: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.expect("a port is free");
     report_cpu(listener.local_addr().expect("it is bound").port());
-    let acceptor = tls.then(acceptor);
-    loop {
-        let (tcp, _) = listener.accept().await.expect("connections come");
-        tcp.set_nodelay(true).expect("it is TCP");
-        let (acceptor, answer) = (acceptor.clone(), answer.clone());
-        tokio::spawn(async move {
-            match acceptor {
-                None => connection(tcp, answer).await,
-                Some(acceptor) => {
-                    let stream = acceptor.accept(tcp).await.expect("the client speaks TLS");
-                    connection(stream, answer).await;
-                }
-            }
-        });
-    }
-}
-
-async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer) {
-    let service = service_fn(move |request| {
-        let answer = answer.clone();
-        async move { Ok::<_, Infallible>(answer.answer(request).await) }
-    });
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-}
-
-fn acceptor() -> TlsAcceptor {
-    let (chain, key) = certificate();
-    let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
-        .collect::<Result<_, _>>()
-        .expect("made as PEM");
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("made as PEM");
-    let config = rustls::ServerConfig::builder_with_provider(comity_net::provider())
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
-        .expect("a key and its certificate");
-    TlsAcceptor::from(Arc::new(config))
+    server.accept(listener, answer).await;
 }

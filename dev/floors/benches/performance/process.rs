@@ -1,4 +1,4 @@
-//! Processes: each server and the memory-measured client is this program again, in a role, on a core of its own.
+//! Processes: what is measured is mostly this program again, in a role, on a core of its own. What counts its heap is another program.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -106,6 +106,11 @@ impl Role {
     pub(crate) fn number(&mut self) -> u64 {
         let line = self.line();
         line.parse().expect("it prints numbers here")
+    }
+
+    /// The port on which it listens, which is the first that a server prints.
+    pub(crate) fn port(&mut self) -> u16 {
+        u16::try_from(self.number()).expect("it tells its port")
     }
 
     /// Its CPU time so far, if it is a server.

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write, process::Command, time::SystemTime};
 
-use crate::rounds::Spread;
+use crate::{
+    load::IN_FLIGHT,
+    rounds::{Pair, Spread},
+};
 
 /// What a row has to reach.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +55,12 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// Adds the row of two costs that were measured in turn, and prints it.
+    pub(crate) fn pair(&mut self, measure: impl Into<String>, pair: Pair, need: Need) {
+        let absolute = format!("{:.1?} / {:.1?}", pair.a, pair.b);
+        self.row(measure, "", pair.ratio, need, absolute);
+    }
+
     /// Adds a remark below the table.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
@@ -79,7 +88,7 @@ impl Report {
             "{}. {}, {cores} cores, {pinned}; {}; mimalloc on both sides; thin LTO; \
              load average at the end {}.\n\n\
              Values are ratios of CPU time within this run unless a unit says otherwise: medians of alternating rounds, with the \
-             tenth and ninetieth percentile. 16 requests in flight. Bodies: 1 PDU 1,675 bytes, 50 PDUs 74 kB, `send_join` 20,000 \
+             tenth and ninetieth percentile. {IN_FLIGHT} requests in flight. Bodies: 1 PDU 1,675 bytes, 50 PDUs 74 kB, `send_join` 20,000 \
              and 200,000 state events and a tenth as many of the auth chain.\n\n\
              | measure | value | 10 % - 90 % | needed | | absolute |\n| --- | --- | --- | --- | --- | --- |\n",
             httpdate::fmt_http_date(SystemTime::now()),

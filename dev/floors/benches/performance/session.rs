@@ -1,6 +1,6 @@
 //! CPU of a server for a transaction by a session over gRPC, against the same transaction signed over our own HTTPS; and what judging a known session costs by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use comity_core::{
@@ -12,19 +12,20 @@ use comity_core::{
     },
     call::{Call, Credentials, operation},
     endpoint::{Content, EndpointForm, EndpointParts, read_content},
-    transport::FixedRoutes,
+    transport::{FixedRoutes, Route},
 };
-use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, transaction};
+use comity_floors::bodies::usual;
 use comity_grpc::GrpcTransport;
-use comity_net::{AddressGuard, ClientTls, Connector, Pool, PoolOptions, Protocol};
+use comity_net::Protocol;
 use tokio::runtime::Runtime;
 
 use crate::{
+    load::{Sender, Server},
     ours,
-    process::{Role, thread_cpu},
+    process::thread_cpu,
     report::{Need, Report},
     rounds::{Spread, alternate},
-    setting::{IN_FLIGHT, TARGET, destination, origin, route, signing_key},
+    setting::{TARGET, connector, destination, origin, pool, signing_key},
     transactions,
 };
 
@@ -34,22 +35,19 @@ const ROUNDS: usize = 21;
 const JUDGED: u32 = 20_000;
 
 pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
-    for (pdus, bytes, requests, need) in [
-        (50, FIFTY_PDUS, 1_000, Need::AtMost(0.2)),
-        (1, ONE_PDU, 4_000, Need::None),
-    ] {
-        let content = Bytes::from(transaction(pdus, bytes));
-        let mut session = Server::start(runtime, &content);
-        let mut signed = transactions::Server::start(runtime, "ours", pdus, true, &content);
+    for (pdus, requests, need) in [(50, 1_000, Need::AtMost(0.2)), (1, 4_000, Need::None)] {
+        let content = usual(pdus);
+        let mut session = Server::start(runtime, &["session"], |route| {
+            InSession::to(route, &content)
+        });
+        let mut signed = transactions::start(runtime, "ours", pdus, true, &content);
         let pair = alternate(ROUNDS, || session.cost(requests), || signed.cost(requests));
-        report.row(
+        report.pair(
             format!(
                 "{pdus} PDUs: gRPC with TLS by a session / HTTP/1.1 with TLS by X-Matrix, both ours"
             ),
-            "",
-            pair.ratio,
+            pair,
             need,
-            format!("{:.1?} / {:.1?}", pair.a, pair.b),
         );
     }
     let nanoseconds = runtime.block_on(judging());
@@ -76,47 +74,32 @@ fn call(content: &Bytes) -> Call {
     Call::read(op, form, context).expect("it is a transaction")
 }
 
-struct Server<'a> {
-    runtime: &'a Runtime,
-    role: Role,
+/// A transaction by a session.
+struct InSession {
     client: Client,
     call: Call,
 }
 
-impl<'a> Server<'a> {
-    fn start(runtime: &'a Runtime, content: &Bytes) -> Self {
-        let mut role = Role::start(&["session", "tls", "0"]);
-        let port = u16::try_from(role.number()).expect("it tells its port");
-        let connector = Connector::new(ClientTls::danger_accept_any_certificate())
-            .with_guard(AddressGuard::default().allow_loopback());
-        let options = PoolOptions::default().with_protocol(Protocol::Http2);
-        let pool = runtime.block_on(async { Pool::new(connector, options) });
-        let routes = Arc::new(FixedRoutes::new().with(destination(), route(port)));
+impl InSession {
+    /// Made within a runtime.
+    fn to(route: Route, content: &Bytes) -> Self {
+        let pool = pool(connector(true), Protocol::Http2);
+        let routes = Arc::new(FixedRoutes::new().with(destination(), route));
         // If it were refused, the calls would fail.
         let sessions = SessionOptions::default().with_usually(SessionUse::Required);
         let transport = GrpcTransport::new(routes, pool).with_sessions(sessions);
         let sign = Sign::layer(origin(), signing_key());
         Self {
-            runtime,
-            role,
             client: Client::layered(Arc::new(transport), sign),
             call: call(content),
         }
     }
+}
 
-    /// CPU time of the server for one of so many requests.
-    fn cost(&mut self, requests: usize) -> Duration {
-        let begun = self.role.cpu();
-        self.runtime.block_on(async {
-            let workers = (0..IN_FLIGHT).map(|_| async {
-                for _ in 0..requests / IN_FLIGHT {
-                    let sent = self.client.send(self.call.duplicate()).await;
-                    sent.expect("the server answers");
-                }
-            });
-            futures_util::future::join_all(workers).await;
-        });
-        (self.role.cpu() - begun) / (requests / IN_FLIGHT * IN_FLIGHT) as u32
+impl Sender for InSession {
+    async fn send(&self) {
+        let sent = self.client.send(self.call.duplicate()).await;
+        sent.expect("the server answers");
     }
 }
 
@@ -146,7 +129,7 @@ async fn judging() -> Vec<f64> {
         created,
         created + 3_600_000,
     );
-    let mut call = call(&Bytes::from(transaction(1, ONE_PDU)));
+    let mut call = call(&usual(1));
     let context = call.context_mut();
     context.channel = Some(Arc::new(Wire::default()));
     context.credentials = Credentials::new(vec![credential.to_header()]);

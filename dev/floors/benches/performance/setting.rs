@@ -1,25 +1,15 @@
-//! What all processes agree on: names, keys, requests.
+//! What the processes agree on, and what one of them makes for itself: certificates, headers.
 
-use comity_core::{ServerName, auth::SignedRequest};
-pub(crate) use comity_floors::setting::{destination, origin, pool, route, signing_key};
+use comity_core::ServerName;
+pub(crate) use comity_floors::setting::{
+    SEED, TARGET, connector, destination, origin, pool, route, runtime, signing_key,
+};
+use http::HeaderValue;
 
-/// Requests in flight.
-pub(crate) const IN_FLIGHT: usize = 16;
-
-/// Where the transaction goes.
-pub(crate) const TARGET: &str = "/_matrix/federation/v1/send/m1763000000000.42";
-
-/// The credential of a transaction with this content.
-pub(crate) fn credential(content: &[u8]) -> String {
-    SignedRequest {
-        method: "PUT",
-        uri: TARGET,
-        origin: &origin(),
-        destination: destination().as_str(),
-        content: Some(content),
-    }
-    .sign(&signing_key())
-    .to_header()
+/// The credential of a `PUT` with this content, as a header.
+pub(crate) fn credential(target: &str, content: &[u8]) -> HeaderValue {
+    let credential = comity_floors::setting::credential(target, content);
+    HeaderValue::from_str(&credential).expect("it is a header")
 }
 
 /// A certificate for the server and its key, both PEM.

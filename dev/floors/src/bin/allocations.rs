@@ -7,7 +7,7 @@ use std::{alloc::System, hint::black_box};
 
 use bytes::Bytes;
 use comity_core::json::Object;
-use comity_floors::bodies::transaction;
+use comity_floors::bodies::{PDU, transaction};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -15,7 +15,7 @@ static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() {
     for pdus in [1, 2, 50, 500, 5_000] {
-        let body = Bytes::from(transaction(pdus, pdus * 1_480));
+        let body = Bytes::from(transaction(pdus, pdus * PDU));
         let region = Region::new(COUNTED);
         let object = Object::parse(black_box(body.clone()), usize::MAX).expect("it is canonical");
         let events = object.array("pdus").expect("a transaction has them");

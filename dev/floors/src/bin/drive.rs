@@ -9,10 +9,10 @@ use std::{
     net::TcpStream,
 };
 
-use comity_core::auth::{SignedRequest, SigningKey};
-use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, transaction};
-
-const TARGET: &str = "/_matrix/federation/v1/send/m1763000000000.42";
+use comity_floors::{
+    bodies::usual,
+    setting::{TARGET, credential, destination},
+};
 
 fn main() {
     let numbers: Vec<usize> = env::args()
@@ -38,24 +38,14 @@ fn main() {
 }
 
 fn request(pdus: usize) -> Vec<u8> {
-    let bytes = if pdus == 1 { ONE_PDU } else { FIFTY_PDUS };
-    let body = transaction(pdus, bytes);
-    let key = SigningKey::from_seed("a_key", &[7; 32]).expect("it is a key version");
-    let credential = SignedRequest {
-        method: "PUT",
-        uri: TARGET,
-        origin: &"origin.example.org".parse().expect("it is a server name"),
-        destination: "destination.example.org",
-        content: Some(body.as_bytes()),
-    }
-    .sign(&key)
-    .to_header();
-    format!(
-        "PUT {TARGET} HTTP/1.1\r\nhost: destination.example.org\r\nauthorization: {credential}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+    let body = usual(pdus);
+    let head = format!(
+        "PUT {TARGET} HTTP/1.1\r\nhost: {}\r\nauthorization: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        destination(),
+        credential(TARGET, &body),
         body.len()
-    )
-    .into_bytes()
+    );
+    [head.as_bytes(), &body].concat()
 }
 
 /// Reads one reply, which has to be the one to a transaction that was taken.

@@ -4,8 +4,7 @@
 //! most of both since then. The heap is looked at ten times a millisecond.
 
 use cap::Cap;
-use comity_floors::memory::{Peak, memory_kib, reset_peak};
-use comity_gateway::{Config, Gateway};
+use comity_floors::{gateways::start, memory::Peak, setting::runtime};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
@@ -15,17 +14,9 @@ static PEAK: Peak = Peak::new(|| HEAP.allocated());
 
 fn main() {
     let file = std::env::args().nth(1).expect("the file of a gateway");
-    let text = std::fs::read_to_string(&file).expect("it is there");
-    let config = Config::read(&file, &text).expect("it is right");
     PEAK.watch();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime starts");
-    runtime.block_on(async {
-        let gateway = Gateway::start(config, Vec::new(), None).await;
-        let _gateway = gateway.expect("its ports are free");
-        println!("ready");
+    runtime().block_on(async {
+        let _gateway = start(&file).await;
         std::thread::spawn(answer);
         std::future::pending().await
     })
@@ -34,16 +25,12 @@ fn main() {
 /// Answers until the parent is gone.
 fn answer() {
     for line in std::io::stdin().lines() {
-        let (field, heap) = match line.as_deref() {
-            Ok("idle") => {
-                reset_peak().expect("a process may look at itself");
-                ("VmRSS:", PEAK.begin())
-            }
-            Ok(_) => ("VmHWM:", PEAK.most()),
+        let memory = match line.as_deref() {
+            Ok("idle") => PEAK.begin(),
+            Ok(_) => PEAK.most(),
             Err(_) => break,
         };
-        println!("{}", memory_kib(field).expect("the system tells"));
-        println!("{heap}");
+        println!("{}\n{}", memory.resident, memory.heap);
     }
     std::process::exit(0);
 }

@@ -6,7 +6,8 @@
 use cap::Cap;
 use comity_floors::{
     joining::{arrivals, client},
-    memory::{Peak, memory_kib, reset_peak},
+    memory::Peak,
+    setting::runtime,
 };
 use mimalloc::MiMalloc;
 
@@ -24,18 +25,14 @@ fn main() {
         panic!("join PORT EVENTS");
     };
     PEAK.watch();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime starts");
-    runtime.block_on(async {
+    runtime().block_on(async {
         let client = client(u16::try_from(port).expect("a port"));
         // Idle is: connected, keys and tables loaded, one small reply read.
         arrivals(&client, 10).await;
-        reset_peak().expect("a process may look at itself");
-        let resident = |field| memory_kib(field).expect("the system tells");
-        println!("{}\n{}", resident("VmRSS:"), PEAK.begin());
+        let idle = PEAK.begin();
+        println!("{}\n{}", idle.resident, idle.heap);
         let arrived = arrivals(&client, state).await;
-        println!("{}\n{}\n{arrived}", resident("VmHWM:"), PEAK.most());
+        let peak = PEAK.most();
+        println!("{}\n{}\n{arrived}", peak.resident, peak.heap);
     });
 }

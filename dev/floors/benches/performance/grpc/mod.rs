@@ -8,6 +8,7 @@ pub(crate) mod servers;
 use std::{hint::black_box, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use comity_bench::peers::tonic::Plain;
 use comity_core::{
     Operations,
     api::{GetState, SendTransaction},
@@ -16,9 +17,9 @@ use comity_core::{
     json::{Object, Value},
     transport::{FixedRoutes, Route, Transport},
 };
-use comity_floors::bodies::{FIFTY_PDUS, ONE_PDU, STATE_EVENT, transaction};
+use comity_floors::bodies::{STATE_EVENT, usual};
 use comity_grpc::{GrpcCodec, GrpcTransport};
-use comity_net::{AddressGuard, Connector, Pool, PoolOptions, Protocol, body};
+use comity_net::{Pool, Protocol, body};
 use futures_util::StreamExt;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -26,10 +27,11 @@ use prost::Message;
 use tokio::runtime::Runtime;
 
 use crate::{
-    process::{Role, thread_cpu},
+    load::{IN_FLIGHT, Sender, Server},
+    process::thread_cpu,
     report::{Need, Report},
     rounds::alternate,
-    setting::{IN_FLIGHT, TARGET, destination, route},
+    setting::{TARGET, connector, destination, pool},
 };
 
 const ROUNDS: usize = 15;
@@ -38,9 +40,10 @@ const ROUNDS: usize = 15;
 const STATE: u64 = 20_000;
 
 pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
-    for (pdus, bytes, requests) in [(50, FIFTY_PDUS, 1_000), (1, ONE_PDU, 4_000)] {
-        let content = Bytes::from(transaction(pdus, bytes));
-        let mut ours = Server::start(runtime, "grpc", unary(&content));
+    let start = |role, sent| Server::start(runtime, &[role], |route| Plainly::to(route, sent));
+    for (pdus, requests) in [(50, 1_000), (1, 4_000)] {
+        let content = usual(pdus);
+        let mut ours = start("grpc", unary(&content));
         for (role, other) in [
             ("tonic", "plain tonic with one bytes field"),
             (
@@ -48,21 +51,19 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
                 "the same tonic that puts the field through our strict check",
             ),
         ] {
-            let mut tonic = Server::start(runtime, role, plain(&content));
+            let mut tonic = start(role, plain(&content));
             let pair = alternate(ROUNDS, || ours.cost(requests), || tonic.cost(requests));
-            report.row(
+            report.pair(
                 format!("gRPC, {pdus} PDUs without authentication: ours / {other}"),
-                "",
-                pair.ratio,
+                pair,
                 match pdus {
                     50 => Need::AtMost(1.0),
                     _ => Need::None,
                 },
-                format!("{:.1?} / {:.1?}", pair.a, pair.b),
             );
         }
     }
-    let mut ours = Server::start(runtime, "grpc", state());
+    let mut ours = start("grpc", state());
     for (role, other, need) in [
         (
             "h2",
@@ -75,18 +76,16 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
             Need::None,
         ),
     ] {
-        let mut raw = Server::start(runtime, role, Sent::to("/", Bytes::new()));
+        let mut raw = start(role, Sent::to("/", Bytes::new()));
         let pair = alternate(ROUNDS, || ours.cost(IN_FLIGHT), || raw.cost(IN_FLIGHT));
-        report.row(
+        report.pair(
             format!("gRPC, {STATE} events streamed, the server: ours / {other}"),
-            "",
-            pair.ratio,
+            pair,
             need,
-            format!("{:.1?} / {:.1?}", pair.a, pair.b),
         );
     }
-    let raw = Server::start(runtime, "h2", Sent::to("/", Bytes::new()));
-    let transport = ours.transport();
+    let raw = start("h2", Sent::to("/", Bytes::new()));
+    let transport = ours.sender.transport();
     for (checks, other, need) in [
         (false, "HTTP/2 alone", Need::None),
         (
@@ -98,14 +97,12 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
         let pair = alternate(
             ROUNDS,
             || spent(runtime, read_ours(&transport)),
-            || spent(runtime, raw.read_raw(checks)),
+            || spent(runtime, raw.sender.read_raw(checks)),
         );
-        report.row(
+        report.pair(
             format!("gRPC, {STATE} events streamed, the client: ours / {other}"),
-            "",
-            pair.ratio,
+            pair,
             need,
-            format!("{:.1?} / {:.1?}", pair.a, pair.b),
         );
     }
 }
@@ -210,27 +207,28 @@ fn state() -> Sent {
     Sent::rpc::<GetState>(&state_request().write(), target)
 }
 
-/// The message of the plain service.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Plain {
-    #[prost(bytes = "bytes", tag = "1")]
-    json: Bytes,
-}
-
 fn plain(content: &Bytes) -> Sent {
-    let json = content.clone();
-    Sent::to("/bench.Plain/Send", framed(&Plain { json }))
+    let data = content.clone();
+    Sent::to("/bench.Plain/Send", framed(&Plain { data }))
 }
 
-struct Server<'a> {
-    runtime: &'a Runtime,
-    role: Role,
+/// A request over HTTP/2 without TLS, by no client of gRPC: all servers get theirs from the same one.
+struct Plainly {
     pool: Pool,
     route: Route,
     sent: Sent,
 }
 
-impl Server<'_> {
+impl Plainly {
+    /// Made within a runtime.
+    fn to(route: Route, sent: Sent) -> Self {
+        Self {
+            pool: pool(connector(false), Protocol::Http2),
+            route,
+            sent,
+        }
+    }
+
     /// Our client of this server.
     fn transport(&self) -> GrpcTransport {
         let routes = FixedRoutes::new().with(destination(), self.route.clone());
@@ -273,36 +271,7 @@ impl Server<'_> {
     }
 }
 
-impl<'a> Server<'a> {
-    fn start(runtime: &'a Runtime, role: &str, sent: Sent) -> Self {
-        let mut role = Role::start(&[role, "plain", "0"]);
-        let port = u16::try_from(role.number()).expect("it tells its port");
-        let connector =
-            Connector::danger_without_tls().with_guard(AddressGuard::default().allow_loopback());
-        let options = PoolOptions::default().with_protocol(Protocol::Http2);
-        Self {
-            runtime,
-            role,
-            pool: runtime.block_on(async { Pool::new(connector, options) }),
-            route: route(port),
-            sent,
-        }
-    }
-
-    /// CPU time of the server for one of so many requests.
-    fn cost(&mut self, requests: usize) -> Duration {
-        let begun = self.role.cpu();
-        self.runtime.block_on(async {
-            let workers = (0..IN_FLIGHT).map(|_| async {
-                for _ in 0..requests / IN_FLIGHT {
-                    self.send().await;
-                }
-            });
-            futures_util::future::join_all(workers).await;
-        });
-        (self.role.cpu() - begun) / (requests / IN_FLIGHT * IN_FLIGHT) as u32
-    }
-
+impl Sender for Plainly {
     async fn send(&self) {
         let (head, ()) = self.sent.request.clone().into_parts();
         let request = Request::from_parts(head, body::full(self.sent.body.clone()));

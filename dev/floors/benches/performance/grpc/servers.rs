@@ -3,6 +3,10 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
+use comity_bench::peers::{
+    Bare,
+    tonic::{Plain, answered},
+};
 use comity_core::{
     Operations,
     api::SendTransactionReply,
@@ -10,34 +14,24 @@ use comity_core::{
     error::{CallError, FederationError},
     json::{Object, Value},
 };
-use comity_floors::bodies::{STATE_EVENT, event};
+use comity_floors::bodies::{STATE_EVENT, state_event};
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions};
-use comity_net::{Body, Dispatch, Listener, ListenerOptions, Protocol, body};
+use comity_net::{Body, Protocol, body};
 use futures_util::{StreamExt, stream};
 use http::{Request, Response};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use prost::Message;
-use tokio::net::TcpListener;
-use tonic::{
-    Status,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-};
+use tonic::Status;
 use tower::{service_fn, util::BoxCloneSyncService};
 
-use super::{Plain, STATE};
-use crate::process::report_cpu;
+use super::STATE;
+use crate::{ours, plain};
 
 /// Events in one piece of the streams that are measured against.
 const BATCH: usize = 200;
 
 /// Events that are ready before they are asked for.
 fn events() -> Vec<Value> {
-    let value = |number| Value::parse(Bytes::from(event(number, STATE_EVENT)), usize::MAX);
-    (0..STATE)
-        .map(|number| value(number).expect("it is canonical"))
-        .collect()
+    (0..STATE).map(state_event).collect()
 }
 
 /// Our binding, with nothing but a handler behind it.
@@ -55,23 +49,13 @@ pub(crate) async fn serve_ours() {
             }
         }
     }));
-    let options = ListenerOptions {
-        protocol: Protocol::Http2,
-        ..ListenerOptions::default()
-    };
-    let listener = Listener::bind(("127.0.0.1", 0), options)
-        .await
-        .expect("a port is free");
-    report_cpu(listener.local_addr().port());
     let grpc = GrpcServer::new(
         Operations::federation(),
         Codecs::federation(),
         service,
         GrpcServerOptions::default(),
     );
-    listener
-        .serve(Dispatch::new(grpc.into_service()), std::future::pending())
-        .await;
+    ours::listen(grpc.into_service(), false, Protocol::Http2).await;
 }
 
 fn whole(events: &Arc<Vec<Value>>) -> Reply {
@@ -89,7 +73,7 @@ fn whole(events: &Arc<Vec<Value>>) -> Reply {
     })
 }
 
-/// What answers without Comity.
+/// What answers without Comity. Streams are not those of the floors of `comity-bench`: these have nothing between two events, and are joined before anybody asks or as ours are.
 #[derive(Clone)]
 pub(crate) enum Other {
     /// tonic, one `bytes` field.
@@ -115,18 +99,15 @@ impl Other {
     async fn answer(self, request: Request<Incoming>) -> Response<Body> {
         match self {
             Self::Tonic { checks } => {
-                let handler = service_fn(move |request: tonic::Request<Plain>| async move {
-                    let json = request.into_inner().json;
+                let reply = move |data| {
                     if checks {
-                        Object::parse(json, usize::MAX)
+                        Object::parse(data, usize::MAX)
                             .map_err(|error| Status::invalid_argument(error.to_string()))?;
                     }
-                    let json = Bytes::from_static(br#"{"pdus":{}}"#);
-                    Ok::<_, Status>(tonic::Response::new(Plain { json }))
-                });
-                let mut grpc = tonic::server::Grpc::new(PlainCodec);
-                let response = grpc.unary(handler, request).await;
-                response.map(|body| body.map_err(Into::into).boxed_unsync())
+                    let data = Bytes::from_static(br#"{"pdus":{}}"#);
+                    Ok(Plain { data })
+                };
+                answered(request, reply).await
             }
             Self::Joining(events) => {
                 let pieces = (0..events.len().div_ceil(BATCH)).map(move |piece| {
@@ -154,63 +135,8 @@ fn joined(events: &[Value]) -> Bytes {
     text.freeze()
 }
 
-/// prost as tonic's own codec has it.
-struct PlainCodec;
-
-impl Codec for PlainCodec {
-    type Encode = Plain;
-    type Decode = Plain;
-    type Encoder = Self;
-    type Decoder = Self;
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for PlainCodec {
-    type Item = Plain;
-    type Error = Status;
-    fn encode(&mut self, item: Plain, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(out)
-            .map_err(|error| Status::internal(error.to_string()))
-    }
-}
-
-impl Decoder for PlainCodec {
-    type Item = Plain;
-    type Error = Status;
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Plain>, Status> {
-        let message = Plain::decode(from);
-        message
-            .map(Some)
-            .map_err(|error| Status::internal(error.to_string()))
-    }
-}
-
 /// Serves until the parent is gone, with the windows that ours has.
 pub(crate) async fn serve_other(other: Other) {
-    let listener = TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .expect("a port is free");
-    report_cpu(listener.local_addr().expect("it is bound").port());
-    loop {
-        let (tcp, _) = listener.accept().await.expect("connections come");
-        tcp.set_nodelay(true).expect("it is TCP");
-        let other = other.clone();
-        tokio::spawn(async move {
-            let service = hyper::service::service_fn(move |request| {
-                let other = other.clone();
-                async move { Ok::<_, Infallible>(other.answer(request).await) }
-            });
-            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-                .initial_stream_window_size(1 << 20)
-                .initial_connection_window_size(16 << 20)
-                .max_frame_size(128 << 10)
-                .serve_connection(TokioIo::new(tcp), service)
-                .await;
-        });
-    }
+    let server = Bare::new(Protocol::Http2);
+    plain::listen(server, move |request| other.clone().answer(request)).await;
 }

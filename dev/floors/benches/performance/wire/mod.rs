@@ -16,10 +16,7 @@ use comity_core::{
 };
 use comity_grpc::{Codecs, GrpcServer, GrpcServerOptions, GrpcTransport, is_grpc};
 use comity_http::{HttpServer, HttpTransport};
-use comity_net::{
-    AddressGuard, ClientTls, Connector, Counters, Dispatch, Listener, ListenerOptions, Pool,
-    PoolOptions, Protocol, ServerTls,
-};
+use comity_net::{Counters, Dispatch, Listener, ListenerOptions, Protocol, ServerTls};
 use futures_util::StreamExt;
 use tower::{service_fn, util::BoxCloneSyncService};
 
@@ -29,7 +26,7 @@ use crate::{
     process::process_cpu,
     report::Report,
     rounds::Spread,
-    setting::{certificate, destination, origin, route, signing_key},
+    setting::{certificate, connector, destination, origin, pool, route, signing_key},
 };
 
 /// Calls of each operation; the first ones on a connection teach HPACK its names.
@@ -152,10 +149,7 @@ async fn exchange(client: &Client, sample: &Sample) {
 }
 
 fn transport(protocol: Protocol, port: u16, counters: Counters) -> Arc<dyn Transport> {
-    let connector = Connector::new(ClientTls::danger_accept_any_certificate())
-        .with_guard(AddressGuard::default().allow_loopback())
-        .with_counters(counters);
-    let pool = Pool::new(connector, PoolOptions::default().with_protocol(protocol));
+    let pool = pool(connector(true).with_counters(counters), protocol);
     let routes = Arc::new(FixedRoutes::new().with(destination(), route(port)));
     match protocol {
         Protocol::Http1 => Arc::new(HttpTransport::new(routes, pool)),

@@ -22,7 +22,7 @@ use comity_core::{
     event::Pdu,
     json::{Json, Members, Object, Value},
 };
-use comity_floors::bodies::{STATE_EVENT, event};
+use comity_floors::bodies::state_event;
 use futures_util::{StreamExt, stream};
 
 use crate::setting::{destination, origin};
@@ -106,7 +106,7 @@ fn json<T>(text: &str) -> Json<T> {
 }
 
 fn pdu(number: u64) -> Pdu {
-    Pdu::judge(object(&event(number, STATE_EVENT)).to_value()).expect("it is an event")
+    Pdu::judge(state_event(number)).expect("it is an event")
 }
 
 fn events(count: u64) -> Vec<Value> {
