@@ -38,7 +38,10 @@ pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_
     }
     let names = |cells: &mut dyn Iterator<Item = &&Cell>| {
         let names: BTreeSet<&str> = cells.map(|cell| &cell.transport[..]).collect();
-        escaped(&Vec::from_iter(names).join("; "))
+        let parties = field.parties.iter();
+        let parties = parties.filter(|party| names.contains(&party.name[..]));
+        let labels: Vec<&str> = parties.map(|party| &party.label[..]).collect();
+        escaped(&labels.join("; "))
     };
     let skipped = reasons.into_iter().map(|(why, cells)| {
         let each = cells.values().map(|like| {
@@ -179,7 +182,6 @@ fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
         "file" => value(Measure::ContentRate, Unit::ByteRate),
         _ => value(Measure::CallRate, Unit::Rate("calls")),
     };
-    let bytes = value(Measure::WireBytes, Unit::Bytes);
     vec![
         format!("{transport}{signs}"),
         scenario(cell.scenario).to_owned(),
@@ -195,11 +197,11 @@ fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
         value(Measure::ServerCpu, Unit::Seconds),
         value(Measure::ClientMemory, Unit::Bytes),
         value(Measure::ServerMemory, Unit::Bytes),
-        if bytes == "–" {
-            bytes
-        } else {
-            format!("{bytes} <small class=\"of\">for each {each}</small>")
-        },
+        value_for(
+            measured.spread(Measure::WireBytes),
+            Unit::Bytes,
+            &format!(" <small>for each {each}</small>"),
+        ),
         value(Measure::WirePackets, Unit::Plain("")),
         Losses::of(measured).text(),
         failed(measured),
@@ -219,14 +221,19 @@ fn failed(measured: &Measured<'_>) -> String {
 }
 
 fn value(spread: Option<Spread>, unit: Unit) -> String {
+    value_for(spread, unit, "")
+}
+
+/// The median, what it is for, and the extremes below it.
+fn value_for(spread: Option<Spread>, unit: Unit, of: &str) -> String {
     match spread {
         Some(spread) if spread.min < spread.max => format!(
-            "{} <small class=\"of\">({} to {})</small>",
+            "{}{of} <small class=\"of\">({} to {})</small>",
             unit.value(spread.median),
             unit.value(spread.min),
             unit.value(spread.max)
         ),
-        Some(spread) => unit.value(spread.median),
+        Some(spread) => format!("{}{of}", unit.value(spread.median)),
         None => "–".to_owned(),
     }
 }
