@@ -67,10 +67,11 @@ impl Verification {
         calls: usize,
         metrics: Metrics,
     ) -> AroundLayer<Self> {
+        let prepared = keys.prepared_keys();
         around(Self {
             own_name,
             keys,
-            prepared: Arc::default(),
+            prepared,
             danger_deliver_unverified,
             metrics,
             waiting: Arc::new(Semaphore::new((calls / CALLS_PER_WAITING).max(1))),

@@ -7,7 +7,7 @@ use comity_core::{
     auth::{OwnProof, OwnSession, SessionOptions, SessionUse, Signer},
     call::CallContext,
     endpoint::EndpointForm,
-    error::{Delivery, FederationError, TransportError, TransportErrorKind},
+    error::{FederationError, TransportError},
 };
 use comity_net::ConnectionInfo;
 use http::{HeaderValue, header::AUTHORIZATION, request::Parts};
@@ -120,15 +120,14 @@ impl Own<'_> {
                 return Ok(());
             }
         }
-        if let Some((_, SessionUse::Required)) = self.sessions {
-            return Err(TransportError::new(
-                TransportErrorKind::Refused,
-                Delivery::NotSent,
-                format!(
-                    "a session is required (setting: Policy::sessions, CallContext::sessions or SessionOptions::usually), and this connection of {BINDING} has none: it has no TLS 1.3, or {} refused one on it",
-                    self.destination
-                ),
-            ));
+        if let Some((options, _)) = self.sessions {
+            let why = format_args!(
+                "and this connection has none: it has no TLS 1.3, or {} refused one on it",
+                self.destination
+            );
+            if let Some(error) = options.refusal(self.context, BINDING, why) {
+                return Err(error);
+            }
         }
         let signature = match self.signature.get() {
             Some(signature) => signature.clone(),

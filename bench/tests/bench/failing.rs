@@ -19,6 +19,7 @@ use comity_core::{
     error::FederationError,
 };
 use futures_util::{StreamExt, future::ready};
+use tokio::time::timeout;
 use tower::{ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use crate::setting::{name_of, plan, set_up_with, setting};
@@ -147,10 +148,14 @@ async fn a_server_that_dies_is_a_failure_and_ends_in_time() {
                 ..plan(scenario, Flow::OneInFlight)
             };
             let death = async {
-                while answered.load(Ordering::Relaxed) < 3 {
-                    tokio::task::yield_now().await;
-                }
+                let arrive = async {
+                    while answered.load(Ordering::Relaxed) < 3 {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                let arrived = timeout(Duration::from_secs(60), arrive).await;
                 drop(guard);
+                arrived.expect("three calls reach the server before it dies");
             };
             let begun = Instant::now();
             let (outcome, ()) = tokio::join!(run(&client, &setting, &plan, &|| 0), death);

@@ -11,7 +11,9 @@ mod requests;
 
 use std::{
     collections::BTreeMap,
+    num::NonZero,
     sync::{Arc, Mutex},
+    thread::available_parallelism,
 };
 
 use bytes::Bytes;
@@ -41,6 +43,9 @@ const OPERATIONS: [&str; 7] = [
     "DownloadMedia",
 ];
 
+/// So many mutants are tried at once for each core. For two thirds of their time they wait: for what a fault keeps from coming, or until a call would be repeated.
+const AT_ONCE: usize = 3;
+
 /// A fault and its name.
 #[derive(Clone, Copy)]
 struct Mutant {
@@ -65,7 +70,10 @@ fn main() {
         let table = table.clone();
         Trial::test(mutant.name, move || is_killed(mutant, &table))
     }));
-    let conclusion = libtest_mimic::run(&Arguments::from_args(), trials);
+    let mut arguments = Arguments::from_args();
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    arguments.test_threads.get_or_insert(AT_ONCE * cores);
+    let conclusion = libtest_mimic::run(&arguments, trials);
     print_table(&table.lock().unwrap());
     conclusion.exit();
 }

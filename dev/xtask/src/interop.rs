@@ -8,25 +8,25 @@ use std::{
     process::Command,
 };
 
-use crate::ci::Outcome;
+use crate::ci::{GivenUp, Outcome};
 
 /// Where the environment, and the files of the last run, are kept.
 const FOLDER: &str = "target/interop";
 
 /// Runs the scenarios whose name has one of these words, or all of them.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Outcome {
-    prepare(root)?;
+    prepare(root, &GivenUp::default())?;
     run_program(root, &comity(root)?, words)
 }
 
 /// Makes the environment, which takes as long as the network does. Whoever runs the scenarios finds it.
-pub(crate) fn prepare(root: &Path) -> Outcome {
-    environment(root).map(drop)
+pub(crate) fn prepare(root: &Path, given_up: &GivenUp) -> Outcome {
+    environment(root, given_up).map(drop)
 }
 
 /// Likewise as [`run`], with a `comity` that is there.
 pub(crate) fn run_program(root: &Path, comity: &Path, words: &[&str]) -> Outcome {
-    let python = environment(root)?;
+    let python = environment(root, &GivenUp::default())?;
     let run = Command::new(python)
         .current_dir(root)
         .arg("dev/interop/run.py")
@@ -44,7 +44,7 @@ pub(crate) fn run_program(root: &Path, comity: &Path, words: &[&str]) -> Outcome
 }
 
 /// The Python of a virtual environment that has what dev/interop/requirements.txt lists. Made anew when the list changes.
-fn environment(root: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
+fn environment(root: &Path, given_up: &GivenUp) -> Result<PathBuf, Box<dyn std::error::Error>> {
     let venv = root.join(FOLDER).join("venv");
     let python = venv.join("bin/python");
     let requirements = fs::read_to_string(root.join("dev/interop/requirements.txt"))?;
@@ -56,6 +56,7 @@ fn environment(root: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
     done(
         Command::new("python3").args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]),
         "Python 3.11 or later is needed",
+        given_up,
     )?;
     println!("interop: making a Python environment with Synapse in {FOLDER}/venv");
     done(
@@ -63,6 +64,7 @@ fn environment(root: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
             .args(["-m", "venv", "--clear"])
             .arg(&venv),
         "`python3 -m venv` failed; Debian has it in the package python3-venv",
+        given_up,
     )?;
     done(
         Command::new(&python)
@@ -70,6 +72,7 @@ fn environment(root: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
             .args(["--disable-pip-version-check", "--requirement"])
             .arg(root.join("dev/interop/requirements.txt")),
         "Synapse could not be installed",
+        given_up,
     )?;
     fs::write(installed, requirements)?;
     Ok(python)
@@ -83,15 +86,16 @@ fn comity(root: &Path) -> Result<PathBuf, Box<dyn std::error::Error>> {
             .current_dir(root)
             .args(["build", "--quiet", "--package", "comity-cli"]),
         "`comity` does not build",
+        &GivenUp::default(),
     )?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     Ok(target.join("debug/comity"))
 }
 
-fn done(command: &mut Command, otherwise: &str) -> Outcome {
-    let status = command
-        .status()
-        .map_err(|error| format!("{otherwise}: {command:?}: {error}"))?;
+fn done(command: &mut Command, otherwise: &str, given_up: &GivenUp) -> Outcome {
+    let spawned = command.spawn();
+    let mut child = spawned.map_err(|error| format!("{otherwise}: {command:?}: {error}"))?;
+    let status = given_up.wait(&mut child)?;
     if status.success() {
         return Ok(());
     }

@@ -17,10 +17,7 @@ use tokio::{
 };
 use tower::{service_fn, util::BoxCloneSyncService};
 
-use super::{
-    Check, Metrics, READY_TIMEOUT, StatusSource,
-    page::{View, page},
-};
+use super::{Check, Metrics, READY_TIMEOUT, StatusSource, page::page, view::View};
 
 /// How long what the checks found is good for, however many ask.
 const CHECKS_LAST: Duration = Duration::from_secs(1);

@@ -29,7 +29,7 @@
 //! | `comity_destinations` (gauge) | binding in use |
 //! | `comity_build_info`, `comity_start_time_seconds` (gauges) | version; none |
 //!
-//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `figures` are numbers for people, `metrics` counts what `ended_call` says, `labels` are
+//! `status` is what the pages show, `destinations` makes that of what `Select` knows, `page` writes the one for people, `table` its destinations as `view` says, `figures` are numbers for people, `metrics` counts what `ended_call` says, `labels` are
 //! what it counts by, `answer` finds the page; here is the server.
 
 mod answer;
@@ -40,6 +40,8 @@ mod labels;
 mod metrics;
 mod page;
 mod status;
+mod table;
+mod view;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -51,10 +53,10 @@ pub use destinations::destination_rows;
 pub use ended_call::{Direction, EndedCall};
 pub use labels::OTHER;
 pub use metrics::Metrics;
-pub use page::DESTINATIONS_PER_PAGE;
 pub use status::{
     BackoffRow, BindingRow, Check, DestinationRow, Latency, Status, StatusSource, Totals,
 };
+pub use table::DESTINATIONS_PER_PAGE;
 
 /// Longest time that [`StatusSource::checks`] may take.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,14 +1,17 @@
 //! Each way to fail, and whether the peer may have acted on the request.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use comity_core::error::{Delivery, TransportError, TransportErrorKind};
-use comity_net::{Protocol, delivery_of};
+use comity_net::{ConnectionInfo, Counters, Pool, PoolOptions, Protocol, delivery_of};
 use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::server::TlsStream;
 
 use crate::setting::{Authority, Peer, ask, get, put, read_head, route, write};
@@ -345,6 +348,79 @@ async fn a_request_for_a_connection_that_was_closed_while_idle_is_sent_on_a_fres
         was_closed.recv().await.unwrap();
     }
     assert_eq!(peer.accepted(), 9);
+}
+
+/// The connection ends between the lease and the request, so that it gives the request back: it is counted, and sent again once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_a_connection_gives_back_is_counted_and_sent_on_a_fresh_one() {
+    let authority = Authority::new();
+    for (protocol, alpn) in [
+        (Protocol::Http1, &b"http/1.1"[..]),
+        (Protocol::Http2, b"h2"),
+    ] {
+        let end = Arc::new(Notify::new());
+        let ended = Arc::clone(&end);
+        let peer = Peer::tls(&authority, &[alpn], move |tls, number| {
+            let ended = Arc::clone(&ended);
+            async move {
+                match number {
+                    1 => ended.notified().await,
+                    _ => answer(tls, number).await,
+                }
+            }
+        })
+        .await;
+        let counters = Counters::new();
+        let connector = authority.connector().with_counters(counters.clone());
+        let pool = Pool::new(connector, PoolOptions::default().with_protocol(protocol));
+        let prepared = AtomicUsize::new(0);
+        let route = route(peer.address);
+        let sent = pool.send_with(&route, put("/", "{}"), |info, _| {
+            if prepared.fetch_add(1, Ordering::SeqCst) == 0 {
+                end.notify_one();
+                wait_for_the_end(info);
+            }
+            Ok(())
+        });
+        let response = sent.await.unwrap();
+        assert_eq!(crate::setting::text(response).await, "2", "{protocol:?}");
+        assert_eq!(prepared.load(Ordering::SeqCst), 2, "{protocol:?}");
+        assert_eq!((peer.accepted(), counters.resent()), (2, 1), "{protocol:?}");
+        // One that is not given back is not counted.
+        assert_eq!(ask(&pool, &route, "/").await.unwrap(), "2");
+        assert_eq!((peer.accepted(), counters.resent()), (2, 1), "{protocol:?}");
+    }
+}
+
+/// Answers each request with the connection's number.
+async fn answer(mut tls: TlsStream<TcpStream>, number: usize) {
+    if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+        let mut connection = h2::server::handshake(tls).await.unwrap();
+        while let Some(Ok((_, mut reply))) = connection.accept().await {
+            let mut body = reply.send_response(Response::new(()), false).unwrap();
+            body.send_data(number.to_string().into(), true).unwrap();
+        }
+        return;
+    }
+    let reply = format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{number}");
+    while !read_head(&mut tls).await.is_empty() {
+        write(&mut tls, &reply).await;
+    }
+}
+
+/// Until this side has let go of the connection. It blocks a thread, while the connection's own task runs on another.
+fn wait_for_the_end(info: &ConnectionInfo) {
+    let label = b"EXPERIMENTAL a test";
+    for _ in 0..6000 {
+        if info
+            .export_keying_material(label, None, &mut [0; 32])
+            .is_err()
+        {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the connection has not ended");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod addresses;
 mod bounds;
 mod delivery;
 mod early_data;
+mod gathering;
 mod listener;
 mod ping;
 mod pool;

@@ -86,12 +86,14 @@ pub struct XMatrixAuthenticator {
 }
 
 impl XMatrixAuthenticator {
-    /// Accepts requests for the server `own_name`, signed by keys that `keys` knows.
+    /// Accepts requests for the server `own_name`, signed by keys that `keys` knows. Those that are used often are prepared where
+    /// [the source says](KeySource::prepared_keys).
     pub fn new(own_name: ServerName, keys: Arc<dyn KeySource>) -> Self {
-        Self::with_prepared_keys(own_name, keys, Arc::default())
+        let prepared = keys.prepared_keys();
+        Self::with_prepared_keys(own_name, keys, prepared)
     }
 
-    /// Likewise, and has the keys that are used often prepared there: shared with another, or with another limit.
+    /// Likewise, and has them prepared there: shared with another, or with another limit.
     pub fn with_prepared_keys(
         own_name: ServerName,
         keys: Arc<dyn KeySource>,

@@ -193,7 +193,8 @@ pub enum SigningKeyError {
 /// A public ed25519 key, decompressed once so that every check is cheap.
 ///
 /// Keys of small order are refused when the key is made, as such a key has signatures that fit any message. That is why
-/// a check can use the plain verification equation, as other homeservers do.
+/// a check can use the plain verification equation, as ruma does. libsodium, by which Synapse checks, also refuses an R of small order. Whoever signs with such
+/// an R gives the key away.
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifyKey(ed25519_dalek::VerifyingKey);
 

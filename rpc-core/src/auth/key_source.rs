@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{KeyId, ServerKeys, VerifyKey, authenticator::describe};
+use super::{KeyId, PreparedKeys, ServerKeys, VerifyKey, authenticator::describe};
 use crate::ServerName;
 
 /// Where an authenticator gets keys.
@@ -34,6 +34,12 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
         let _ = wanted;
         let why = format!("this source has no key documents, of {server} neither");
         Err(KeyFault::Unreachable(why))
+    }
+
+    /// Where those of its keys that sign often are prepared, for requests and events alike. Whoever verifies for long asks once; a source that keeps none gives
+    /// new ones each time.
+    fn prepared_keys(&self) -> Arc<PreparedKeys> {
+        Arc::default()
     }
 }
 

@@ -7,6 +7,7 @@
 //! | --- | --- | --- |
 //! | `key` | key IDs, ed25519 keys, signatures | Appendices, "Signing JSON" |
 //! | `prepared_keys`, `multiples` | cheaper checks with keys that are used often | |
+//! | `crafted` | signatures that no honest signer makes, for tests | |
 //! | `x_matrix` | the `Authorization: X-Matrix` header | "Request Authentication" |
 //! | `signed_request` | the object that is signed | "Request Authentication" |
 //! | `server_keys` | reading a server's published keys | "Retrieving server keys" |
@@ -25,6 +26,8 @@
 //! as long as the key is valid; TLS is what keeps it from being seen. A session is bound to its connection, and has a time.
 
 mod authenticator;
+#[cfg(test)]
+pub(crate) mod crafted;
 mod key;
 mod key_document;
 mod key_ring;
@@ -61,6 +64,7 @@ pub use session::{
     MAX_SESSION_SKEW, OwnSession, SESSION_EXPORTER_LABEL, SESSION_REFUSED, SESSION_SCHEME,
     SessionAuthenticator, SessionCredential, SessionError, SessionOptions, SessionUse,
 };
+pub(crate) use session::{no_session, session_setting};
 pub use sign::{OwnProof, Sign, Signer};
 pub use signed_request::SignedRequest;
 pub use x_matrix::{

@@ -27,11 +27,14 @@ const KEY_WIDTH: usize = 5;
 /// The same for the curve's base point, of which there is one: 220 kB. A wider digit takes fewer additions, and more where a processor's caches are full of other things.
 const BASE_WIDTH: usize = 6;
 
-/// The keys of the servers that send most, each with a table of its multiples. A check with one of them gives the same verdict, for every signature, as
+/// The keys of the servers that sign most, each with a table of its multiples. A check with one of them gives the same verdict, for every signature, as
 /// [`VerifyKey::verify`]: the equation is the same, and only how it is computed is not.
 ///
 /// A key has a table once 16 signatures of it have been good. Which keys those are depends on traffic; how many there are is bounded, so a busy key gets none while
-/// another sits at its place. Shared by those that verify for one server.
+/// another sits at its place. Shared by those that verify for one server: signatures of requests and of events count alike. A
+/// [`KeyRing`](super::KeyRing) has one, which every authenticator and every set of event keys that is made of it uses.
+///
+/// It says what a key has signed, never whether the key counts: that is looked up each time.
 pub struct PreparedKeys {
     limit: usize,
     places: OnceLock<Box<[Mutex<Place>]>>,
@@ -74,7 +77,8 @@ impl PreparedKeys {
             None => key.verify_slices(slices, signature),
         };
         if good {
-            // Whoever has no key of its own cannot have a table made, nor take one from another.
+            // Whoever cannot show good signatures cannot have a table made, nor take one from another. Those of events are there to be copied: a table costs
+            // whoever wants one made of them 16 checks that are plain anyhow.
             self.count(place, key);
         }
         good
@@ -144,9 +148,18 @@ impl PreparedKeys {
         minus_key.add_times(&k, sum).compress().to_bytes() == r
     }
 
+    /// One place, taken by this key.
+    #[cfg(test)]
+    pub(crate) fn with_table_of(key: &VerifyKey) -> Self {
+        let keys = Self::new(1);
+        (0..WORTH).for_each(|_| keys.count(keys.place(key).unwrap(), key));
+        assert_eq!(keys.prepared(), 1);
+        keys
+    }
+
     /// How many keys have a table.
     #[cfg(test)]
-    fn prepared(&self) -> usize {
+    pub(crate) fn prepared(&self) -> usize {
         let has = |place: &&Mutex<Place>| place.lock().unwrap().multiples.is_some();
         self.places
             .get()
@@ -171,20 +184,14 @@ impl fmt::Debug for PreparedKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::SigningKey;
-    use curve25519_dalek::constants::EIGHT_TORSION;
+    use crate::auth::{
+        SigningKey,
+        crafted::{Crafted, crafted},
+    };
     use proptest::prelude::*;
 
     fn signing_key(seed: u8) -> SigningKey {
         SigningKey::from_seed("a", &[seed; 32]).unwrap()
-    }
-
-    /// One place, taken by this key.
-    fn prepared(key: &VerifyKey) -> PreparedKeys {
-        let keys = PreparedKeys::new(1);
-        (0..WORTH).for_each(|_| keys.count(keys.place(key).unwrap(), key));
-        assert_eq!(keys.prepared(), 1);
-        keys
     }
 
     #[test]
@@ -204,7 +211,7 @@ mod tests {
     #[test]
     fn a_place_goes_to_the_key_that_is_used_more() {
         let (one, other) = (signing_key(1), signing_key(2));
-        let keys = prepared(&one.verify_key());
+        let keys = PreparedKeys::with_table_of(&one.verify_key());
         let signature = other.sign(b"text");
         for _ in 0..2 * MOST {
             assert!(keys.verify_slices(&other.verify_key(), &[b"text"], &signature));
@@ -269,45 +276,54 @@ mod tests {
             let (key, signature) = (key.unwrap(), Signature::from_bytes(signature));
             let plain = key.verify(&text, &signature);
             prop_assert_eq!(plain, turned.is_none());
-            prop_assert_eq!(prepared(&key).verify_slices(&key, &[&text], &signature), plain);
+            let keys = PreparedKeys::with_table_of(&key);
+            prop_assert_eq!(keys.verify_slices(&key, &[&text], &signature), plain);
         }
 
-        /// Keys and R that are not in the group of prime order: whether such a signature is good depends on whether the cofactor is multiplied in, which it is not.
         #[test]
-        fn so_it_is_beside_the_group_of_prime_order(
-            secret in 1_u64..,
-            nonce in 1_u64..,
-            (of_key, of_r) in (0_usize..8, 0_usize..8),
-            text in any::<[u8; 8]>(),
-        ) {
-            let (secret, nonce) = (Scalar::from(secret), Scalar::from(nonce));
-            let key = ED25519_BASEPOINT_POINT * secret + EIGHT_TORSION[of_key];
-            let key = VerifyKey::from_bytes(&key.compress().to_bytes()).unwrap();
-            let r = (ED25519_BASEPOINT_POINT * nonce + EIGHT_TORSION[of_r]).compress();
-            let hash = Sha512::new().chain_update(r.as_bytes()).chain_update(key.as_bytes());
-            let k = Scalar::from_bytes_mod_order_wide(&hash.chain_update(text).finalize().into());
-            let mut bytes = [0; 64];
-            bytes[..32].copy_from_slice(r.as_bytes());
-            bytes[32..].copy_from_slice((nonce + k * secret).as_bytes());
-            let signature = Signature::from_bytes(bytes);
+        fn so_it_is_of_signatures_that_nobody_honest_makes(by in crafted(), text in any::<[u8; 8]>()) {
+            let (key, signature) = (by.key(), by.sign(&text));
             let plain = key.verify(&text, &signature);
-            prop_assert_eq!(prepared(&key).verify_slices(&key, &[&text], &signature), plain);
+            prop_assert!(!(plain && by.other_s));
+            let keys = PreparedKeys::with_table_of(&key);
+            prop_assert_eq!(keys.verify_slices(&key, &[&text], &signature), plain);
         }
     }
 
+    /// So the property above is of good signatures and of bad ones, each for one reason.
     #[test]
-    fn a_scalar_over_the_order_is_refused() {
-        let signing = signing_key(7);
-        let mut bytes = *signing.sign(b"text").as_bytes();
-        // The same number modulo the order, 2^252 + 27742317777372353535851937790883648493.
-        let order = (-Scalar::ONE).to_bytes();
-        let mut carry = 1;
-        for (byte, more) in bytes[32..].iter_mut().zip(order) {
-            let sum = u16::from(*byte) + u16::from(more) + carry;
-            (*byte, carry) = (sum as u8, sum >> 8);
+    fn of_those_some_are_good() {
+        let good = Crafted {
+            secret: 7,
+            nonce: 0,
+            of_key: 0,
+            of_r: 0,
+            other_r: false,
+            other_s: false,
+        };
+        let verdict = |by: Crafted| {
+            let (key, signature) = (by.key(), by.sign(b"text"));
+            let keys = PreparedKeys::with_table_of(&key);
+            let verdict = keys.verify_slices(&key, &[b"text"], &signature);
+            assert_eq!(verdict, key.verify(b"text", &signature), "{by:?}");
+            verdict
+        };
+        // R is the neutral element, in its own bytes.
+        assert!(verdict(good));
+        assert!(verdict(Crafted { nonce: 5, ..good }));
+        // With the cofactor it would be good.
+        assert!(!verdict(Crafted { of_r: 1, ..good }));
+        for other in [
+            Crafted {
+                other_r: true,
+                ..good
+            },
+            Crafted {
+                other_s: true,
+                ..good
+            },
+        ] {
+            assert!(!verdict(other));
         }
-        let (key, signature) = (signing.verify_key(), Signature::from_bytes(bytes));
-        assert!(!key.verify(b"text", &signature));
-        assert!(!prepared(&key).verify_slices(&key, &[b"text"], &signature));
     }
 }

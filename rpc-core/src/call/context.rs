@@ -48,6 +48,8 @@ pub struct CallContext {
     /// Whether the destination's signed offer says that it takes sessions, over the binding that carries the call. It counts where this side says nothing: see
     /// [`SessionOptions::use_for`](crate::auth::SessionOptions::use_for).
     pub sessions_offered: bool,
+    /// The setting that `sessions` is passed on from, if that is not the caller's own word.
+    pub(crate) session_setting: Option<&'static str>,
     /// The address that it came from, as the listener saw it or a proxy that is trusted said it: for logs, and for the next server's. It proves nothing.
     pub client: Option<IpAddr>,
     pub(crate) form: Option<EndpointForm>,
@@ -135,6 +137,12 @@ impl CallContext {
         if let Some(notes) = &self.notes {
             notes.proof(proof());
         }
+    }
+
+    /// What this side says of sessions, and the setting that says it.
+    pub(crate) fn said_of_sessions(&self) -> Option<(SessionUse, &'static str)> {
+        let setting = self.session_setting.unwrap_or("CallContext::sessions");
+        self.sessions.map(|said| (said, setting))
     }
 
     /// Where it is noted which binding carries the call: for a layer that answers it with what came to another.

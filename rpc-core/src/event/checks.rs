@@ -164,7 +164,11 @@ fn check_signatures(
                         "the signature of {server} by {key_id} is malformed"
                     ))
                 })?;
-            if !key.verify(signed_text, &signature) {
+            let good = match keys.prepared_keys() {
+                Some(prepared) => prepared.verify_slices(&key, &[signed_text], &signature),
+                None => key.verify(signed_text, &signature),
+            };
+            if !good {
                 return Err(wrong(format!(
                     "the signature of {server} by {key_id} is wrong"
                 )));
@@ -214,3 +218,6 @@ fn name_of(version: &dyn RoomVersion, event: &Pdu) -> String {
 fn shown(text: &str) -> String {
     text.chars().take(64).flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests;

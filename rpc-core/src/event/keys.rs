@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use super::{Pdu, room_version::RoomVersion};
 use crate::{
     ServerName,
-    auth::{FetchedKeys, KeyId, KeySource, ServerKeys, VerifyKey, now_ms},
+    auth::{FetchedKeys, KeyId, KeySource, PreparedKeys, ServerKeys, VerifyKey, now_ms},
     json::Object,
 };
 
@@ -26,14 +26,21 @@ pub trait EventKeys {
         origin_server_ts: Option<i64>,
         enforce_validity: bool,
     ) -> Option<VerifyKey>;
+
+    /// Where those of them that sign often are prepared. `None`: every check is a plain one. The verdict is the same.
+    fn prepared_keys(&self) -> Option<&PreparedKeys> {
+        None
+    }
 }
 
-/// Key documents of some servers.
+/// Key documents of some servers. Which key an event may be signed by is looked up in them for each event; that a key is prepared makes the check
+/// with it cheaper and nothing else.
 #[derive(Clone, Debug, Default)]
 pub struct EventKeySet {
     documents: BTreeMap<ServerName, FetchedKeys>,
     faults: BTreeMap<ServerName, String>,
     passed_over: usize,
+    prepared: Arc<PreparedKeys>,
 }
 
 impl EventKeySet {
@@ -53,6 +60,14 @@ impl EventKeySet {
     pub fn with_fetched(mut self, fetched: FetchedKeys) -> Self {
         let server = fetched.keys.server_name.clone();
         self.documents.insert(server, fetched);
+        self
+    }
+
+    /// Has the keys that sign often prepared there: where those of other sets and of requests are, as the keys of a few servers sign most of both, or with
+    /// another limit. Without it a set has its own; [`fetch_event_keys`] takes its [source's](KeySource::prepared_keys).
+    #[must_use]
+    pub fn with_prepared_keys(mut self, prepared: Arc<PreparedKeys>) -> Self {
+        self.prepared = prepared;
         self
     }
 
@@ -85,6 +100,10 @@ impl EventKeys for EventKeySet {
         let FetchedKeys { keys, at } = self.documents.get(server)?;
         keys.key_for_event(key, origin_server_ts, enforce_validity, *at)
             .cloned()
+    }
+
+    fn prepared_keys(&self) -> Option<&PreparedKeys> {
+        Some(&self.prepared)
     }
 }
 
@@ -133,7 +152,8 @@ pub fn needed_keys<'a>(
 }
 
 /// Fetches the key documents that [`needed_keys`] found, within limits. A server that cannot be asked is among the
-/// [faults](EventKeySet::faults); its events will have no known signature.
+/// [faults](EventKeySet::faults); its events will have no known signature. Keys that sign often are prepared where [the source
+/// says](KeySource::prepared_keys): of a [`KeyRing`](crate::auth::KeyRing) they are prepared once for all sets, and for the requests that are verified by it.
 ///
 /// Dropping the future stops the fetches.
 pub async fn fetch_event_keys(
@@ -143,7 +163,7 @@ pub async fn fetch_event_keys(
 ) -> EventKeySet {
     let mut set = EventKeySet {
         passed_over: needed.len().saturating_sub(limits.servers),
-        ..EventKeySet::new()
+        ..EventKeySet::new().with_prepared_keys(source.prepared_keys())
     };
     let mut left: BTreeSet<ServerName> = needed.keys().take(limits.servers).cloned().collect();
     let fetches = stream::iter(needed.into_iter().take(limits.servers))

@@ -64,8 +64,7 @@ struct OpenObject {
     /// Each name so far is greater than the one before; is less.
     ascending: bool,
     descending: bool,
-    /// An object within the current member is disordered; one within any member is.
-    member_disordered: bool,
+    /// An object within a member is disordered.
     disordered_within: bool,
 }
 
@@ -78,7 +77,6 @@ impl OpenObject {
             name_end: 0,
             ascending: true,
             descending: true,
-            member_disordered: false,
             disordered_within: false,
         }
     }
@@ -137,14 +135,10 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
         let mut whole = OpenObject::new(0, 0);
         let members = self.units.members();
         whole.descending = members.len() < 2;
-        for (at, member) in members.iter().enumerate() {
+        for member in members {
             let escaped = member.mark.escaped_name();
             self.reorder
                 .begin_member(member.name, member.value - 2, escaped);
-            // The last one has not ended.
-            if let Some(next) = members.get(at + 1) {
-                self.reorder.end_member(next.name - 1, false);
-            }
             whole.name_start = member.name + 1;
             let mark = if escaped { ESCAPED } else { 0 };
             whole.name_end = (member.value - 2) | mark;
@@ -180,9 +174,6 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
             let in_object = self.nesting.in_object();
             match self.peek() {
                 Some(b',') => {
-                    if in_object {
-                        self.end_member();
-                    }
                     self.at += 1;
                     self.space();
                     if in_object {
@@ -191,7 +182,6 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
                     behind_value = false;
                 }
                 Some(b'}') if in_object => {
-                    self.end_member();
                     self.close();
                     self.units.end(self.nesting.depth(), self.at);
                 }
@@ -343,17 +333,6 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
         Ok(())
     }
 
-    /// The member whose value ended just before: its text is complete.
-    #[inline(always)]
-    fn end_member(&mut self) {
-        let end = self.out_place() as u32;
-        if let Some(object) = self.objects.last_mut() {
-            self.reorder.end_member(end, object.member_disordered);
-            object.disordered_within |= object.member_disordered;
-            object.member_disordered = false;
-        }
-    }
-
     /// The innermost container ends here.
     #[inline(always)]
     fn close(&mut self) {
@@ -370,7 +349,8 @@ impl<'a, const INDEX: bool> Rewrite<'a, INDEX> {
             if (!object.ascending || object.disordered_within)
                 && let Some(outer) = self.objects.last_mut()
             {
-                outer.member_disordered = true;
+                outer.disordered_within = true;
+                self.reorder.disorder_within();
             }
         }
     }

@@ -9,22 +9,25 @@ use super::scan::compare_names;
 /// Of a member's `name_end`: its name contains an escape.
 pub(super) const ESCAPED: u32 = 1 << 31;
 
-/// Of a member's `end`: an object within it is disordered, too.
+/// Of a member's `start`: an object within it is disordered, too.
 const DISORDER_WITHIN: u32 = 1 << 31;
 
-/// A member, as places in the text: `"name":value`.
+/// A member, as places in the text: `"name":value`. It ends where the comma before the next one is, or its object's brace.
 #[derive(Clone, Copy)]
 struct Member {
+    /// Where the name's opening quote is; with the flag `DISORDER_WITHIN`.
     start: u32,
     /// Where the name's closing quote is; with the flag `ESCAPED`.
     name_end: u32,
-    /// Behind the value; with the flag `DISORDER_WITHIN`.
-    end: u32,
 }
 
 impl Member {
+    fn place(self) -> u32 {
+        self.start & !DISORDER_WITHIN
+    }
+
     fn name(self, text: &[u8]) -> &[u8] {
-        &text[self.start as usize + 1..(self.name_end & !ESCAPED) as usize]
+        &text[self.place() as usize + 1..(self.name_end & !ESCAPED) as usize]
     }
 }
 
@@ -45,7 +48,7 @@ pub(super) struct Reorder {
     /// The members of all open objects, inner ones last.
     pending: Vec<Member>,
     disordered: Vec<Disordered>,
-    /// The members of disordered objects in their order: where they begin, and where they end with the flag `DISORDER_WITHIN`.
+    /// The members of disordered objects in their order: where they begin with the flag `DISORDER_WITHIN`, and where they end.
     members: Vec<(u32, u32)>,
     /// For sorting: the beginnings of names, and which member each belongs to.
     keys: Vec<(u64, u32)>,
@@ -66,15 +69,14 @@ impl Reorder {
         self.pending.push(Member {
             start,
             name_end: name_end | if escaped { ESCAPED } else { 0 },
-            end: 0,
         });
     }
 
-    /// The newest member ends.
+    /// An object within the newest member is disordered.
     #[inline(always)]
-    pub(super) fn end_member(&mut self, end: u32, disorder_within: bool) {
+    pub(super) fn disorder_within(&mut self) {
         if let Some(member) = self.pending.last_mut() {
-            member.end = end | if disorder_within { DISORDER_WITHIN } else { 0 };
+            member.start |= DISORDER_WITHIN;
         }
     }
 
@@ -87,12 +89,15 @@ impl Reorder {
     /// The innermost object ends, and its names do not ascend (but each is less than the one before, if `descending`). It began at
     /// `start`, and `text` ends with it.
     pub(super) fn end_disordered(&mut self, start: u32, first: u32, descending: bool, text: &[u8]) {
-        let members = &mut self.pending[first as usize..];
+        let members = &self.pending[first as usize..];
         let first_noted = self.members.len() as u32;
         if descending {
-            let members = members.iter().rev();
-            self.members
-                .extend(members.map(|member| (member.start, member.end)));
+            let mut end = text.len() as u32 - 1;
+            self.members.extend(members.iter().rev().map(|member| {
+                let span = (member.start, end);
+                end = member.place() - 1;
+                span
+            }));
         } else {
             self.overridden |= sorted(members, text, &mut self.keys, &mut self.members);
         }
@@ -164,8 +169,8 @@ impl Reorder {
                             out.push(b',');
                         }
                         let (from, to) = self.members[at as usize];
-                        if to & DISORDER_WITHIN != 0 {
-                            inner = Some((at + 1, from, to & !DISORDER_WITHIN));
+                        if from & DISORDER_WITHIN != 0 {
+                            inner = Some((at + 1, from & !DISORDER_WITHIN, to));
                             break;
                         }
                         append(&mut out, text, from as usize, to as usize);
@@ -184,7 +189,7 @@ impl Reorder {
     }
 }
 
-/// Appends the places of these members to `order`, sorted by name, the last one of equal names only; says whether there were any.
+/// Appends the places of these members, whose object ends with `text`, to `order`, sorted by name, the last one of equal names only; says whether there were any.
 fn sorted(
     members: &[Member],
     text: &[u8],
@@ -216,7 +221,9 @@ fn sorted(
     for (at, key) in keys.iter().enumerate() {
         let next = keys.get(at + 1).filter(|_| repeated);
         if next.is_none_or(|next| by_name(member(key), member(next)).is_ne()) {
-            order.push((member(key).start, member(key).end));
+            let behind = members.get(key.1 as usize + 1);
+            let end = behind.map_or(text.len() as u32, |member| member.place()) - 1;
+            order.push((member(key).start, end));
         }
     }
     repeated
@@ -252,8 +259,8 @@ fn moved(index: &Index, order: &[(u32, u32)]) -> Index {
     let mut elements: Vec<ElementSpan> = Vec::with_capacity(index.elements.len());
     let mut place = 1;
     for (start, end) in order {
-        let end = end & !DISORDER_WITHIN;
-        let at = index.members.partition_point(|it| it.name < *start);
+        let start = start & !DISORDER_WITHIN;
+        let at = index.members.partition_point(|it| it.name < start);
         let member = index.members[at];
         let first_element = elements.len() as u32;
         let of_member = &index.elements[index.elements_of(at)];

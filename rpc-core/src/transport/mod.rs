@@ -20,9 +20,9 @@ pub use select::{
 
 use crate::{
     Boxed,
-    auth::{OwnProof, SessionUse},
+    auth::{OwnProof, no_session, session_setting},
     call::{Authentication, Call, Reply},
-    error::{CallError, Delivery, TransportError, TransportErrorKind},
+    error::CallError,
 };
 
 /// A binding's client: sends a call and gives its reply.
@@ -31,7 +31,7 @@ use crate::{
 /// - *target verbatim*: where the wire carries method and target, they are those of [`Call::form`], byte for byte;
 /// - *credentials verbatim*: every value of the context's credentials travels, in order, unchanged. A call that came with some is never put on a session;
 /// - *lossless*: unknown members of request and reply arrive;
-/// - *honest delivery*: a [`TransportError`] says `NotSent` or `Rejected` only where the peer cannot have acted;
+/// - *honest delivery*: a [`TransportError`](crate::error::TransportError) says `NotSent` or `Rejected` only where the peer cannot have acted;
 /// - *whole or aborted*: a streamed reply that ends without error is complete;
 /// - *drop cancels*: dropping the future or the reply's stream ends the exchange.
 #[async_trait]
@@ -66,7 +66,7 @@ pub struct Capabilities {
     /// A proof can be bound to the connection: the transport is handed calls that have a [signer](crate::call::CallContext::signer) and no credentials, and proves their
     /// origin itself, by a session of the connection or by the signer's X-Matrix header. Others are handed that header as a credential.
     pub channel_binding: bool,
-    /// Where neither the operator nor the caller says anything of sessions, they are [required](SessionUse::Required). One binding that says so binds all that a [`Select`] has.
+    /// Where neither the operator nor the caller says anything of sessions, they are [required](crate::auth::SessionUse::Required). One binding that says so binds all that a [`Select`] has.
     pub requires_session: bool,
     /// Largest request message in bytes, if the binding has a limit of its own.
     pub max_message: Option<usize>,
@@ -169,7 +169,7 @@ impl Service<Call> for TransportService {
         call.context().note_proof(|| None);
         Box::pin(async move {
             let usually = transport.capabilities().requires_session;
-            let required = session_setting(None, call.context().sessions, usually);
+            let required = session_setting(None, call.context().said_of_sessions(), usually);
             sign_for(&*transport, &mut call, required)?;
             let notes = call.context().notes.clone();
             let result = transport.send(call).await;
@@ -178,20 +178,6 @@ impl Service<Call> for TransportService {
             }
             result
         })
-    }
-}
-
-/// The setting that requires a session of a call: the operator's word counts, else the caller's, else what is usual.
-pub(crate) fn session_setting(
-    operator: Option<SessionUse>,
-    caller: Option<SessionUse>,
-    usually_required: bool,
-) -> Option<&'static str> {
-    let is_required = |said| said == SessionUse::Required;
-    match (operator, caller) {
-        (Some(said), _) => is_required(said).then_some("Policy::sessions"),
-        (None, Some(said)) => is_required(said).then_some("CallContext::sessions"),
-        (None, None) => usually_required.then_some("SessionOptions::usually"),
     }
 }
 
@@ -216,15 +202,8 @@ pub(crate) fn sign_for(
             true => "which a call has none of that nobody signs here",
             false => "which it has none of",
         };
-        return Err(TransportError::new(
-            TransportErrorKind::Refused,
-            Delivery::NotSent,
-            format!(
-                "nothing is sent over {}: a session is required (setting: {setting}), {why}",
-                transport.name()
-            ),
-        )
-        .into());
+        let place = format_args!("over {}", transport.name());
+        return Err(no_session(place, setting, why).into());
     }
     let (Some(signer), Some(destination)) = (context.signer(), &context.destination) else {
         return Ok(());

@@ -13,6 +13,7 @@ mod features;
 mod files;
 mod graph;
 mod licences;
+mod preparation;
 mod published;
 mod readme;
 mod rules;
@@ -23,12 +24,13 @@ use std::{
     error::Error,
     fs,
     path::{Path, PathBuf},
-    thread,
     time::{Duration, Instant},
 };
 
 use crate::{api_docs, conformance, doc_code, interop, performance, proto};
 use command::Command;
+pub(crate) use preparation::GivenUp;
+use preparation::{Preparation, Prepare};
 use times::Times;
 
 pub(crate) type Outcome = Result<(), Box<dyn Error>>;
@@ -39,7 +41,7 @@ struct Step {
     about: &'static str,
     check: fn(&Path) -> Outcome,
     /// What can be done beside the steps before, because it waits for the network. The check finds it done.
-    before: Option<fn(&Path) -> Outcome>,
+    before: Option<Prepare>,
 }
 
 impl Step {
@@ -52,7 +54,7 @@ impl Step {
         }
     }
 
-    const fn before(mut self, before: fn(&Path) -> Outcome) -> Self {
+    const fn before(mut self, before: Prepare) -> Self {
         self.before = Some(before);
         self
     }
@@ -182,33 +184,27 @@ pub(crate) fn run(names: &[&str]) -> Outcome {
         .filter(|step| names.is_empty() || names.contains(&step.name))
         .collect();
     let mut times = Times::begin();
-    let outcome = thread::scope(|scope| {
-        let before = steps.iter().map(|step| {
-            let root = &root;
-            let run = move |before: fn(&Path) -> Outcome| {
-                scope.spawn(move || before(root).map_err(|error| error.to_string()))
-            };
-            step.before.map(run)
-        });
-        let before: Vec<_> = before.collect();
-        for (step, before) in steps.iter().zip(before) {
-            println!("ci: {}: {}", step.name, step.about);
-            let begun = Instant::now();
-            let prepared = before.map_or(Ok(()), |before| {
-                let ended = before.join();
-                ended.unwrap_or_else(|_| Err("what it waits for panicked".to_owned()))
-            });
-            let outcome = prepared
-                .map_err(Into::into)
-                .and_then(|()| (step.check)(&root));
-            let took = times.took(step.name, begun);
-            outcome.map_err(|error| format!("ci: {} FAILED: {error}", step.name))?;
-            println!("ci: {}: passed in {took}", step.name);
-        }
-        Ok(())
-    });
+    let outcome = run_steps(&root, &steps, &mut times);
     print!("{times}");
     outcome
+}
+
+/// Runs the steps in order, up to the first that fails. What is being prepared for those behind it is given up then, so that the failure is told at once.
+fn run_steps(root: &Path, steps: &[&Step], times: &mut Times) -> Outcome {
+    let begin = |step: &&Step| step.before.map(|before| Preparation::begin(root, before));
+    let preparations: Vec<_> = steps.iter().map(begin).collect();
+    for (step, preparation) in steps.iter().zip(preparations) {
+        println!("ci: {}: {}", step.name, step.about);
+        let begun = Instant::now();
+        let prepared = preparation.map_or(Ok(()), Preparation::finish);
+        let outcome = prepared
+            .map_err(Into::into)
+            .and_then(|()| (step.check)(root));
+        let took = times.took(step.name, begun);
+        outcome.map_err(|error| format!("ci: {} FAILED: {error}", step.name))?;
+        println!("ci: {}: passed in {took}", step.name);
+    }
+    Ok(())
 }
 
 /// Compares the table with the checkout of the specification in `directory`.
@@ -293,4 +289,59 @@ fn run_interop(root: &Path) -> Outcome {
     build_as_tests(root)?;
     let program = cargo::metadata(root)?.target_directory.join("debug/comity");
     interop::run_program(root, &program, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        process,
+        sync::atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+
+    const PASSES: Step = Step::new("passes", "", |_| Ok(()));
+    const FAILS: Step = Step::new("fails", "", |_| Err("the reason".into()));
+
+    /// Whether what would take minutes was killed.
+    static WAS_KILLED: AtomicBool = AtomicBool::new(false);
+
+    fn slow(_: &Path, given_up: &GivenUp) -> Outcome {
+        let mut child = process::Command::new("sleep").arg("120").spawn()?;
+        let ended = given_up.wait(&mut child)?;
+        WAS_KILLED.store(!ended.success(), Ordering::SeqCst);
+        Err("given up".into())
+    }
+
+    fn run(steps: &[&Step]) -> Result<(), String> {
+        let outcome = run_steps(Path::new("."), steps, &mut Times::begin());
+        outcome.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_failure_does_not_wait_for_what_is_prepared_for_later_steps() {
+        let later = Step::new("later", "", |_| Ok(())).before(slow);
+        let begun = Instant::now();
+        let error = run(&[&PASSES, &FAILS, &later]).unwrap_err();
+        assert_eq!(error, "ci: fails FAILED: the reason");
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        assert!(WAS_KILLED.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_step_waits_for_its_preparation_and_fails_with_it() {
+        fn quick(_: &Path, given_up: &GivenUp) -> Outcome {
+            let mut child = process::Command::new("true").spawn()?;
+            let ended = given_up.wait(&mut child)?;
+            ended.success().then_some(()).ok_or("it was killed".into())
+        }
+        let prepared = Step::new("prepared", "", |_| Ok(())).before(quick);
+        assert_eq!(run(&[&PASSES, &prepared]), Ok(()));
+        let broken = Step::new("broken", "", |_| Ok(())).before(|_, _| Err("no network".into()));
+        let error = run(&[&PASSES, &broken]).unwrap_err();
+        assert_eq!(error, "ci: broken FAILED: no network");
+        let panics = Step::new("panics", "", |_| Ok(())).before(|_, _| panic!("oh"));
+        let error = run(&[&panics]).unwrap_err();
+        assert!(error.contains("panicked"), "{error}");
+    }
 }

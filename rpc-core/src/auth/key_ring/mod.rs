@@ -34,7 +34,8 @@ use self::{
     known::Known,
 };
 use super::{
-    FetchedKeys, KeyFault, KeyId, KeySource, KeyStore, PublishedKeys, ServerKeys, VerifyKey, now_ms,
+    FetchedKeys, KeyFault, KeyId, KeySource, KeyStore, PreparedKeys, PublishedKeys, ServerKeys,
+    VerifyKey, now_ms,
 };
 use crate::{Client, ServerName};
 
@@ -120,6 +121,7 @@ pub struct KeyRing {
     failures: Cache<ServerName, Arc<Known>>,
     flights: Flights,
     turns: Arc<Turns>,
+    prepared: Arc<PreparedKeys>,
     options: KeyRingOptions,
 }
 
@@ -152,6 +154,7 @@ impl KeyRing {
                 strangers: Semaphore::new(options.fetches),
                 known: Semaphore::new(options.fetches),
             }),
+            prepared: Arc::default(),
             options,
         }
     }
@@ -181,6 +184,13 @@ impl KeyRing {
     #[must_use]
     pub fn with_notaries(mut self, notaries: Vec<TrustedNotary>) -> Self {
         self.notaries = Arc::new(notaries);
+        self
+    }
+
+    /// Has the keys that sign often prepared there: with another limit, or shared with another ring.
+    #[must_use]
+    pub fn with_prepared_keys(mut self, prepared: Arc<PreparedKeys>) -> Self {
+        self.prepared = prepared;
         self
     }
 
@@ -441,6 +451,10 @@ impl KeySource for KeyRing {
         let known = self.look_up(server, &need).await;
         let document = known.document.clone();
         document.ok_or_else(|| known.fault(KeyFault::Unknown))
+    }
+
+    fn prepared_keys(&self) -> Arc<PreparedKeys> {
+        Arc::clone(&self.prepared)
     }
 }
 

@@ -8,6 +8,7 @@
 //! - `channel.rs`: what an authenticator sees of a connection, and what it remembers of it
 //! - `authenticator.rs`: judging a session, and X-Matrix beside it
 //! - `own.rs`: the session that this side proves itself by
+//! - `required.rs`: the error of a call that has to go by one
 //!
 //! **What it gives and what not.** A session proves who is at the other end of this connection. It covers no request: what TLS carries is what was sent, and the binding checks
 //! it as strictly as if it were signed. It cannot be passed on, so a gateway that holds no key of its homeserver neither offers nor accepts it.
@@ -16,6 +17,7 @@ mod authenticator;
 mod channel;
 mod credential;
 mod own;
+mod required;
 
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ pub use authenticator::SessionAuthenticator;
 pub use channel::{Channel, ChannelProofs, EXPORTER_BYTES};
 pub use credential::{MAX_SESSION_BYTES, SESSION_SCHEME, SessionCredential, SessionError};
 pub use own::{OwnSession, SessionOptions, SessionUse};
+pub(crate) use required::{no_session, session_setting};
 
 /// The label that the keying material is exported with. Unregistered, so it begins as RFC 5705 §4 asks.
 pub const SESSION_EXPORTER_LABEL: &[u8] = b"EXPERIMENTAL dev.comity.session/1";

@@ -33,9 +33,10 @@ use self::{
     plan::{Asked, Plan},
     state::Destination,
 };
-use super::{Capabilities, Offers, Transport, session_setting, sign_for};
+use super::{Capabilities, Offers, Transport, sign_for};
 use crate::{
     ServerName,
+    auth::session_setting,
     call::{Call, Reply},
     error::CallError,
 };
@@ -248,7 +249,7 @@ impl Transport for Select {
     async fn send(&self, mut call: Call) -> Result<Reply, CallError> {
         let shared = &self.shared;
         let Some(name) = call.context().destination.clone() else {
-            let caller = call.context().sessions;
+            let caller = call.context().said_of_sessions();
             let required = session_setting(None, caller, shared.requires_session);
             sign_for(&*shared.transports[0], &mut call, required)?;
             return shared.transports[0].send(call).await;

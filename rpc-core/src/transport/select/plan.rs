@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     ServerName,
-    auth::SessionUse,
+    auth::{SessionUse, no_session, session_setting},
     call::{Authentication, Call},
     error::{Delivery, TransportError, TransportErrorKind},
-    transport::{ConnectTo, Transport, session_setting},
+    transport::{ConnectTo, Transport},
 };
 
 /// What of a call matters for its plan.
@@ -24,8 +24,8 @@ pub(super) struct Asked {
     pub(super) deadline: Option<Instant>,
     /// Whether its origin has to be proven.
     proves: bool,
-    /// What the caller says of sessions.
-    sessions: Option<SessionUse>,
+    /// What the caller says of sessions, and the setting that says it.
+    sessions: Option<(SessionUse, &'static str)>,
 }
 
 impl Asked {
@@ -34,7 +34,7 @@ impl Asked {
         Self {
             deadline: context.deadline,
             proves: call.spec().authentication == Authentication::Server,
-            sessions: context.sessions,
+            sessions: context.said_of_sessions(),
         }
     }
 
@@ -118,11 +118,11 @@ impl Plan {
                 1 => "has",
                 _ => "have",
             };
-            return TransportError::new(
-                TransportErrorKind::Refused,
-                Delivery::NotSent,
-                format!(
-                    "nothing is sent to {destination}: a session is required (setting: {setting}), {left_out} {has} none, and policy and offers leave no other binding{unknown}"
+            return no_session(
+                format_args!("to {destination}"),
+                setting,
+                format_args!(
+                    "{left_out} {has} none, and policy and offers leave no other binding{unknown}"
                 ),
             );
         }

@@ -257,6 +257,27 @@ async fn a_destination_that_offers_http_alone_is_sent_nothing_that_needs_a_proof
     }
 }
 
+/// What the first passes on is no word of the caller's.
+#[tokio::test]
+async fn a_select_behind_another_names_the_setting_that_the_first_goes_by() {
+    let two = Setting::unasked(vec![], false);
+    let inner = Arc::new(two.select.clone());
+    let outer = Select::new(inner, vec![], vec![], SelectOptions::default());
+    outer.set_policies(Policies {
+        default: Policy {
+            sessions: Some(SessionUse::Required),
+            ..Policy::default()
+        },
+        ..Policies::default()
+    });
+    let sign = Sign::layer(name("a.example"), key(1));
+    let client = Client::layered(Arc::new(outer), sign);
+    let said = refusal(client.send(send()).await.map(drop));
+    assert!(said.contains("http/1 has none"), "{said}");
+    assert!(said.contains("(setting: Policy::sessions)"), "{said}");
+    assert_eq!(two.counts(), (0, 0));
+}
+
 #[tokio::test]
 async fn where_sessions_are_required_the_first_call_waits_for_what_is_offered() {
     for (policy, caller, usually, setting) in REQUIRING {

@@ -2,6 +2,8 @@
 
 mod between;
 mod bodies;
+mod required;
+mod selecting;
 mod setting;
 mod threats;
 mod use_of_sessions;

@@ -11,16 +11,14 @@ use std::{
 use comity_core::{
     auth::{SessionOptions, SessionUse},
     error::{CallError, Delivery, TransportErrorKind},
-    transport::{
-        Offer, Offered, Offers, Policies, Policy, Preference, Select, SelectOptions, Transport,
-    },
+    transport::{Policy, Preference},
 };
-use comity_http::HttpTransport;
 use comity_net::{ConnectionInfo, Dispatch, Pool, PoolOptions, Protocol, ServerTls};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{
     between::{Tap, passing},
+    selecting::{select, signing},
     setting::*,
 };
 use crate::setting::{Serving, destination};
@@ -373,57 +371,4 @@ async fn a_proxy_that_mixes_origins() {
     assert_eq!(get(&signed_get("a.test", 1)).await, None);
     let session = mixed.get(|info| credential(&session_on(info, "c.test", 3)));
     assert_eq!(session.await, refused());
-}
-
-fn select(
-    serving: &Serving,
-    source: &'static str,
-    policy: Policy,
-    sessions: SessionOptions,
-) -> Select {
-    let nowhere = Pool::new(serving.connector(), PoolOptions::default());
-    let https = Arc::new(HttpTransport::new(
-        Arc::new(comity_core::transport::FixedRoutes::new()),
-        nowhere,
-    ));
-    let grpc: Arc<dyn Transport> = Arc::new(serving.transport().with_sessions(sessions));
-    let says: Arc<dyn Offers> = Arc::new(Says(source));
-    let select = Select::new(https, vec![grpc], vec![says], SelectOptions::default());
-    select.set_policies(Policies {
-        default: policy,
-        ..Policies::default()
-    });
-    select
-}
-
-fn signing(select: Select) -> comity_core::Client {
-    let sign = comity_core::auth::Sign::layer(name("a.test"), key(1));
-    comity_core::Client::layered(Arc::new(select), sign)
-}
-
-/// Says that gRPC is offered, with sessions.
-#[derive(Debug)]
-struct Says(&'static str);
-
-#[async_trait::async_trait]
-impl Offers for Says {
-    fn source(&self) -> &'static str {
-        self.0
-    }
-
-    fn is_signed(&self) -> bool {
-        self.0 == "signed"
-    }
-
-    async fn offered(&self, _: &comity_core::ServerName) -> Option<Offered> {
-        Some(Offered {
-            offers: vec![Offer {
-                binding: comity_grpc::BINDING.to_owned(),
-                connect_to: None,
-                priority: 0,
-                session: true,
-            }],
-            until: i64::MAX,
-        })
-    }
 }

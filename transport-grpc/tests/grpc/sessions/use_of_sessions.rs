@@ -15,7 +15,7 @@ use comity_core::{
         OwnProof, PublishedKeys, PublishedKeysOptions, SessionOptions, SessionUse, Sign, now_ms,
     },
     call::{Call, Credentials},
-    error::{CallError, Delivery, FederationError, TransportErrorKind},
+    error::FederationError,
     layers::{Observe, Observed, Observer, Side},
     transport::Transport,
 };
@@ -195,23 +195,6 @@ async fn after_an_error_of_something_else_a_server_without_sessions_is_still_kno
     }
 }
 
-/// It would be no requirement if the other end could lift it.
-#[tokio::test]
-async fn an_offer_lifts_no_requirement() {
-    let homeserver = Homeserver::new();
-    let serving = Serving::start(homeserver.service(Arc::new(homeserver.x_matrix()))).await;
-    let required = SessionOptions::default().with_usually(SessionUse::Required);
-    for (options, said) in [(required, None), (always(), Some(SessionUse::Required))] {
-        let caller = Caller::new(&serving, "a.test", 1, options);
-        let mut call = asking();
-        call.context_mut().sessions = said;
-        call.context_mut().sessions_offered = true;
-        let error = answered(caller.client.send(call).await.map(drop));
-        assert_eq!(error.http_status(), 401);
-        assert_eq!(homeserver.schemes(), ["Comity-Session"]);
-    }
-}
-
 #[test]
 fn the_transport_says_that_it_binds_proofs_if_it_does() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -346,49 +329,6 @@ async fn after_a_pause_a_session_is_tried_again() {
     caller.ask().await.unwrap();
     let schemes = ["Comity-Session", "X-Matrix", "Comity-Session"];
     assert_eq!(homeserver.schemes(), schemes);
-}
-
-#[tokio::test]
-async fn where_a_session_is_required_nothing_is_signed_in_its_place() {
-    let homeserver = Homeserver::new();
-    homeserver.ahead.store(-HOUR, Ordering::SeqCst);
-    let serving = homeserver.start().await;
-    let required = SessionOptions::default().with_usually(SessionUse::Required);
-    let caller = Caller::new(&serving, "a.test", 1, required);
-    let error = answered(caller.ask().await);
-    assert_eq!(error.errcode(), Some("DEV.COMITY.SESSION_REFUSED"));
-    let Err(CallError::Transport(error)) = caller.ask().await else {
-        panic!("the connection has no session");
-    };
-    let what = (error.kind(), error.delivery());
-    assert_eq!(what, (TransportErrorKind::Refused, Delivery::NotSent));
-    assert_eq!(homeserver.schemes(), ["Comity-Session"]);
-    assert_eq!(homeserver.arrivals(), []);
-}
-
-/// What a handler means by it is its own.
-#[tokio::test]
-async fn where_a_session_is_required_a_handlers_own_401_takes_none_away() {
-    let homeserver = Homeserver::new();
-    let verifying = homeserver.service(homeserver.sessions());
-    let is_first = Arc::new(AtomicBool::new(true));
-    let serving = Serving::start(handler(move |call| {
-        let is_first = is_first.swap(false, Ordering::SeqCst);
-        let verifying = verifying.clone();
-        async move {
-            let reply = verifying.oneshot(call).await?;
-            match is_first {
-                true => Err(FederationError::unauthorized("not this one").into()),
-                false => Ok(reply),
-            }
-        }
-    }))
-    .await;
-    let required = SessionOptions::default().with_usually(SessionUse::Required);
-    let caller = Caller::new(&serving, "a.test", 1, required);
-    assert_eq!(answered(caller.ask().await).http_status(), 401);
-    caller.ask().await.unwrap();
-    assert_eq!(homeserver.schemes(), ["Comity-Session", "Comity-Session"]);
 }
 
 /// HTTPS binds proofs to its connections as well: a server that accepts sessions does so over each binding. No client of ours makes one there.
