@@ -63,10 +63,27 @@ pub(crate) fn kibibytes(text: &str, name: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::{env, process::Command};
+
     use super::*;
 
+    /// In a process that does nothing else: what other tests hold and give back would be in the figures.
     #[test]
     fn work_and_memory_are_seen() {
+        let (_, here) = module_path!().split_once("::").unwrap();
+        let test = format!("{here}::work_and_memory_of_this_process");
+        let alone = Command::new(env::current_exe().unwrap())
+            .args(["--exact", &test, "--ignored"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&alone.stdout);
+        let passed = alone.status.success() && said.contains(" 1 passed");
+        assert!(passed, "{said}{}", String::from_utf8_lossy(&alone.stderr));
+    }
+
+    #[test]
+    #[ignore = "`work_and_memory_are_seen` runs it, in a process of its own"]
+    fn work_and_memory_of_this_process() {
         let (idle, before) = (Idle::now(), cpu());
         let block = std::hint::black_box(vec![1_u8; 64 << 20]);
         let mut sum = 0_u64;

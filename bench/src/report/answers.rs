@@ -179,7 +179,7 @@ impl<'a> Field<'a> {
         }
         let mut open = Vec::new();
         if tied > 0 {
-            open.push(format!("in {tied} the repetitions overlap"));
+            open.push(format!("in {tied} {OVERLAPPING}"));
         }
         if few > 0 {
             open.push(format!(
@@ -188,8 +188,8 @@ impl<'a> Field<'a> {
         }
         match (said.is_empty(), tied) {
             (true, tied) if tied == all => match all {
-                1 => format!("nobody clearly: in the one {places} the repetitions overlap"),
-                _ => format!("nobody clearly: in all {all} {places} the repetitions overlap"),
+                1 => format!("nobody clearly: in the one {places} {OVERLAPPING}"),
+                _ => format!("nobody clearly: in all {all} {places} {OVERLAPPING}"),
             },
             (true, _) => format!("nobody clearly: of {all} {places}, {}", open.join(", ")),
             (false, _) if open.is_empty() => list(&said),
@@ -197,7 +197,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The comparison in which the best and the worst are farthest apart, of those in which their repetitions do not overlap: its index, the best, the worst, and how many times.
+    /// The two that are farthest apart in any of the comparisons, of those whose repetitions do not overlap: the index of the comparison, the better, the worse, and how many times.
     pub(super) fn farthest(
         &self,
         comparisons: &[Vec<&Measured<'_>>],
@@ -205,20 +205,22 @@ impl<'a> Field<'a> {
         better: Better,
     ) -> Option<(usize, &'a Party, &'a Party, f64)> {
         let apart = comparisons.iter().enumerate().filter_map(|(index, cells)| {
-            let choice = self.choice(cells, measure);
-            let by_median = |a: &&Candidate<'_>, b: &&Candidate<'_>| {
-                a.spread.median.total_cmp(&b.spread.median)
-            };
-            let enough = || choice.iter().filter(|candidate| candidate.enough);
-            let least = enough().min_by(by_median)?;
-            let most = enough().max_by(by_median)?;
-            let times = ratio(least.spread.median, most.spread.median);
-            let (best, worst) = match better {
-                Better::Lower => (least.party, most.party),
-                Better::Higher => (most.party, least.party),
-            };
-            let is_apart = least.spread.is_below(&most.spread);
-            (is_apart && times.is_finite()).then_some((index, best, worst, times))
+            let mut choice = self.choice(cells, measure);
+            choice.retain(|candidate| candidate.enough);
+            let pairs = choice
+                .iter()
+                .flat_map(|low| choice.iter().map(move |high| (low, high)));
+            let apart = pairs.filter(|(low, high)| low.spread.is_below(&high.spread));
+            let apart = apart.map(|(low, high)| {
+                let times = ratio(low.spread.median, high.spread.median);
+                match better {
+                    Better::Lower => (index, low.party, high.party, times),
+                    Better::Higher => (index, high.party, low.party, times),
+                }
+            });
+            apart
+                .filter(|(_, _, _, times)| times.is_finite())
+                .max_by(|a, b| a.3.total_cmp(&b.3))
         });
         apart.max_by(|a, b| a.3.total_cmp(&b.3))
     }
@@ -323,6 +325,9 @@ impl<'a> Field<'a> {
         cells.any(|measured| measured.cell.network == network && measured.is_emulated())
     }
 }
+
+/// Why nobody is ahead. Others may be apart all the same: what is said of these says so.
+const OVERLAPPING: &str = "the best one’s repetitions overlap with another’s";
 
 /// A transport that could be chosen, and what was measured of it.
 struct Candidate<'a> {

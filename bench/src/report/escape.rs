@@ -33,6 +33,11 @@ pub(super) fn short(text: &str, most: usize) -> String {
     format!("{head}…{tail}")
 }
 
+/// A network's name in a sentence or a title.
+pub(super) fn network_name(network: &str) -> String {
+    short(network, 40)
+}
+
 /// A field of RFC 4180. One that a spreadsheet would take for a formula gets an apostrophe in front.
 pub(super) fn field(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);

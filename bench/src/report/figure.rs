@@ -87,7 +87,7 @@ impl Signs {
         let mut text = String::new();
         if self.one_process {
             text.push_str(
-                " † Client and server are one process: CPU and memory are of both together.",
+                " † Client and server are one process: CPU and memory are of both together, and calls that never wait are made one after the other in either flow.",
             );
         }
         if self.delayed {

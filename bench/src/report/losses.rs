@@ -35,14 +35,7 @@ impl Losses {
 
     /// `12 lost, 3 refused; again: 15 segments`. What is nothing is left out; a dash if nobody counted.
     pub(super) fn text(self) -> String {
-        let counted = [
-            self.lost,
-            self.refused,
-            self.overrun,
-            self.segments,
-            self.requests,
-        ];
-        if counted.iter().all(Option::is_none) {
+        if self.all().iter().all(Option::is_none) {
             return "–".to_owned();
         }
         let list = |of: &[(Option<u64>, &str)]| {
@@ -72,14 +65,17 @@ impl Losses {
 
     /// Whether anything was lost or sent again.
     pub(super) fn any(self) -> bool {
-        let all = [
+        self.all().into_iter().any(|number| number > Some(0))
+    }
+
+    fn all(self) -> [Option<u64>; 5] {
+        [
             self.lost,
             self.refused,
             self.overrun,
             self.segments,
             self.requests,
-        ];
-        all.into_iter().any(|number| number > Some(0))
+        ]
     }
 }
 

@@ -56,48 +56,27 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
     if !delayed.is_empty() {
         notices.push(format!("Not emulated, but a delay of each call within the client, without handshake, loss or rate: {}.", list(&delayed)));
     }
-    let overrun = cells
-        .iter()
-        .filter(|measured| Losses::of(measured).overrun > Some(0));
-    let overrun = overrun.count();
-    if overrun > 0 {
-        notices.push(format!(
-            "In {} of {} cells the emulator was too slow for some packets, which were lost in a way that no network loses them; “overrun” in the tables says how many.",
-            count(overrun as u64),
-            count(cells.len() as u64)
-        ));
-    }
-    let failing = cells
-        .iter()
-        .filter(|measured| measured.failures() > 0)
-        .count();
-    if failing > 0 {
-        notices.push(format!(
-            "In {} of {} cells some calls failed. These cells take no part in comparisons.",
-            count(failing as u64),
-            count(cells.len() as u64)
-        ));
-    }
-    let behind = cells
-        .iter()
-        .filter(|measured| measured.behind() > 0)
-        .count();
-    if behind > 0 {
-        notices.push(format!(
-            "In {} of {} cells events arrived faster than they were delivered: their latency is that of a queue, and they take no part in comparisons.",
-            count(behind as u64),
-            count(cells.len() as u64)
-        ));
-    }
+    let in_cells = |is: fn(&Measured<'_>) -> bool, what: &str| {
+        let some = cells.iter().filter(|measured| is(measured)).count();
+        in_some((some, cells.len(), "cells"), what)
+    };
+    notices.extend(in_cells(
+        |measured| Losses::of(measured).overrun > Some(0),
+        "the emulator was too slow for some packets, which were lost in a way that no network loses them; “overrun” in the tables says how many.",
+    ));
+    notices.extend(in_cells(
+        |measured| measured.failures() > 0,
+        "some calls failed. These cells take no part in comparisons.",
+    ));
+    notices.extend(in_cells(
+        |measured| measured.behind() > 0,
+        "events arrived faster than they were delivered: their latency is that of a queue, and they take no part in comparisons.",
+    ));
     let lives = results.samples.iter().filter(|sample| peak_of_life(sample));
-    let lives = lives.count();
-    if lives > 0 {
-        notices.push(format!(
-            "In {} of {} repetitions the peak of memory could not be begun anew (`/proc/self/clear_refs`): there is no figure of it.",
-            count(lives as u64),
-            count(results.samples.len() as u64)
-        ));
-    }
+    notices.extend(in_some(
+        (lives.count(), results.samples.len(), "repetitions"),
+        "the peak of memory could not be begun anew (`/proc/self/clear_refs`): there is no figure of it.",
+    ));
     let retried = cells.iter().map(Measured::retried).sum::<u64>();
     if retried > 0 {
         notices.push(format!(
@@ -130,6 +109,12 @@ pub(super) fn notices(results: &Results, cells: &[Measured<'_>]) -> Vec<String> 
         ));
     }
     notices
+}
+
+/// `In 3 of 211 cells some calls failed.`, unless it is none.
+fn in_some((some, all, of): (usize, usize, &str), what: &str) -> Option<String> {
+    let (some, all) = (some as u64, count(all as u64));
+    (some > 0).then(|| format!("In {} of {all} {of} {what}", count(some)))
 }
 
 /// Whether the run did all that it was to do.

@@ -2,7 +2,7 @@
 
 use super::{
     answers::{Better, Field, share},
-    escape::short,
+    escape::network_name,
     measure::Measure,
     words::{flow, three},
 };
@@ -36,7 +36,7 @@ pub(super) fn sentences(field: &Field<'_>) -> Vec<String> {
     let Some(network) = networks.first() else {
         return sentences;
     };
-    let place = short(network, 40);
+    let place = network_name(network);
     let places = Flow::ALL
         .into_iter()
         .flat_map(|each| Scenario::ALL.map(|scenario| field.of(network, each, scenario)));
@@ -97,7 +97,7 @@ fn flows(field: &Field<'_>, networks: &[&str]) -> Option<String> {
                 continue;
             };
             if most.as_ref().is_none_or(|(most, _)| times > *most) {
-                let place = short(network, 40);
+                let place = network_name(network);
                 most = Some((times, format!("over {} on {place}", party.label)));
             }
         }

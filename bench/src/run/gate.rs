@@ -22,9 +22,6 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// Failed cases that are named.
 const NAMED: usize = 20;
 
-/// What one case counts for in the progress bar.
-const STEP: Duration = Duration::from_millis(10);
-
 /// Has the whole kit run over a transport, in a process of its own.
 pub(super) fn judge(subject: &Subject) -> Conformance {
     let mut said = Conformance {
@@ -97,10 +94,11 @@ fn try_cases(name: &str) -> Result<crate::child::order::Judged, String> {
         let left = until.saturating_duration_since(Instant::now());
         match judge.answer(left.min(SILENCE)) {
             Ok(Answer::Judging(judging)) => {
-                let cases = u32::try_from(judging.total).unwrap_or(u32::MAX);
-                let progress = progress.get_or_insert_with(|| Progress::begin(STEP * cases));
-                progress.now(&format!("the conformance kit over {name}"));
-                progress.done(STEP, &format!("the conformance kit over {name}"));
+                // The last cases are the longest: how many are left says nothing of the time.
+                let progress = progress.get_or_insert_with(|| Progress::counting(judging.total));
+                let what = format!("the conformance kit over {name}");
+                progress.now(&what);
+                progress.counted(judging.done, &what);
                 last = judging;
             }
             Ok(Answer::Judged(judged)) => return Ok(judged),

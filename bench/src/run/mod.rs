@@ -203,7 +203,7 @@ impl<'a> Run<'a> {
             eprintln!("with fewer than {LEAST_SEEDS} repetitions the spread says little");
         }
         self.judge();
-        let mut progress = Progress::begin(self.plan.estimate());
+        let mut progress = Progress::lasting(self.plan.estimate());
         let planned = std::mem::take(&mut self.plan.cells);
         self.far.of_cells = planned.len() as u64;
         self.far.of_repetitions = (planned.len() * seeds) as u64;

@@ -2,16 +2,17 @@
 
 use std::{
     fmt::Display,
+    future::poll_fn,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
-use futures_util::future::join_all;
 use tokio::{
-    task::coop::consume_budget,
+    task::{coop::consume_budget, yield_now},
     time::{Instant, sleep, timeout_at},
 };
 
@@ -95,11 +96,14 @@ impl Phase {
                 if Instant::now() >= self.until {
                     break;
                 }
-                // A transport that answers at once would let nothing else run.
-                consume_budget().await;
+                // A transport that answers at once would let nothing else run: neither what else the process does, nor the other callers, whose calls would seem to take as long as all is measured.
+                match callers {
+                    ..=1 => consume_budget().await,
+                    _ => yield_now().await,
+                }
             }
         };
-        join_all((0..callers.max(1)).map(|_| caller())).await;
+        in_turns((0..callers.max(1)).map(|_| caller())).await;
     }
 
     /// Waits a moment behind a failure.
@@ -112,4 +116,58 @@ impl Phase {
         let tally = self.tally.into_inner();
         tally.unwrap_or_else(PoisonError::into_inner).outcome(took)
     }
+}
+
+/// Waits for all of them, in one task. Each time it is another one's turn to be first: what a task may do at a time is limited (`tokio::task::coop`), and the same one could use it up every time.
+async fn in_turns<F: Future<Output = ()>>(callers: impl Iterator<Item = F>) {
+    let mut callers: Vec<_> = callers.map(Box::pin).collect();
+    poll_fn(|context| {
+        callers.retain_mut(|caller| caller.as_mut().poll(context).is_pending());
+        match callers.len() {
+            0 => Poll::Ready(()),
+            _ => {
+                callers.rotate_left(1);
+                Poll::Pending
+            }
+        }
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a caller does in a call without waiting for anything: as good as nothing, and more than half of, and more than, as much as a task may do at a time.
+    const EFFORTS: [usize; 3] = [1, 100, 1_000];
+
+    #[test]
+    fn no_caller_waits_for_more_than_a_turn_of_the_others() {
+        const CALLERS: u64 = 16;
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+        for effort in EFFORTS {
+            let ended = std::sync::Arc::new(AtomicU64::new(0));
+            let most = std::sync::Arc::new(AtomicU64::new(0));
+            let (counted, of_all) = (ended.clone(), most.clone());
+            let calls = async move {
+                let phase = Phase::begin("t", LASTING, LASTING, "a call");
+                let one = |_| async {
+                    let before = counted.load(Ordering::Relaxed);
+                    for _ in 0..effort {
+                        consume_budget().await;
+                    }
+                    let meanwhile = counted.fetch_add(1, Ordering::Relaxed) - before;
+                    of_all.fetch_max(meanwhile, Ordering::Relaxed);
+                    Done::one(Duration::ZERO, 0, 0)
+                };
+                phase.each(CALLERS as usize, one).await;
+            };
+            runtime.block_on(runtime.spawn(calls)).unwrap();
+            let (ended, most) = (ended.load(Ordering::Relaxed), most.load(Ordering::Relaxed));
+            assert!(ended >= CALLERS, "{ended}");
+            assert!(most <= 4 * CALLERS, "{effort}: {most} of {ended} calls");
+        }
+    }
+
+    const LASTING: Duration = Duration::from_millis(300);
 }

@@ -5,7 +5,7 @@ use crate::{
     model::{Flow, Scenario},
     report::{
         answers::{Better, Field, Lead},
-        escape::short,
+        escape::network_name,
         measure::Measure,
         parties::Party,
         summary::sentences,
@@ -62,7 +62,7 @@ fn cpu(out: &mut String, field: &Field<'_>, network: Option<&str>) {
     let Some(network) = network else {
         return;
     };
-    let title = format!("Least CPU for a call, on {}", short(network, 40));
+    let title = format!("Least CPU for a call, on {}", network_name(network));
     out.push_str(&format!("<h3>{}</h3>\n", escaped(&title)));
     let any = |scenario: &Scenario| {
         Flow::ALL

@@ -115,7 +115,7 @@ fn property(property: &Property) -> String {
     };
     let off = (property.measured / property.wanted - 1.0) * 100.0;
     let off = if off.is_finite() {
-        format!(", {off:+.1} %")
+        format!(", {off:+.1}\u{a0}%")
     } else {
         String::new()
     };

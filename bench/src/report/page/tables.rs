@@ -1,10 +1,10 @@
 //! What was not measured, and every cell that was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{escaped, lead::name, table};
 use crate::{
-    model::{Cell, Results},
+    model::{Cell, Results, Skipped},
     report::{
         answers::Field,
         figure::Signs,
@@ -29,27 +29,39 @@ pub(super) fn not_measured(out: &mut String, results: &Results, field: &Field<'_
         refused,
     );
     out.push_str("<h3>Skipped cells</h3>\n");
-    // A transport that skips does so in many cells for one reason.
-    let mut reasons: BTreeMap<(&str, &str), Vec<&Cell>> = BTreeMap::new();
-    for skipped in &results.skipped {
-        let cells = reasons
-            .entry((&skipped.cell.transport, &skipped.why))
-            .or_default();
-        cells.push(&skipped.cell);
+    // What is left out is so for one reason in many cells, and mostly of every transport.
+    let mut reasons = BTreeMap::<&str, BTreeMap<_, Vec<&Cell>>>::new();
+    for Skipped { cell, why } in &results.skipped {
+        let like = (&cell.network, cell.scenario, cell.flow);
+        let cells = reasons.entry(why).or_default();
+        cells.entry(like).or_default().push(cell);
     }
-    let skipped = reasons.into_iter().map(|((transport, why), cells)| {
-        let each: Vec<String> = cells.iter().map(|cell| place(cell)).collect();
-        let cells = format!(
-            "<details><summary>{}</summary>{}</details>",
-            count(cells.len() as u64),
-            each.join("<br/>")
-        );
-        vec![escaped(transport), escaped(why), cells]
+    let names = |cells: &mut dyn Iterator<Item = &&Cell>| {
+        let names: BTreeSet<&str> = cells.map(|cell| &cell.transport[..]).collect();
+        let parties = field.parties.iter();
+        let parties = parties.filter(|party| names.contains(&party.name[..]));
+        let labels: Vec<&str> = parties.map(|party| &party.label[..]).collect();
+        escaped(&labels.join("; "))
+    };
+    let skipped = reasons.into_iter().map(|(why, cells)| {
+        let each = cells.values().map(|like| {
+            let transports = names(&mut like.iter());
+            format!("{}: {transports}", place(like[0]))
+        });
+        vec![
+            escaped(why),
+            names(&mut cells.values().flatten()),
+            format!(
+                "<details><summary>{}</summary>{}</details>",
+                count(cells.values().map(Vec::len).sum::<usize>() as u64),
+                each.collect::<Vec<_>>().join("<br/>")
+            ),
+        ]
     });
     table(
         out,
         "Skipped cells",
-        &["Transport", "Why", "Cells"],
+        &["Why", "Transports", "Cells"],
         skipped,
     );
     out.push_str("<h3>Repetitions that failed</h3>\n");
@@ -126,7 +138,7 @@ pub(super) fn every_cell(out: &mut String, field: &Field<'_>) {
             .filter(|measured| measured.cell.network == network)
             .collect();
         out.push_str(&format!(
-            "<details>\n<summary>{}: {} cells</summary>\n",
+            "<details class=\"wide\">\n<summary>{}: {} cells</summary>\n",
             escaped(network),
             count(cells.len() as u64)
         ));
@@ -170,7 +182,6 @@ fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
         "file" => value(Measure::ContentRate, Unit::ByteRate),
         _ => value(Measure::CallRate, Unit::Rate("calls")),
     };
-    let bytes = value(Measure::WireBytes, Unit::Bytes);
     vec![
         format!("{transport}{signs}"),
         scenario(cell.scenario).to_owned(),
@@ -186,11 +197,11 @@ fn row(field: &Field<'_>, measured: &Measured<'_>) -> Vec<String> {
         value(Measure::ServerCpu, Unit::Seconds),
         value(Measure::ClientMemory, Unit::Bytes),
         value(Measure::ServerMemory, Unit::Bytes),
-        if bytes == "–" {
-            bytes
-        } else {
-            format!("{bytes} <small>for each {each}</small>")
-        },
+        value_for(
+            measured.spread(Measure::WireBytes),
+            Unit::Bytes,
+            &format!(" <small>for each {each}</small>"),
+        ),
         value(Measure::WirePackets, Unit::Plain("")),
         Losses::of(measured).text(),
         failed(measured),
@@ -203,21 +214,26 @@ fn failed(measured: &Measured<'_>) -> String {
     match measured.retried() {
         0 => failures,
         retried => format!(
-            "{failures} <small>({} runs were tried twice)</small>",
+            "{failures} <small class=\"of\">({} runs were tried twice)</small>",
             count(retried)
         ),
     }
 }
 
 fn value(spread: Option<Spread>, unit: Unit) -> String {
+    value_for(spread, unit, "")
+}
+
+/// The median, what it is for, and the extremes below it.
+fn value_for(spread: Option<Spread>, unit: Unit, of: &str) -> String {
     match spread {
         Some(spread) if spread.min < spread.max => format!(
-            "{} <small>({} to {})</small>",
+            "{}{of} <small class=\"of\">({} to {})</small>",
             unit.value(spread.median),
             unit.value(spread.min),
             unit.value(spread.max)
         ),
-        Some(spread) => unit.value(spread.median),
+        Some(spread) => format!("{}{of}", unit.value(spread.median)),
         None => "–".to_owned(),
     }
 }

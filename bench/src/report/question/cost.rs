@@ -4,7 +4,7 @@ use super::{Asked, Drawn, Question, Values, bar};
 use crate::{
     model::Scenario,
     report::{
-        escape::{short, slug},
+        escape::{network_name, slug},
         figure::Figure,
         measure::{Measure, Measured, delivery, work},
         panel::Form,
@@ -30,57 +30,29 @@ pub(super) fn bytes(asked: &Asked<'_>) -> Question {
             true => "",
             false => ", acknowledgements and repeated packets included",
         };
-        let about = || format!("Everything that crossed the network {} in both directions while it was measured{included}.{of_bytes}", short(name, 40));
-        let events = asked.over_scenarios(
-            Figure::new(format!("bytes-per-event-{}", slug(name)), format!("Bytes for each delivered event, on {}", short(name, 40)), about()),
-            name,
-            &DELIVERIES,
-            Measure::WireBytes,
-            |_| Drawn {
-                of: "on the wire for each event".to_owned(),
-                unit: Unit::Bytes,
+        let calls: Vec<Scenario> = Scenario::ALL.into_iter().filter(|each| delivery(*each) == "call").collect();
+        let figure = |of: &str, title: &str, among: &str, scenarios: &[Scenario], values: &'static dyn Fn(&Measured<'_>) -> Values| {
+            let about = format!("Everything that crossed the network {} in both directions while it was measured{included}.{of_bytes}{among}", network_name(name));
+            let figure = Figure::new(format!("bytes-per-{of}-{}", slug(name)), format!("{title}, on {}", network_name(name)), about);
+            let (measure, of, unit) = match of {
+                "byte" => (Measure::WireShare, "byte of content", Unit::Plain("bytes")),
+                of => (Measure::WireBytes, of, Unit::Bytes),
+            };
+            asked.over_scenarios(figure, name, scenarios, measure, |_| Drawn {
+                of: format!("on the wire for each {of}"),
+                unit,
                 form: Form::Beside,
-                values: &WIRE_BYTES,
-            },
-        );
-        let others: Vec<Scenario> = Scenario::ALL.into_iter().filter(|each| delivery(*each) == "call").collect();
-        let calls = asked.over_scenarios(
-            Figure::new(format!("bytes-per-call-{}", slug(name)), format!("Bytes for each call, on {}", short(name, 40)), about()),
-            name,
-            &others,
-            Measure::WireBytes,
-            |_| Drawn {
-                of: "on the wire for each call".to_owned(),
-                unit: Unit::Bytes,
-                form: Form::Beside,
-                values: &WIRE_BYTES,
-            },
-        );
-        let files = asked.over_scenarios(
-            Figure::new(format!("bytes-per-file-{}", slug(name)), format!("Bytes for each file of 10 MB, on {}", short(name, 40)), format!("{} Those of the queries beside it are among them.", about())),
-            name,
-            &[Scenario::Media],
-            Measure::WireBytes,
-            |_| Drawn {
-                of: "on the wire for each file".to_owned(),
-                unit: Unit::Bytes,
-                form: Form::Beside,
-                values: &WIRE_BYTES,
-            },
-        );
-        let media = asked.over_scenarios(
-            Figure::new(format!("bytes-per-byte-{}", slug(name)), format!("Bytes for each byte of media, on {}", short(name, 40)), about()),
-            name,
-            &[Scenario::Media],
-            Measure::WireShare,
-            |_| Drawn {
-                of: "on the wire for each byte of content".to_owned(),
-                unit: Unit::Plain("bytes"),
-                form: Form::Beside,
-                values: &WIRE_SHARE,
-            },
-        );
-        [events, calls, files, media]
+                values,
+            })
+        };
+        let queries = " Those of the queries beside it are among them.";
+        let media = &[Scenario::Media];
+        [
+            figure("event", "Bytes for each delivered event", "", &DELIVERIES, &WIRE_BYTES),
+            figure("call", "Bytes for each call", "", &calls, &WIRE_BYTES),
+            figure("file", "Bytes for each file of 10 MB", queries, media, &WIRE_BYTES),
+            figure("byte", "Bytes for each byte of media", queries, media, &WIRE_SHARE),
+        ]
     });
     Question {
         slug: "bytes",
@@ -106,7 +78,7 @@ pub(super) fn cpu(asked: &Asked<'_>) -> Question {
     let figures = asked.field.networks().into_iter().take(1).filter_map(|name| {
         let figure = Figure::new(
             format!("cpu-{}", slug(name)),
-            format!("CPU for each call, on {}", short(name, 40)),
+            format!("CPU for each call, on {}", network_name(name)),
             "User and system time of both processes while it was measured, divided by the calls that were answered; that of media by the files.".to_owned(),
         );
         asked.over_scenarios(figure, name, &Scenario::ALL, Measure::Cpu, |each| Drawn {

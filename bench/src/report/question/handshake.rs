@@ -3,6 +3,7 @@
 use super::{Asked, Question};
 use crate::report::{
     answers::Better,
+    escape::network_name,
     figure::{Figure, Signs},
     measure::{Measure, Measured},
     panel::{Form, Group, Panel, Row},
@@ -90,7 +91,7 @@ fn figure(
         .collect();
     let places: Vec<String> = networks
         .iter()
-        .map(|name| format!("on {}", crate::report::escape::short(name, 40)))
+        .map(|name| format!("on {}", network_name(name)))
         .collect();
     let tally = asked
         .field

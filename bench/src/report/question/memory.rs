@@ -4,7 +4,7 @@ use super::{Asked, Drawn, Question, Values};
 use crate::{
     model::{Flow, Scenario},
     report::{
-        escape::{short, slug},
+        escape::{network_name, slug},
         figure::Figure,
         lines::{self, Axes, Curve},
         measure::{Measure, Measured, Spread},
@@ -23,7 +23,7 @@ pub(super) fn question(asked: &Asked<'_>) -> Question {
     let figures = asked.field.networks().into_iter().take(1).flat_map(|name| {
         let figure = Figure::new(
             format!("memory-peak-{}", slug(name)),
-            format!("Peak of memory over idle, on {}", short(name, 40)),
+            format!("Peak of memory over idle, on {}", network_name(name)),
             "Peak of resident memory from the beginning of the warm-up on, less what was resident before it.".to_owned(),
         );
         let peaks = asked.over_scenarios(figure, name, &Scenario::ALL, Measure::ClientMemory, |_| Drawn {
@@ -54,7 +54,7 @@ const PEAKS: fn(&Measured<'_>) -> Values = |measured| {
 fn joins(asked: &Asked<'_>, name: &str) -> Option<Figure> {
     let mut figure = Figure::new(
         format!("memory-joins-{}", slug(name)),
-        format!("Memory while a room arrives, on {}", short(name, 40)),
+        format!("Memory while a room arrives, on {}", network_name(name)),
         "Memory of the client’s process as events arrive, over what was resident when the join was asked for, after the warm-up.".to_owned(),
     );
     figure.marks = "Lines: the median of the repetitions. Bands: from the least to the most of them. The kernel gives memory by pages, large ones of 2 MiB: a step of that size is one page. On a logarithmic axis, what is less than its foot lies on its foot.";

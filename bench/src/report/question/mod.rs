@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use super::{
     answers::{Better, Field, times},
     canvas::Drawing,
-    escape::short,
+    escape::network_name,
     figure::Figure,
     measure::{Measure, Measured, Spread},
     notices::passed,
@@ -78,7 +78,7 @@ impl<'a> Asked<'a> {
         let about = known_network(name).map(network);
         let title = match about {
             Some(about) => format!("{name}: {about}"),
-            None => short(name, 40),
+            None => network_name(name),
         };
         (title, self.warning(name))
     }
@@ -166,7 +166,7 @@ impl<'a> Asked<'a> {
             places.extend(
                 networks
                     .iter()
-                    .map(|name| format!("on {}, {}", short(name, 40), flow(each))),
+                    .map(|name| format!("on {}, {}", network_name(name), flow(each))),
             );
             all.extend(comparisons);
         }
@@ -231,7 +231,7 @@ impl<'a> Asked<'a> {
         };
         let (more, less, times) = (&more.label, &less.label, times(by, much));
         format!(
-            "Farthest apart {}: {more} {verb} {times} as {less}.",
+            "Farthest apart, of two whose repetitions do not overlap, {}: {more} {verb} {times} as {less}.",
             places[index]
         )
     }

@@ -1,5 +1,6 @@
 //! The report of results, synthetic and odd ones.
 
+mod comparisons;
 mod look;
 mod losses;
 mod markup;

@@ -3,14 +3,15 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use comity_bench::{
-    model::{
-        Cell, Conformance, Emulation, Failed, Flow, NetworkCheck, Outcome, Process, Property,
-        Results, Sample, Scenario, Skipped,
-    },
+    model::{Conformance, Emulation, Failed, NetworkCheck, Property, Results, Scenario, Skipped},
     report,
 };
 
-use super::{markup, synthetic, tables::written};
+use super::{
+    markup,
+    synthetic::{self, cell},
+    tables::written,
+};
 
 static FULL: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| written(&synthetic::results(2)));
 
@@ -24,44 +25,6 @@ const HOSTILE: [&str; 8] = [
     "#010203 opacity=\"1\"",
     "",
 ];
-
-/// A cell on loopback with a median latency for each repetition, in microseconds.
-fn cell(results: &mut Results, transport: &str, scenario: Scenario, medians: &[u64]) {
-    for (seed, median) in (1..).zip(medians) {
-        let process = Process {
-            cpu: *median as f64 / 1e4,
-            idle: 1_000_000,
-            peak: 1_000_000 + median * 1_000,
-            ..Process::default()
-        };
-        results.samples.push(Sample {
-            cell: Cell {
-                transport: transport.to_owned(),
-                flow: Flow::OneInFlight,
-                scenario,
-                network: "loopback".to_owned(),
-            },
-            seed,
-            command: format!("comity bench --only {transport}"),
-            outcome: Outcome {
-                seconds: 1.0,
-                calls: 100,
-                events: 5_000,
-                latencies: vec![(*median, 60), (*median * 3, 40)],
-                latency_of: "a call".to_owned(),
-                ..Outcome::default()
-            },
-            client: process,
-            server: Some(process),
-            emulation: Emulation::None,
-            retried: None,
-            wire: None,
-            drops: None,
-            resent: None,
-            handshake: None,
-        });
-    }
-}
 
 fn well_formed(files: &BTreeMap<String, String>) {
     for (name, content) in files {
@@ -175,69 +138,6 @@ fn medians_and_spreads_are_those_of_the_repetitions() {
     near("client_peak_over_idle_bytes_max", 900_000.0);
     assert_eq!(row["wire_bytes_per_delivery_median"], "");
     assert!(markup::text(&files["index.html"]).contains("250 µs (100 µs to 900 µs)"));
-}
-
-#[test]
-fn a_lead_is_said_only_where_repetitions_do_not_overlap() {
-    let reading = |slow: &[u64]| {
-        let mut results = Results::default();
-        cell(
-            &mut results,
-            "quick",
-            Scenario::SmallQuery,
-            &[100, 110, 120, 105, 115],
-        );
-        cell(&mut results, "slow", Scenario::SmallQuery, slow);
-        let text = markup::text(&written(&results)["latency-small-query.svg"]);
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
-    let clear = reading(&[300, 330, 360, 310, 350]);
-    assert!(clear.contains("quick in 1 of 1 network."), "{clear}");
-    assert!(
-        clear.contains("slow takes 3.00 times as long as quick"),
-        "{clear}"
-    );
-    let overlapping = reading(&[119, 330, 360, 310, 350]);
-    assert!(
-        overlapping.contains("nobody clearly: in the one network the repetitions overlap"),
-        "{overlapping}"
-    );
-    // Where they overlap nobody is far from anybody, whatever the medians are.
-    assert!(!overlapping.contains("Farthest apart"), "{overlapping}");
-    let few = reading(&[300, 330, 360, 310]);
-    assert!(
-        few.contains("fewer than 5 repetitions") && !few.contains("Farthest apart"),
-        "{few}"
-    );
-    // Nobody has the lead because others failed.
-    let mut results = Results::default();
-    cell(&mut results, "quick", Scenario::SmallQuery, &[100; 5]);
-    cell(&mut results, "slow", Scenario::SmallQuery, &[300; 5]);
-    cell(&mut results, "middle", Scenario::SmallQuery, &[200; 5]);
-    results.samples[0].outcome.failures = 1;
-    let failed = markup::text(&written(&results)["latency-small-query.svg"]).replace('\n', " ");
-    assert!(failed.contains("middle in 1 of 1 network."), "{failed}");
-}
-
-#[test]
-fn peers_do_not_take_part_in_comparisons() {
-    let mut results = Results::default();
-    cell(&mut results, "floor", Scenario::SmallQuery, &[10; 5]);
-    cell(&mut results, "A", Scenario::SmallQuery, &[100; 5]);
-    cell(&mut results, "B", Scenario::SmallQuery, &[300; 5]);
-    results.conformance.push(Conformance {
-        transport: "floor".to_owned(),
-        exempt: Some("a peer".to_owned()),
-        passed: 0,
-        unsupported: 0,
-        failed: Vec::new(),
-        failures: 0,
-        proven: Default::default(),
-    });
-    let files = written(&results);
-    let text = markup::text(&files["latency-small-query.svg"]).replace('\n', " ");
-    assert!(text.contains("A in 1 of 1 network."), "{text}");
-    assert!(files["cpu-loopback.svg"].contains("url(#hatch)"));
 }
 
 #[test]

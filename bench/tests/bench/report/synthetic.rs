@@ -263,3 +263,41 @@ fn sample(cell: &Cell, network: &Network, of: (f64, f64), seed: u64, draw: &mut 
         }),
     }
 }
+
+/// A cell on loopback with a median latency for each repetition, in microseconds.
+pub fn cell(results: &mut Results, transport: &str, scenario: Scenario, medians: &[u64]) {
+    for (seed, median) in (1..).zip(medians) {
+        let process = Process {
+            cpu: *median as f64 / 1e4,
+            idle: 1_000_000,
+            peak: 1_000_000 + median * 1_000,
+            ..Process::default()
+        };
+        results.samples.push(Sample {
+            cell: Cell {
+                transport: transport.to_owned(),
+                flow: Flow::OneInFlight,
+                scenario,
+                network: "loopback".to_owned(),
+            },
+            seed,
+            command: format!("comity bench --only {transport}"),
+            outcome: Outcome {
+                seconds: 1.0,
+                calls: 100,
+                events: 5_000,
+                latencies: vec![(*median, 60), (*median * 3, 40)],
+                latency_of: "a call".to_owned(),
+                ..Outcome::default()
+            },
+            client: process,
+            server: Some(process),
+            emulation: Emulation::None,
+            retried: None,
+            wire: None,
+            drops: None,
+            resent: None,
+            handshake: None,
+        });
+    }
+}
