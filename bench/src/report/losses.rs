@@ -41,6 +41,10 @@ impl Losses {
         let list = |of: &[(Option<u64>, &str)]| {
             let some = of.iter().filter_map(|(number, what)| {
                 let number = number.filter(|number| *number > 0)?;
+                let what = match number {
+                    1 => what.trim_end_matches('s'),
+                    _ => what,
+                };
                 Some(format!("{} {what}", count(number)))
             });
             some.collect::<Vec<_>>().join(", ")
@@ -114,6 +118,6 @@ mod tests {
             requests: Some(1),
             ..none
         };
-        assert_eq!(again.text(), "again: 1 requests");
+        assert_eq!(again.text(), "again: 1 request");
     }
 }

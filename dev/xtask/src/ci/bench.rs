@@ -1,5 +1,4 @@
 //! `comity bench --quick` by the program that the demo has built: that everything is measured and reported. How fast it is, and how exact its networks are, is not asked: this machine may be busy.
-//! Before that, the tests of its peers, which lie behind a feature.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -44,12 +43,8 @@ const LOOPBACK: &[&str] = &[
 /// What a report consists of.
 const FILES: &[&str] = &["results.json", "samples.csv", "cells.csv", "index.html"];
 
-/// The tests of the peers, by their names. As parts of the workspace, so that what the tests have built stays good.
-const PEERS: &str = "test --workspace --features comity-bench/peers --lib --test bench peers";
-
 /// Runs it into a folder that nobody keeps, and reads what it has written.
 pub(crate) fn check(root: &Path) -> Outcome {
-    Command::cargo(root, PEERS).run()?;
     let target = cargo::metadata(root)?.target_directory;
     let output = target.join("bench-quick");
     if output.exists() {
