@@ -37,7 +37,7 @@ pub trait KeySource: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Where those of its keys that sign often are prepared, for requests and events alike. Whoever verifies for long asks once; a source that keeps none gives
-    /// new ones each time.
+    /// new ones each time. A source that asks another one gives that one's.
     fn prepared_keys(&self) -> Arc<PreparedKeys> {
         Arc::default()
     }

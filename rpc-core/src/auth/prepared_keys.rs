@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
 use curve25519_dalek::{
@@ -24,21 +24,24 @@ const PLACES: usize = 1 << 16;
 /// Bits of a digit for a key: 130 kB each.
 const KEY_WIDTH: usize = 5;
 
-/// The same for the curve's base point, of which there is one: 220 kB. A wider digit takes fewer additions, and more where a processor's caches are full of other things.
+/// The same for the curve's base point: 220 kB. A wider digit takes fewer additions, and more where a processor's caches are full of other things.
 const BASE_WIDTH: usize = 6;
+
+/// The base point is the same for all keys, so a process has it once.
+static BASE: LazyLock<Multiples> =
+    LazyLock::new(|| Multiples::of(ED25519_BASEPOINT_POINT, BASE_WIDTH));
 
 /// The keys of the servers that sign most, each with a table of its multiples. A check with one of them gives the same verdict, for every signature, as
 /// [`VerifyKey::verify`]: the equation is the same, and only how it is computed is not.
 ///
 /// A key has a table once 16 signatures of it have been good. Which keys those are depends on traffic; how many there are is bounded, so a busy key gets none while
 /// another sits at its place. Shared by those that verify for one server: signatures of requests and of events count alike. A
-/// [`KeyRing`](super::KeyRing) has one, which every authenticator and every set of event keys that is made of it uses.
+/// [`KeyRing`](super::KeyRing) has one, which every [`XMatrixAuthenticator`](super::XMatrixAuthenticator) and every set of event keys that is made of it uses.
 ///
 /// It says what a key has signed, never whether the key counts: that is looked up each time.
 pub struct PreparedKeys {
     limit: usize,
     places: OnceLock<Box<[Mutex<Place>]>>,
-    base: OnceLock<Multiples>,
 }
 
 #[derive(Default)]
@@ -53,12 +56,11 @@ impl PreparedKeys {
     /// How many keys have a table by default.
     pub const DEFAULT_LIMIT: usize = 64;
 
-    /// At most `limit` keys have a table, and never more than 65,536: 130 kB each, and 220 kB once there is one. Of 0 none is prepared.
+    /// At most `limit` keys have a table, and never more than 65,536: 130 kB each, and 220 kB for the process once there is one. Of 0 none is prepared.
     pub const fn new(limit: usize) -> Self {
         Self {
             limit: if limit < PLACES { limit } else { PLACES },
             places: OnceLock::new(),
-            base: OnceLock::new(),
         }
     }
 
@@ -73,12 +75,12 @@ impl PreparedKeys {
             prepared.filter(|_| place.key == *key.as_bytes()).cloned()
         };
         let good = match &multiples {
-            Some(multiples) => self.verify(multiples, key, slices, signature),
+            Some(multiples) => Self::verify(multiples, key, slices, signature),
             None => key.verify_slices(slices, signature),
         };
         if good {
-            // Whoever cannot show good signatures cannot have a table made, nor take one from another. Those of events are there to be copied: a table costs
-            // whoever wants one made of them 16 checks that are plain anyhow.
+            // Whoever cannot show good signatures cannot have a table made, nor take one from another. Those of events are there to be copied, at 16 checks
+            // that are plain anyhow for each table.
             self.count(place, key);
         }
         good
@@ -124,7 +126,6 @@ impl PreparedKeys {
 
     /// RFC 8032 §5.1.7 without the cofactor, as `ed25519-dalek` has it: R is computed anew, and has to be the signature's to the byte.
     fn verify(
-        &self,
         minus_key: &Multiples,
         key: &VerifyKey,
         slices: &[&[u8]],
@@ -141,10 +142,7 @@ impl PreparedKeys {
             hash.update(slice);
         }
         let k = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
-        let base = self
-            .base
-            .get_or_init(|| Multiples::of(ED25519_BASEPOINT_POINT, BASE_WIDTH));
-        let sum = base.add_times(&s, EdwardsPoint::identity());
+        let sum = BASE.add_times(&s, EdwardsPoint::identity());
         minus_key.add_times(&k, sum).compress().to_bytes() == r
     }
 

@@ -48,8 +48,8 @@ pub struct CallContext {
     /// Whether the destination's signed offer says that it takes sessions, over the binding that carries the call. It counts where this side says nothing: see
     /// [`SessionOptions::use_for`](crate::auth::SessionOptions::use_for).
     pub sessions_offered: bool,
-    /// The setting that `sessions` is passed on from, if that is not the caller's own word.
-    pub(crate) session_setting: Option<&'static str>,
+    /// The setting that required a session of this attempt, as a `Select` found it. `None`: what `sessions` says is the caller's own word.
+    pub(crate) sessions_said_by: Option<&'static str>,
     /// The address that it came from, as the listener saw it or a proxy that is trusted said it: for logs, and for the next server's. It proves nothing.
     pub client: Option<IpAddr>,
     pub(crate) form: Option<EndpointForm>,
@@ -141,7 +141,7 @@ impl CallContext {
 
     /// What this side says of sessions, and the setting that says it.
     pub(crate) fn said_of_sessions(&self) -> Option<(SessionUse, &'static str)> {
-        let setting = self.session_setting.unwrap_or("CallContext::sessions");
+        let setting = self.sessions_said_by.unwrap_or("CallContext::sessions");
         self.sessions.map(|said| (said, setting))
     }
 

@@ -202,8 +202,8 @@ pub(crate) fn sign_for(
             true => "which a call has none of that nobody signs here",
             false => "which it has none of",
         };
-        let place = format_args!("over {}", transport.name());
-        return Err(no_session(place, setting, why).into());
+        let sent = format_args!("over {}", transport.name());
+        return Err(no_session(sent, setting, why).into());
     }
     let (Some(signer), Some(destination)) = (context.signer(), &context.destination) else {
         return Ok(());

@@ -20,22 +20,22 @@ pub(crate) fn session_setting(
     }
 }
 
-/// The error of a call that requires a session and has none: nothing is sent to, or over, `place`.
+/// The error of a call that requires a session and has none. `sent` says to whom or over what nothing is sent, with the preposition; `why` stands behind a comma.
 pub(crate) fn no_session(
-    place: impl Display,
+    sent: impl Display,
     setting: &'static str,
     why: impl Display,
 ) -> TransportError {
     TransportError::new(
         TransportErrorKind::Refused,
         Delivery::NotSent,
-        format!("nothing is sent {place}: a session is required (setting: {setting}), {why}"),
+        format!("nothing is sent {sent}: a session is required (setting: {setting}), {why}"),
     )
 }
 
 impl SessionOptions {
     /// The error of a call that found no session on its connection, if it may go by nothing else ([`use_for`](Self::use_for) says [`SessionUse::Required`]). It names the setting that requires
-    /// one. `why` ends its sentence, and `binding` is what nothing is sent over.
+    /// one. `binding` is what nothing is sent over, and `why` stands behind a comma.
     pub fn refusal(
         &self,
         context: &CallContext,

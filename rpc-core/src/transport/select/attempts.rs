@@ -111,7 +111,7 @@ impl Shared {
             Some(_) => Some(SessionUse::Required),
             None => step.sessions.or(context.sessions),
         };
-        context.session_setting = step.required;
+        context.sessions_said_by = step.required;
         context.sessions_offered = step.offers_sessions;
         context.note_binding(transport.name());
         // Who is still to prove the origin does so for this attempt; what was signed before holds for all of them.

@@ -78,7 +78,7 @@ async fn where_a_session_is_required_a_handlers_own_401_takes_none_away() {
     assert_eq!(homeserver.schemes(), ["Comity-Session", "Comity-Session"]);
 }
 
-/// One that a `Select` passes on, too: the transport sees no more than that a session is required.
+/// One that a `Select` passes on, too: the call says whose setting it is.
 #[tokio::test]
 async fn the_error_of_a_call_that_finds_no_session_names_the_setting_that_requires_one() {
     let policy = |sessions| Policy {
