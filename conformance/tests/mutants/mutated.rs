@@ -34,8 +34,24 @@ pub(crate) enum Fault {
 
 /// The binding with the fault.
 pub(crate) struct Mutated {
-    pub(crate) name: &'static str,
-    pub(crate) fault: Fault,
+    name: &'static str,
+    fault: Fault,
+    patience: Duration,
+}
+
+impl Mutated {
+    pub(crate) fn new(name: &'static str, fault: Fault) -> Self {
+        Self {
+            name,
+            fault,
+            patience: Declared::default().patience,
+        }
+    }
+
+    pub(crate) const fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
 }
 
 #[async_trait]
@@ -77,12 +93,7 @@ impl Harness for Mutated {
 
     fn declared(&self) -> Declared {
         let declared = Declared::default().naming_destination().without_shrinking();
-        match self.fault {
-            // It passes however busy the machine is.
-            Fault::Nothing => declared,
-            // What never comes is waited for in vain.
-            Fault::Client(_) | Fault::Server(_) => declared.with_patience(Duration::from_secs(4)),
-        }
+        declared.with_patience(self.patience)
     }
 }
 

@@ -18,7 +18,7 @@ pub fn event(number: u64, bytes: usize) -> String {
     event::event(number, Kind::Message, number, bytes)
 }
 
-/// One event of a room's state.
+/// An event of the size of one of a room's state; its text is a message's.
 pub fn state_event(number: u64) -> Value {
     let text = Bytes::from(event(number, STATE_EVENT));
     Value::parse(text, usize::MAX).expect("it is canonical")

@@ -353,43 +353,49 @@ async fn a_request_for_a_connection_that_was_closed_while_idle_is_sent_on_a_fres
 /// The connection ends between the lease and the request, so that it gives the request back: it is counted, and sent again once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_a_connection_gives_back_is_counted_and_sent_on_a_fresh_one() {
-    let authority = Authority::new();
     for (protocol, alpn) in [
         (Protocol::Http1, &b"http/1.1"[..]),
         (Protocol::Http2, b"h2"),
     ] {
-        let end = Arc::new(Notify::new());
-        let ended = Arc::clone(&end);
-        let peer = Peer::tls(&authority, &[alpn], move |tls, number| {
-            let ended = Arc::clone(&ended);
-            async move {
-                match number {
-                    1 => ended.notified().await,
-                    _ => answer(tls, number).await,
-                }
-            }
-        })
-        .await;
-        let counters = Counters::new();
-        let connector = authority.connector().with_counters(counters.clone());
-        let pool = Pool::new(connector, PoolOptions::default().with_protocol(protocol));
-        let prepared = AtomicUsize::new(0);
-        let route = route(peer.address);
-        let sent = pool.send_with(&route, put("/", "{}"), |info, _| {
-            if prepared.fetch_add(1, Ordering::SeqCst) == 0 {
-                end.notify_one();
-                wait_for_the_end(info);
-            }
-            Ok(())
-        });
-        let response = sent.await.unwrap();
-        assert_eq!(crate::setting::text(response).await, "2", "{protocol:?}");
-        assert_eq!(prepared.load(Ordering::SeqCst), 2, "{protocol:?}");
-        assert_eq!((peer.accepted(), counters.resent()), (2, 1), "{protocol:?}");
-        // One that is not given back is not counted.
-        assert_eq!(ask(&pool, &route, "/").await.unwrap(), "2");
-        assert_eq!((peer.accepted(), counters.resent()), (2, 1), "{protocol:?}");
+        let sent = is_given_back(protocol, alpn);
+        let in_time = tokio::time::timeout(Duration::from_secs(120), sent).await;
+        in_time.unwrap_or_else(|_| panic!("{protocol:?}: a request is never answered"));
     }
+}
+
+async fn is_given_back(protocol: Protocol, alpn: &'static [u8]) {
+    let authority = Authority::new();
+    let end = Arc::new(Notify::new());
+    let ended = Arc::clone(&end);
+    let peer = Peer::tls(&authority, &[alpn], move |tls, number| {
+        let ended = Arc::clone(&ended);
+        async move {
+            match number {
+                1 => ended.notified().await,
+                _ => answer(tls, number).await,
+            }
+        }
+    })
+    .await;
+    let counters = Counters::new();
+    let connector = authority.connector().with_counters(counters.clone());
+    let pool = Pool::new(connector, PoolOptions::default().with_protocol(protocol));
+    let prepared = AtomicUsize::new(0);
+    let route = route(peer.address);
+    let sent = pool.send_with(&route, put("/", "{}"), |info, _| {
+        if prepared.fetch_add(1, Ordering::SeqCst) == 0 {
+            end.notify_one();
+            wait_for_the_end(info);
+        }
+        Ok(())
+    });
+    let response = sent.await.unwrap();
+    assert_eq!(crate::setting::text(response).await, "2", "{protocol:?}");
+    assert_eq!(prepared.load(Ordering::SeqCst), 2, "{protocol:?}");
+    assert_eq!((peer.accepted(), counters.resent()), (2, 1), "{protocol:?}");
+    // One that is not given back is not counted.
+    assert_eq!(ask(&pool, &route, "/").await.unwrap(), "2");
+    assert_eq!((peer.accepted(), counters.resent()), (2, 1), "{protocol:?}");
 }
 
 /// Answers each request with the connection's number.

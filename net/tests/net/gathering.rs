@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use comity_net::{ListenerOptions, Protocol, body};
 use http::{HeaderMap, HeaderValue, Response};
@@ -12,6 +13,7 @@ use tokio::net::{
     TcpListener, TcpStream,
     tcp::{OwnedReadHalf, OwnedWriteHalf},
 };
+use tokio::time::timeout;
 
 use crate::setting::{Authority, Serving, put, route, service};
 
@@ -19,7 +21,10 @@ use crate::setting::{Authority, Serving, put, route, service};
 const HEAD: usize = 5;
 const APPLICATION_DATA: u8 = 23;
 
-/// Passes a connection on, record by record.
+/// Longest that all calls take, however busy the machine is.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Passes connections on, record by record.
 struct Wire {
     address: SocketAddr,
     to_server: Arc<AtomicUsize>,
@@ -33,14 +38,16 @@ impl Wire {
         let (to_server, to_client) = (Arc::default(), Arc::default());
         let (up, down) = (Arc::clone(&to_server), Arc::clone(&to_client));
         tokio::spawn(async move {
-            let (client, _) = listener.accept().await.unwrap();
-            let server = TcpStream::connect(to).await.unwrap();
-            for socket in [&client, &server] {
-                socket.set_nodelay(true).unwrap();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                let server = TcpStream::connect(to).await.unwrap();
+                for socket in [&client, &server] {
+                    socket.set_nodelay(true).unwrap();
+                }
+                let (client, server) = (client.into_split(), server.into_split());
+                tokio::spawn(pass(client.0, server.1, Arc::clone(&up)));
+                tokio::spawn(pass(server.0, client.1, Arc::clone(&down)));
             }
-            let (client, server) = (client.into_split(), server.into_split());
-            tokio::spawn(pass(client.0, server.1, up));
-            tokio::spawn(pass(server.0, client.1, down));
         });
         Self {
             address,
@@ -61,7 +68,9 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, counted: Arc<Atom
     while from.read_exact(&mut record[..HEAD]).await.is_ok() {
         let length = u16::from_be_bytes([record[3], record[4]]);
         record.resize(HEAD + usize::from(length), 0);
-        from.read_exact(&mut record[HEAD..]).await.unwrap();
+        if from.read_exact(&mut record[HEAD..]).await.is_err() {
+            return;
+        }
         if record[0] == APPLICATION_DATA {
             counted.fetch_add(1, Ordering::SeqCst);
         }
@@ -74,6 +83,11 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, counted: Arc<Atom
 /// As gRPC has it: a request with content, a reply with content and trailers behind it.
 #[tokio::test]
 async fn a_small_call_is_one_write_each_way() {
+    let calls = write_once_each_way();
+    timeout(LIMIT, calls).await.expect("the calls end");
+}
+
+async fn write_once_each_way() {
     const CALLS: usize = 20;
     let authority = Authority::new();
     let serving = Serving::start(

@@ -40,6 +40,32 @@ pub(crate) fn crafted() -> impl Strategy<Value = Crafted> {
 }
 
 impl Crafted {
+    /// R is the neutral element, in its own bytes.
+    pub(crate) const GOOD: Self = Self {
+        secret: 7,
+        nonce: 0,
+        of_key: 0,
+        of_r: 0,
+        other_r: false,
+        other_s: false,
+    };
+
+    /// Like the good one but for one thing: with the cofactor it would be good, or R, or s, is not in its own bytes.
+    pub(crate) const fn bad() -> [Self; 3] {
+        let good = Self::GOOD;
+        [
+            Self { of_r: 1, ..good },
+            Self {
+                other_r: true,
+                ..good
+            },
+            Self {
+                other_s: true,
+                ..good
+            },
+        ]
+    }
+
     pub(crate) fn key(&self) -> VerifyKey {
         let key = point(self.secret, self.of_key).compress();
         VerifyKey::from_bytes(&key.to_bytes()).unwrap()

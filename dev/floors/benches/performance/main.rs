@@ -78,14 +78,18 @@ fn play(role: &[&str]) {
         Core::Server
     };
     process::pin(core);
-    let tls = |wire: &str| wire == "tls";
+    let tls = |wire: &str| match wire {
+        "tls" => true,
+        "plain" => false,
+        _ => panic!("no wire {wire:?}"),
+    };
     let number = |word: &str| word.parse().expect("the parent writes a number");
     runtime().block_on(async {
         match *role {
-            ["ours", wire, ..] => ours::serve(tls(wire), PreparedKeys::default()).await,
-            ["ours-plain-checks", wire, ..] => ours::serve(tls(wire), PreparedKeys::new(0)).await,
+            ["ours", wire] => ours::serve(tls(wire), PreparedKeys::default()).await,
+            ["ours-plain-checks", wire] => ours::serve(tls(wire), PreparedKeys::new(0)).await,
             ["floor", wire, pdus] => plain::serve(Answer::floor(number(pdus)), tls(wire)).await,
-            ["ruma", wire, ..] => plain::serve(Answer::ruma(), tls(wire)).await,
+            ["ruma", wire] => plain::serve(Answer::ruma(), tls(wire)).await,
             ["session"] => ours::serve_sessions().await,
             ["grpc"] => servers::serve_ours().await,
             ["tonic"] => servers::serve_other(Other::Tonic { checks: false }).await,

@@ -89,7 +89,7 @@ impl Report {
              load average at the end {}.\n\n\
              Values are ratios of CPU time within this run unless a unit says otherwise: medians of alternating rounds, with the \
              tenth and ninetieth percentile. {IN_FLIGHT} requests in flight. Bodies: 1 PDU 1,675 bytes, 50 PDUs 74 kB, `send_join` 20,000 \
-             and 200,000 state events and a tenth as many of the auth chain.\n\n\
+             and 200,000 state events (messages of such an event's size) and a tenth as many of the auth chain.\n\n\
              | measure | value | 10 % - 90 % | needed | | absolute |\n| --- | --- | --- | --- | --- | --- |\n",
             httpdate::fmt_http_date(SystemTime::now()),
             processor(),

@@ -330,13 +330,18 @@ mod tests {
 
     #[test]
     fn a_step_waits_for_its_preparation_and_fails_with_it() {
+        static IS_PREPARED: AtomicBool = AtomicBool::new(false);
         fn quick(_: &Path, given_up: &GivenUp) -> Outcome {
-            let mut child = process::Command::new("true").spawn()?;
+            let mut child = process::Command::new("sleep").arg("0.2").spawn()?;
             let ended = given_up.wait(&mut child)?;
-            ended.success().then_some(()).ok_or("it was killed".into())
+            IS_PREPARED.store(ended.success(), Ordering::SeqCst);
+            Ok(())
         }
-        let prepared = Step::new("prepared", "", |_| Ok(())).before(quick);
-        assert_eq!(run(&[&PASSES, &prepared]), Ok(()));
+        let prepared = Step::new("prepared", "", |_| {
+            let is_prepared = IS_PREPARED.load(Ordering::SeqCst);
+            is_prepared.then_some(()).ok_or("it came too early".into())
+        });
+        assert_eq!(run(&[&PASSES, &prepared.before(quick)]), Ok(()));
         let broken = Step::new("broken", "", |_| Ok(())).before(|_, _| Err("no network".into()));
         let error = run(&[&PASSES, &broken]).unwrap_err();
         assert_eq!(error, "ci: broken FAILED: no network");

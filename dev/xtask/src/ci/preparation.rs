@@ -22,15 +22,17 @@ const INTERVAL: Duration = Duration::from_millis(50);
 pub(crate) struct GivenUp(Arc<AtomicBool>);
 
 impl GivenUp {
-    /// Waits until the process ends; kills it if it is given up.
+    /// Waits until the process ends; kills it if it is given up. What that process has begun is not killed, and may go on for a while: to be
+    /// reached it would need a process group of its own, and then Ctrl-C would end neither.
     pub(crate) fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
             if self.0.load(Ordering::Relaxed) {
-                child.kill()?;
-                return child.wait();
+                let killed = child.kill();
+                let ended = child.wait();
+                return killed.and(ended);
             }
             thread::sleep(INTERVAL);
         }
@@ -40,7 +42,7 @@ impl GivenUp {
 /// What is done to prepare a step, in the workspace's root.
 pub(super) type Prepare = fn(&Path, &GivenUp) -> Outcome;
 
-/// A preparation under way. Dropped, it is given up: its process is killed, and its thread has ended.
+/// A preparation under way. Dropped, it is given up: its process is killed (what that has begun is not), and its thread has ended.
 pub(super) struct Preparation {
     given_up: GivenUp,
     thread: Option<JoinHandle<Result<(), String>>>,
