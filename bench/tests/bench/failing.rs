@@ -146,7 +146,7 @@ async fn a_server_that_dies_is_a_failure_and_ends_in_time() {
             let client = wire.connect(&setting, &addresses).await.unwrap();
             let plan = Plan {
                 // Calls follow the death, too.
-                measure: Duration::from_secs(2),
+                measure: Duration::from_secs(1),
                 ..plan(scenario, Flow::OneInFlight)
             };
             // The warm-up makes one at least, and so does what is measured.
