@@ -92,10 +92,12 @@ fn play(role: &[&str]) {
             ["ruma", wire] => plain::serve(Answer::ruma(), tls(wire)).await,
             ["session"] => ours::serve_sessions().await,
             ["grpc"] => servers::serve_ours().await,
-            ["tonic"] => servers::serve_other(Other::Tonic { checks: false }).await,
-            ["tonic-checked"] => servers::serve_other(Other::Tonic { checks: true }).await,
-            ["h2"] => servers::serve_other(Other::raw()).await,
-            ["h2-joins"] => servers::serve_other(Other::joining()).await,
+            ["tonic"] => servers::serve_other(Other::Tonic { checks: false }, false).await,
+            ["tonic-checked", wire] => {
+                servers::serve_other(Other::Tonic { checks: true }, tls(wire)).await;
+            }
+            ["h2"] => servers::serve_other(Other::raw(), false).await,
+            ["h2-joins"] => servers::serve_other(Other::joining(), false).await,
             ["gateway", file] => gateway::serve(file).await,
             ["join-linear", port] => linear::read(port.parse().expect("a port")).await,
             _ => panic!("no role {role:?}"),

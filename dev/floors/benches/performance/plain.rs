@@ -92,7 +92,17 @@ fn refused() -> Response<Full<Bytes>> {
 
 /// Serves until the parent is gone.
 pub(crate) async fn serve(answer: Answer, tls: bool) {
-    let protocol = Protocol::Http1;
+    let answer = move |request| answer.clone().answer(request);
+    listen(Protocol::Http1, tls, answer).await;
+}
+
+/// The same by another protocol and with other answers.
+pub(crate) async fn listen<A, R, B>(protocol: Protocol, tls: bool, answer: A)
+where
+    A: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
     let server = match tls {
         false => Bare::new(protocol),
         true => {
@@ -100,16 +110,6 @@ pub(crate) async fn serve(answer: Answer, tls: bool) {
             Bare::with_tls(protocol, &chain, &key).expect("made as PEM")
         }
     };
-    listen(server, move |request| answer.clone().answer(request)).await;
-}
-
-/// The same of any such server.
-pub(crate) async fn listen<A, R, B>(server: Bare, answer: A)
-where
-    A: Fn(Request<Incoming>) -> R + Clone + Send + 'static,
-    R: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
-{
     let listener = TcpListener::bind(("127.0.0.1", 0)).await;
     let listener = listener.expect("a port is free");
     report_cpu(listener.local_addr().expect("it is bound").port());

@@ -20,6 +20,7 @@ use comity_net::Protocol;
 use tokio::runtime::Runtime;
 
 use crate::{
+    grpc,
     load::{Sender, Server},
     ours,
     process::thread_cpu,
@@ -49,6 +50,28 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
             pair,
             need,
         );
+        let mut tonic = grpc::tonic_with_tls(runtime, &content);
+        let checks = "plain tonic with TLS that checks the content and asks nobody who calls";
+        for (what, pair) in [
+            (
+                format!("gRPC with TLS by a session / {checks}"),
+                alternate(
+                    ROUNDS / 2,
+                    || session.cost(requests),
+                    || tonic.cost(requests),
+                ),
+            ),
+            (
+                format!("{checks} / our HTTP/1.1 with TLS by X-Matrix"),
+                alternate(
+                    ROUNDS / 2,
+                    || tonic.cost(requests),
+                    || signed.cost(requests),
+                ),
+            ),
+        ] {
+            report.pair(format!("{pdus} PDUs: {what}"), pair, Need::None);
+        }
     }
     let nanoseconds = runtime.block_on(judging());
     report.row(

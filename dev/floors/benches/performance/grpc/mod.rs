@@ -40,14 +40,15 @@ const ROUNDS: usize = 15;
 const STATE: u64 = 20_000;
 
 pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
-    let start = |role, sent| Server::start(runtime, &[role], |route| Plainly::to(route, sent));
+    let start =
+        |role: &[&str], sent| Server::start(runtime, role, |route| Plainly::to(route, false, sent));
     for (pdus, requests) in [(50, 1_000), (1, 4_000)] {
         let content = usual(pdus);
-        let mut ours = start("grpc", unary(&content));
+        let mut ours = start(&["grpc"], unary(&content));
         for (role, other) in [
-            ("tonic", "plain tonic with one bytes field"),
+            (&["tonic"][..], "plain tonic with one bytes field"),
             (
-                "tonic-checked",
+                &["tonic-checked", "plain"],
                 "the same tonic that puts the field through our strict check",
             ),
         ] {
@@ -63,7 +64,7 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
             );
         }
     }
-    let mut ours = start("grpc", state());
+    let mut ours = start(&["grpc"], state());
     for (role, other, need) in [
         (
             "h2",
@@ -76,7 +77,7 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
             Need::None,
         ),
     ] {
-        let mut raw = start(role, Sent::to("/", Bytes::new()));
+        let mut raw = start(&[role], Sent::to("/", Bytes::new()));
         let pair = alternate(ROUNDS, || ours.cost(IN_FLIGHT), || raw.cost(IN_FLIGHT));
         report.pair(
             format!("gRPC, {STATE} events streamed, the server: ours / {other}"),
@@ -84,7 +85,7 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
             need,
         );
     }
-    let raw = start("h2", Sent::to("/", Bytes::new()));
+    let raw = start(&["h2"], Sent::to("/", Bytes::new()));
     let transport = ours.sender.transport();
     for (checks, other, need) in [
         (false, "HTTP/2 alone", Need::None),
@@ -105,6 +106,13 @@ pub(crate) fn measure(runtime: &Runtime, report: &mut Report) {
             need,
         );
     }
+}
+
+/// Plain tonic with TLS that puts the content through our strict check and asks nobody who calls: what a transaction costs over gRPC at least.
+pub(crate) fn tonic_with_tls<'a>(runtime: &'a Runtime, content: &Bytes) -> Server<'a, Plainly> {
+    Server::start(runtime, &["tonic-checked", "tls"], |route| {
+        Plainly::to(route, true, plain(content))
+    })
 }
 
 /// CPU time of this thread, on which all of the runtime runs, until this is done.
@@ -212,8 +220,8 @@ fn plain(content: &Bytes) -> Sent {
     Sent::to("/bench.Plain/Send", framed(&Plain { data }))
 }
 
-/// A request over HTTP/2 without TLS, by no client of gRPC: all servers get theirs from the same one.
-struct Plainly {
+/// A request over HTTP/2, by no client of gRPC: all servers get theirs from the same one.
+pub(crate) struct Plainly {
     pool: Pool,
     route: Route,
     sent: Sent,
@@ -221,9 +229,9 @@ struct Plainly {
 
 impl Plainly {
     /// Made within a runtime.
-    fn to(route: Route, sent: Sent) -> Self {
+    fn to(route: Route, tls: bool, sent: Sent) -> Self {
         Self {
-            pool: pool(connector(false), Protocol::Http2),
+            pool: pool(connector(tls), Protocol::Http2),
             route,
             sent,
         }

@@ -3,10 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use comity_bench::peers::{
-    Bare,
-    tonic::{Plain, answered},
-};
+use comity_bench::peers::tonic::{Plain, answered};
 use comity_core::{
     Operations,
     api::SendTransactionReply,
@@ -136,7 +133,7 @@ fn joined(events: &[Value]) -> Bytes {
 }
 
 /// Serves until the parent is gone, with the windows that ours has.
-pub(crate) async fn serve_other(other: Other) {
-    let server = Bare::new(Protocol::Http2);
-    plain::listen(server, move |request| other.clone().answer(request)).await;
+pub(crate) async fn serve_other(other: Other, tls: bool) {
+    let answer = move |request| other.clone().answer(request);
+    plain::listen(Protocol::Http2, tls, answer).await;
 }
