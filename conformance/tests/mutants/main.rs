@@ -137,10 +137,14 @@ fn found(case: Case) -> Option<String> {
     found.then_some(why)
 }
 
+/// The cases of a mutant, or of the same binding with another fault: the same ones in the same order.
+fn impatient(mutant: Mutant, fault: Fault) -> Vec<Case> {
+    in_turn(Mutated::new(mutant.name, fault).with_patience(PATIENCE))
+}
+
 /// What a case finds wrong with a mutant, counted if the case passes right afterwards without the fault. A busy machine can keep something from coming, too.
 fn found_in(mutant: Mutant, at: usize, mut case: Case) -> Option<String> {
-    let again =
-        |fault| in_turn(Mutated::new(mutant.name, fault).with_patience(PATIENCE)).remove(at);
+    let again = |fault| impatient(mutant, fault).remove(at);
     for _ in 0..TRIES {
         let why = found(case)?;
         let without = again(Fault::Nothing);
@@ -178,8 +182,8 @@ fn is_different(name: &'static str) -> Result<(), Failed> {
 fn is_killed(mutant: Mutant, table: &Table) -> Result<(), Failed> {
     let mut killers = Vec::new();
     let mut more = MORE;
-    let mutated = Mutated::new(mutant.name, mutant.fault).with_patience(PATIENCE);
-    for (at, case) in in_turn(mutated).into_iter().enumerate() {
+    let cases = impatient(mutant, mutant.fault);
+    for (at, case) in cases.into_iter().enumerate() {
         let prefix = format!("{}: ", mutant.name);
         let name = case.name().trim_start_matches(&prefix).to_owned();
         if let Some(why) = found_in(mutant, at, case) {

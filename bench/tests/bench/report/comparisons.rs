@@ -4,6 +4,12 @@ use comity_bench::model::{Conformance, Results, Scenario};
 
 use super::{markup, synthetic::cell, tables::written};
 
+/// What the plot of small queries says, on one line.
+fn said_of_queries(results: &Results) -> String {
+    let text = markup::text(&written(results)["latency-small-query.svg"]);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn a_lead_is_said_only_where_repetitions_do_not_overlap() {
     let reading = |slow: &[u64]| {
@@ -15,8 +21,7 @@ fn a_lead_is_said_only_where_repetitions_do_not_overlap() {
             &[100, 110, 120, 105, 115],
         );
         cell(&mut results, "slow", Scenario::SmallQuery, slow);
-        let text = markup::text(&written(&results)["latency-small-query.svg"]);
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        said_of_queries(&results)
     };
     let clear = reading(&[300, 330, 360, 310, 350]);
     assert!(clear.contains("quick in 1 of 1 network."), "{clear}");
@@ -60,8 +65,7 @@ fn who_is_said_to_be_farthest_apart_does_not_overlap() {
     ] {
         cell(&mut results, name, Scenario::SmallQuery, &medians);
     }
-    let text = markup::text(&written(&results)["latency-small-query.svg"]);
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = said_of_queries(&results);
     for said in [
         "nobody clearly: in the one network the best one’s repetitions overlap with another’s.",
         "Farthest apart, of two whose repetitions do not overlap, on loopback, one in flight: third takes 1.91 times as long as first.",
